@@ -1,0 +1,151 @@
+/* What travels on the ring between a listener thread and a worker thread. One pair of rings joins
+ * listener thread i to worker thread i. All structs are plain bytes in host order: both ends are
+ * the same binary. The version is checked once, when the worker attaches. */
+#ifndef CANDOR_QUEUE_MESSAGE_H
+#define CANDOR_QUEUE_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "http/headers.h"
+
+enum { MESSAGE_VERSION = 1 };
+
+/* Bytes of response body that a worker may have under way before the listener grants more. */
+enum { RESPONSE_CREDIT = 256 * 1024 };
+/* Request body bytes that a listener may send before the worker asks (serverRuntime
+ * uploadReadAheadSize is 48 KiB; this is what one read of the socket brings). */
+enum { REQUEST_CREDIT = 16 * 1024 };
+
+enum { RING_REQUEST_BYTES = 512 * 1024, RING_RESPONSE_BYTES = 1024 * 1024 };
+/* The most that one record carries. */
+enum { MESSAGE_REQUEST_MAX = 96 * 1024, MESSAGE_HEADERS_MAX = 64 * 1024, MESSAGE_BODY_MAX = 64 * 1024 };
+
+enum message_type {
+    /* listener to worker */
+    MSG_REQUEST = 1,      /* struct msg_request + header table + bytes; flags MSG_END: no body */
+    MSG_REQUEST_BODY,     /* bytes; MSG_END on the last */
+    MSG_REQUEST_ABORT,    /* struct msg_abort: client gone, timer; nothing more comes, answer nothing */
+    MSG_CREDIT,           /* struct msg_amount: response bytes that left, to be added to the credit */
+    /* worker to listener */
+    MSG_RESPONSE = 32,    /* struct msg_response + header block + user + body bytes; MSG_END */
+    MSG_RESPONSE_BODY,    /* bytes; MSG_END on the last */
+    MSG_RESPONSE_FILE,    /* struct msg_file; MSG_END on the last */
+    MSG_RESPONSE_END,     /* struct msg_end: end of the body, known win32 */
+    MSG_RESPONSE_RESET,   /* struct msg_end: close the connection without (further) answer */
+    MSG_BODY_WANTED,      /* struct msg_amount: request body bytes that the worker can take now */
+    MSG_FILE_CLOSE,       /* struct msg_amount: the handle is no longer used */
+};
+
+enum { MSG_END = 1 };
+
+/* Addresses: IPv4 as v4-mapped. Ports in host order. */
+struct msg_address {
+    uint8_t ip[16];
+    uint32_t scope;
+    uint16_t port;
+    uint16_t is_v4;
+};
+
+/* A header of the request; offsets into the message's bytes. */
+struct msg_field {
+    uint32_t name_off, value_off, value_len;
+    uint16_t name_len, id; /* enum http_header_id, 0: not a known one */
+};
+
+struct msg_span {
+    uint32_t off, len;
+};
+
+enum msg_request_flags {
+    MSGF_TLS = 1,
+    MSGF_HAS_BODY = 2,     /* content_length says how long, -1: chunked */
+    MSGF_KEEP_ALIVE = 4,
+    MSGF_EXPECT_CONTINUE = 8,
+};
+
+struct msg_request {
+    uint32_t site_id, flags;
+    uint64_t request_id;     /* of this server run; shown as X-Candor-Error id */
+    uint64_t generation;     /* of the listener's configuration */
+    int64_t content_length;  /* -1: chunked */
+    int64_t begin_wall_us;   /* first byte */
+    struct msg_address remote, local;
+    struct msg_span method, raw_target, path, query, host; /* path: cooked, decoded UTF-8 */
+    uint16_t n_fields;
+    uint8_t method_id;       /* enum http_method_id */
+    uint8_t minor;           /* HTTP/1.minor */
+    uint32_t n_bytes;        /* of the blob behind the table */
+};
+
+enum msg_response_flags {
+    MSGR_LENGTH = 1,     /* content_length is the length of the whole body */
+    MSGR_CLOSE = 2,      /* close the connection after the response */
+    MSGR_NO_LOG = 4,     /* httpLogging dontLog / selectiveLogging */
+    MSGR_NO_BODY = 8,    /* nothing follows the head (304, 204, HEAD with MSGR_LENGTH) */
+};
+
+struct msg_response {
+    uint16_t status, substatus;
+    uint16_t flags;
+    uint16_t reason_len;
+    uint32_t win32;
+    uint32_t headers_len;    /* "Name: value\r\n" lines; no framing headers, no Date */
+    uint32_t user_len;       /* for the log */
+    uint32_t log_len;        /* custom log fields: "name=value\n" lines (ServerVariable sources) */
+    uint32_t body_len;       /* inline bytes */
+    uint32_t unused;
+    int64_t content_length;
+    /* then: reason, headers, user, log, body */
+};
+
+struct msg_file {
+    uint64_t offset, length;
+    uint32_t handle, unused;
+};
+
+struct msg_amount {
+    uint64_t amount; /* bytes, or a handle */
+};
+
+enum msg_abort_why { ABORT_CLIENT_GONE = 1, ABORT_TIMER, ABORT_BAD_BODY };
+
+struct msg_abort {
+    uint32_t why;
+};
+
+struct msg_end {
+    uint32_t win32;
+    uint32_t unused;
+};
+
+/* A request as decoded: views into bytes that the worker owns (they were copied out of the ring). */
+struct request_message {
+    struct msg_request head;
+    const struct msg_field *fields;
+    struct str method, raw_target, path, query, host;
+    const char *bytes;
+};
+
+/* Checks every offset and count of a MSG_REQUEST record that has been copied to data[0, n) (16-byte
+ * aligned). Views in *ret point into data. False: malformed. */
+MUST_CHECK bool message_decode_request(const void *data, size_t n, struct request_message *ret);
+
+/* A response head as decoded from private memory data[0, n): views point into data. Checks sizes,
+ * the status (100..999), reason and header lines (token names, no CR, LF or NUL inside, none of the
+ * framing headers that are the listener's to write). */
+struct response_message {
+    struct msg_response head;
+    struct str reason, headers, user, log;
+    struct str body;
+};
+/* Only the first `private` bytes of the record need to be copied: head..log. message_response_sizes
+ * tells how many from the fixed part alone (SIZE_MAX: malformed). */
+size_t message_response_private_bytes(const struct msg_response *head, uint32_t record_len);
+MUST_CHECK bool message_decode_response(const void *data, size_t n, uint32_t record_len,
+                                        struct response_message *ret);
+/* The check on header lines alone: see message_decode_response. */
+bool message_header_block_ok(struct str block);
+
+#endif

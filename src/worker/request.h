@@ -1,0 +1,156 @@
+/* One request on its way through the pipeline: what modules see. A request belongs to one worker
+ * thread from its first to its last instruction; everything hanging off it lives in its arena or in
+ * the URL entry it holds. */
+#ifndef CANDOR_WORKER_REQUEST_H
+#define CANDOR_WORKER_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "http/headers.h"
+#include "queue/message.h"
+#include "tables/status.h"
+
+struct config_elem;
+struct config_error;
+struct config_node;
+struct handler_mapping;
+struct module;
+struct open_file;
+struct url_entry;
+struct worker_thread;
+
+enum notification {
+    N_BEGIN_REQUEST,
+    N_AUTHENTICATE_REQUEST,
+    N_AUTHORIZE_REQUEST,
+    N_RESOLVE_REQUEST_CACHE,
+    N_MAP_REQUEST_HANDLER,
+    N_ACQUIRE_REQUEST_STATE,
+    N_PRE_EXECUTE_REQUEST_HANDLER,
+    N_EXECUTE_REQUEST_HANDLER,
+    N_RELEASE_REQUEST_STATE,
+    N_UPDATE_REQUEST_CACHE,
+    N_LOG_REQUEST,
+    N_END_REQUEST,
+    N_SEND_RESPONSE,
+    N_COUNT,
+};
+
+/* A hook's answer. FINISH skips to LogRequest and the response; PENDING: the module will call
+ * request_resume on the same thread. */
+enum pipe_rc { PIPE_CONTINUE, PIPE_FINISH, PIPE_PENDING };
+
+enum body_part_kind { PART_MEMORY, PART_FILE };
+
+/* Memory parts must live as long as the request (arena, URL entry, constants). */
+struct body_part {
+    struct body_part *next;
+    enum body_part_kind kind;
+    struct str memory;
+    struct open_file *file; /* referenced for the request's lifetime */
+    uint64_t offset, length;
+};
+
+struct response_header {
+    struct response_header *next;
+    uint16_t id; /* enum http_header_id or 0 */
+    struct str name, value;
+};
+
+/* What will be sent. Status, sub-status and win32 change only through request_fail and
+ * response_status, so that every code in the log can be traced to a row of the catalogue. */
+struct response {
+    const struct status_row *row;
+    uint32_t win32;
+    struct str reason;                 /* empty: the row's phrase */
+    struct response_header *headers, **headers_end;
+    struct str prebuilt;               /* "Name: value\r\n" lines sent before `headers`; see static_file.c */
+    struct body_part *body, **body_end;
+    uint64_t body_length;
+    bool has_body;                     /* a body was set, even an empty one */
+    bool skip_custom_errors;           /* TrySkipCustomErrors */
+    bool no_log, close, abort;         /* abort: reset the connection, AbortRequest */
+    bool sent;                         /* head handed to the listener */
+};
+
+/* The first failure; later ones are recorded in the trace only. */
+struct failure {
+    const struct status_row *row;      /* NULL: none */
+    uint32_t hresult;
+    struct str detail;                 /* data for local errors and trace, never for remote clients */
+    const struct module *module;       /* NULL: IIS Web Core */
+    enum notification notification;
+    const struct config_error *config; /* 500.19: what was wrong in which file */
+};
+
+struct request {
+    struct arena arena;
+    struct worker_thread *thread;
+    uint64_t ring_id;                  /* names the request on the ring */
+    struct request_message msg;        /* as it came; views into the arena */
+
+    /* The URL being worked on: the request's own, or a child request's (default document, custom
+     * error). path is cooked, query raw without '?'. */
+    struct str path, query;
+    struct url_entry *url;             /* metadata of path: configuration node, file, handlers */
+    const struct handler_mapping *handler;
+    struct str path_info;
+    unsigned child_depth;
+
+    struct str auth_type, user;        /* empty user and authenticated: anonymous */
+    bool authenticated;
+    bool is_local;                     /* loopback, or peer address = own address */
+    bool is_head;
+
+    enum notification at;              /* where the pipeline is */
+    const struct module *in_module;
+    struct response response;
+    struct failure failure;
+    void *module_state[];              /* zeroed, by module index, allocated on demand */
+};
+
+/* First value of the header, empty view if absent. Lists sent as several lines are joined with
+ * ", " (Cookie: "; ") in the arena. */
+struct str request_header(struct request *r, enum http_header_id id);
+struct str request_header_named(struct request *r, struct str name);
+bool request_has_header(const struct request *r, enum http_header_id id);
+
+/* The one way to fail a request: names a row of the catalogue. Sets status, sub-status, win32 (from
+ * hresult, or the row's default when 0), drops any body, and returns PIPE_FINISH. detail is data
+ * for a local reader; it is copied. */
+enum pipe_rc request_fail(struct request *r, const struct status_row *row, uint32_t hresult,
+                          struct str detail);
+/* 500.19 with everything the page needs. error lives as long as the request's configuration. */
+enum pipe_rc request_fail_config(struct request *r, const struct config_error *error);
+
+/* A deliberate answer that is not a failure (200, 206, 301, 304 …). */
+void response_status(struct request *r, const struct status_row *row);
+
+/* name and value must live as long as the request; values with CR, LF or NUL are refused (false). */
+bool response_header_set(struct request *r, enum http_header_id id, struct str value);
+bool response_header_add(struct request *r, struct str name, struct str value);
+void response_header_remove(struct request *r, struct str name);
+struct str response_header_get(const struct request *r, enum http_header_id id);
+
+void response_body_clear(struct request *r);
+void response_body_memory(struct request *r, struct str bytes);
+void response_body_file(struct request *r, struct open_file *file, uint64_t offset, uint64_t length);
+
+/* Continues a request whose hook answered PIPE_PENDING. */
+void request_resume(struct request *r, enum pipe_rc rc);
+
+/* Runs another URL of the same site inside this request (default document, ExecuteURL): its own
+ * configuration, authentication, handler; the log keeps the original URL. */
+enum pipe_rc request_execute_url(struct request *r, struct str path, struct str query);
+
+/* scheme://host[:port] of this server as the client named it (serverRuntime/alternateHostName, Host,
+ * else the local address), in the arena. */
+struct str request_base_url(struct request *r);
+
+/* Site, application and physical path of the URL at hand. */
+struct str request_physical_path(const struct request *r);
+
+#endif
