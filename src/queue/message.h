@@ -1,6 +1,11 @@
 /* What travels on the ring between a listener thread and a worker thread. One pair of rings joins
  * listener thread i to worker thread i. All structs are plain bytes in host order: both ends are
- * the same binary. The version is checked once, when the worker attaches. */
+ * the same binary. The version is checked once, when the worker attaches.
+ *
+ * For every MSG_REQUEST the worker sends exactly one closing record: one that carries MSG_END
+ * (response, body, file, end) or MSG_RESPONSE_RESET. That holds after MSG_REQUEST_ABORT too: the
+ * worker stops its work and answers with MSG_RESPONSE_RESET (a closing record that crossed the abort
+ * on its way is the answer as well). Only then is the id free for another request. */
 #ifndef CANDOR_QUEUE_MESSAGE_H
 #define CANDOR_QUEUE_MESSAGE_H
 
@@ -26,7 +31,7 @@ enum message_type {
     /* listener to worker */
     MSG_REQUEST = 1,      /* struct msg_request + header table + bytes; flags MSG_END: no body */
     MSG_REQUEST_BODY,     /* bytes; MSG_END on the last */
-    MSG_REQUEST_ABORT,    /* struct msg_abort: client gone, timer; nothing more comes, answer nothing */
+    MSG_REQUEST_ABORT,    /* struct msg_abort: client gone, timer: stop; still needs its closing record */
     MSG_CREDIT,           /* struct msg_amount: response bytes that left, to be added to the credit */
     /* worker to listener */
     MSG_RESPONSE = 32,    /* struct msg_response + header block + user + body bytes; MSG_END */
