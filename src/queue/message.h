@@ -19,9 +19,8 @@ enum { MESSAGE_VERSION = 1 };
 
 /* Bytes of response body that a worker may have under way before the listener grants more. */
 enum { RESPONSE_CREDIT = 256 * 1024 };
-/* Request body bytes that a listener may send before the worker asks (serverRuntime
- * uploadReadAheadSize is 48 KiB; this is what one read of the socket brings). */
-enum { REQUEST_CREDIT = 16 * 1024 };
+/* The request body works the other way round: the listener sends no byte of it before the worker
+ * has asked with MSG_BODY_WANTED, so that a request not yet taken can go to another worker. */
 
 enum { RING_REQUEST_BYTES = 512 * 1024, RING_RESPONSE_BYTES = 1024 * 1024 };
 /* The most that one record carries. */
@@ -39,7 +38,7 @@ enum message_type {
     MSG_RESPONSE_FILE,    /* struct msg_file; MSG_END on the last */
     MSG_RESPONSE_END,     /* struct msg_end: end of the body, known win32 */
     MSG_RESPONSE_RESET,   /* struct msg_end: close the connection without (further) answer */
-    MSG_BODY_WANTED,      /* struct msg_amount: request body bytes that the worker can take now */
+    MSG_BODY_WANTED,      /* struct msg_amount: so many more request body bytes may come */
     MSG_FILE_CLOSE,       /* struct msg_amount: the handle is no longer used */
 };
 
