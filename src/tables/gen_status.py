@@ -1,0 +1,295 @@
+#!/usr/bin/python3
+"""Turns the status catalogue (status.tbl, status_advice.tbl) into C or into Markdown.
+
+    gen_status.py c STATUS ADVICE OUT.c OUT.h
+    gen_status.py md STATUS ADVICE OUT.md
+
+The format is described at the top of status.tbl. Any mistake in it ends the build with
+FILE:LINE: what is wrong.
+"""
+import re
+import sys
+
+VERSIONS = {
+    "5": "IIS 4.0 and 5.0",
+    "6": "IIS 6.0",
+    "7": "IIS 7.0 and later",
+    "8": "IIS 8.0 and later",
+    "10": "IIS 10.0",
+    "ARR": "ARR 3.0.1916 and later",
+    "ANCM": "ASP.NET Core Module",
+    "iisnode": "iisnode",
+    "-": "this server",
+}
+LOGS = {"iis": "STATUS_LOG_IIS", "httperr": "STATUS_LOG_HTTPERR", "none": "STATUS_LOG_NONE"}
+ROW_KEYS = {"title", "text", "by", "log", "error", "versions", "now", "try", "note", "from"}
+ROW_REQUIRED = ROW_KEYS - {"note"}
+ADVICE_KEYS = {"cause", "fix", "xml", "set"}
+CODE = re.compile(r"^(\d{3})\.(\d{1,4})$")
+
+
+def fail(path, line, text):
+    sys.exit(f"{path}:{line}: {text}")
+
+
+def read_entries(path):
+    """Yields (line number, heading words, [(line number, key, value)])."""
+    entry = None
+    with open(path, encoding="utf-8") as f:
+        for number, raw in enumerate(f, 1):
+            line = raw.rstrip()
+            if not line or line.startswith("#"):
+                continue
+            if not line.isascii() or "\t" in line:
+                fail(path, number, "only printable ASCII here")
+            if not line.startswith(" "):
+                if entry:
+                    yield entry
+                entry = (number, line.split(), [])
+                continue
+            if entry is None:
+                fail(path, number, "an indented line before the first heading")
+            if line.startswith("    "):
+                if not entry[2]:
+                    fail(path, number, "a continuation without a field before it")
+                at, key, value = entry[2][-1]
+                entry[2][-1] = (at, key, value + " " + line.strip())
+                continue
+            key, _, value = line.strip().partition(" ")
+            if not value.strip():
+                fail(path, number, f"{key} has no value")
+            # In XML the indentation is part of the text.
+            entry[2].append((number, key, value if key == "xml" else value.strip()))
+    if entry:
+        yield entry
+
+
+def parse_code(path, line, text):
+    match = CODE.match(text)
+    if not match:
+        fail(path, line, f"{text} is not a code; write 404.8, or 404.0 for the plain status")
+    return int(match[1]), int(match[2])
+
+
+def parse_row(path, at, words, fields, sources):
+    if len(words) != 2 or not re.match(r"^[A-Z][A-Z0-9_]*$", words[1]):
+        fail(path, at, "heading is CODE NAME, such as 404.8 HIDDEN_SEGMENT")
+    status, substatus = parse_code(path, at, words[0])
+    row = {"status": status, "substatus": substatus, "note": None, "line": at,
+           "cause": [], "fix": [], "set": []}
+    row["name"] = f"ST_{status}_{substatus}_{words[1]}"
+    seen = set()
+    for line, key, value in fields:
+        if key not in ROW_KEYS or key in seen:
+            fail(path, line, f"{key} is unknown or given twice")
+        seen.add(key)
+        row[key] = value
+    for key in sorted(ROW_REQUIRED - seen):
+        fail(path, at, f"{key} is missing")
+    if row["log"] not in LOGS:
+        fail(path, at, f"log is one of {', '.join(LOGS)}")
+    try:
+        row["error"] = [int(e, 16) if e.startswith("0x") else int(e) for e in row["error"].split()]
+    except ValueError:
+        fail(path, at, "error is a list of numbers")
+    if any(e < 0 or e > 0xFFFFFFFF for e in row["error"]):
+        fail(path, at, "an error code has 32 bits")
+    for v in row["versions"].split():
+        if v not in VERSIONS:
+            fail(path, at, f"version {v} is unknown")
+    row["versions"] = [VERSIONS[v] for v in row["versions"].split()]
+    for s in row["from"].split():
+        if s not in sources:
+            fail(path, at, f"source {s} is unknown")
+    row["from"] = [sources[s] for s in row["from"].split()]
+    if row["now"] == "no":
+        row["now"] = None
+    return row
+
+
+def read_rows(path):
+    rows, reasons, sources = {}, {}, {}
+    for at, words, fields in read_entries(path):
+        if words[0] in ("source", "reason") and fields:
+            fail(path, at, f"{words[0]} takes no fields")
+        if words[0] == "source" and len(words) > 2:
+            sources[words[1]] = " ".join(words[2:])
+        elif words[0] == "reason" and len(words) > 2:
+            status = int(words[1])
+            if status in reasons or not 100 <= status <= 999:
+                fail(path, at, f"reason of {status} given twice or out of range")
+            reasons[status] = " ".join(words[2:])
+        else:
+            row = parse_row(path, at, words, fields, sources)
+            code = (row["status"], row["substatus"])
+            if code in rows:
+                fail(path, at, f"{words[0]} is already at line {rows[code]['line']}")
+            rows[code] = row
+    for row in rows.values():
+        if row["status"] not in reasons:
+            fail(path, row["line"], f"no reason phrase for {row['status']}")
+    return rows, reasons
+
+
+def read_advice(path, rows):
+    for at, words, fields in read_entries(path):
+        codes = [parse_code(path, at, w) for w in words]
+        for code in codes:
+            if code not in rows:
+                fail(path, at, f"{code[0]}.{code[1]} has no row")
+            if rows[code]["cause"]:
+                fail(path, at, f"{code[0]}.{code[1]} has advice already")
+        for line, key, value in fields:
+            if key not in ADVICE_KEYS:
+                fail(path, line, f"{key} is unknown")
+            for code in codes:
+                row = rows[code]
+                if key == "xml":
+                    if not row["fix"]:
+                        fail(path, line, "xml belongs to the fix before it")
+                    row["fix"][-1] += "\n" + value
+                else:
+                    row[key].append(value)
+    for row in rows.values():
+        if not row["cause"] or not row["fix"]:
+            fail(path, 1, f"{row['status']}.{row['substatus']} has no cause or no fix")
+
+
+def c_string(text):
+    out = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("?", "\\?")
+    return f'"{out}"'
+
+
+def c_list(symbol, key, items):
+    values = "".join(f"    {c_string(i)},\n" for i in items)
+    return f"static const char *const {symbol}_{key}[] = {{\n{values}    NULL,\n}};\n"
+
+
+def c_row(row, reasons):
+    symbol = row["name"].lower()
+    errors = ", ".join(f"0x{e:08x}" for e in row["error"])
+    out = f"static const uint32_t {symbol}_errors[] = {{ {errors} }};\n"
+    for key in ("versions", "cause", "fix", "set", "from"):
+        out += c_list(symbol, key, row[key])
+    reason = c_string(reasons[row["status"]])
+    fields = [
+        ("status", row["status"]),
+        ("substatus", row["substatus"]),
+        ("log", LOGS[row["log"]]),
+        ("hresults", f"{symbol}_errors"),
+        ("hresult_count", len(row["error"])),
+        ("reason", f"{{ {reason}, sizeof({reason}) - 1 }}"),
+        ("code", c_string(f"{row['status']}.{row['substatus']}")),
+        ("name", c_string(row["name"])),
+        ("title", c_string(row["title"])),
+        ("text", c_string(row["text"])),
+        ("component", c_string(row["by"])),
+        ("produced", c_string(row["now"]) if row["now"] else "NULL"),
+        ("reproduce", c_string(row["try"])),
+        ("note", c_string(row["note"]) if row["note"] else "NULL"),
+        ("versions", f"{symbol}_versions"),
+        ("causes", f"{symbol}_cause"),
+        ("remedies", f"{symbol}_fix"),
+        ("settings", f"{symbol}_set"),
+        ("sources", f"{symbol}_from"),
+    ]
+    out += f"const struct status_row {symbol} = {{\n"
+    out += "".join(f"    .{name} = {value},\n" for name, value in fields)
+    return out + "};\n\n"
+
+
+def write_c(rows, reasons, c_path, h_path):
+    with open(h_path, "w", encoding="ascii") as h:
+        h.write("/* Written by gen_status.py from status.tbl. */\n"
+                "#ifndef CANDOR_TABLES_STATUS_ROWS_H\n#define CANDOR_TABLES_STATUS_ROWS_H\n\n")
+        for row in rows:
+            h.write(f"extern const struct status_row {row['name'].lower()}; /* {row['title']} */\n")
+        h.write("\n#endif\n")
+    with open(c_path, "w", encoding="ascii") as c:
+        c.write('/* Written by gen_status.py from status.tbl and status_advice.tbl. */\n'
+                '#include "tables/status_data.h"\n\n')
+        for row in rows:
+            c.write(c_row(row, reasons))
+        c.write("const struct status_row *const status_data[] = {\n")
+        c.writelines(f"    &{row['name'].lower()},\n" for row in rows)
+        c.write("};\nconst size_t status_data_count = sizeof(status_data) / sizeof(status_data[0]);\n\n")
+        c.write("const struct status_reason_row status_reasons[] = {\n")
+        for status in sorted(reasons):
+            text = c_string(reasons[status])
+            c.write(f"    {{ {status}, {{ {text}, sizeof({text}) - 1 }} }},\n")
+        c.write("};\nconst size_t status_reason_count =\n"
+                "    sizeof(status_reasons) / sizeof(status_reasons[0]);\n")
+
+
+def md_escape(text):
+    """Plain text as Markdown text: nothing in it may start a tag, a link or emphasis."""
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)
+
+
+def md_list(out, heading, items):
+    if not items:
+        return
+    out.write(f"{heading}\n\n")
+    for item in items:
+        text, _, xml = item.partition("\n")
+        out.write(f"- {md_escape(text)}\n")
+        if xml:
+            out.write("\n  ```xml\n" + "".join(f"  {x}\n" for x in xml.split("\n")) + "  ```\n\n")
+    out.write("\n")
+
+
+LOGGED = {"iis": "the site's log", "httperr": "HTTPERR only", "none": "no log"}
+
+
+def md_row(out, row, reasons):
+    out.write(f"### {row['status']}.{row['substatus']} {md_escape(row['title'])}\n\n")
+    out.write(md_escape(row["text"]) + "\n\n")
+    errors = ", ".join(f"`0x{e:08x}`" for e in row["error"] if e) or "none"
+    out.write(f"| | |\n|---|---|\n"
+              f"| Reason phrase | {md_escape(reasons[row['status']])} |\n"
+              f"| Raised by | {md_escape(row['by'])} |\n"
+              f"| In Candor | {md_escape(row['now'] or 'not raised by the server itself')} |\n"
+              f"| Logged in | {LOGGED[row['log']]} |\n"
+              f"| Error codes | {errors} |\n"
+              f"| Versions | {', '.join(row['versions'])} |\n"
+              f"| Name in code | `{row['name'].lower()}` |\n\n")
+    if row["note"]:
+        out.write(f"Note: {md_escape(row['note'])}\n\n")
+    md_list(out, "Likely causes, most likely first:", row["cause"])
+    md_list(out, "What to do:", row["fix"])
+    md_list(out, "Settings:", row["set"])
+    out.write(f"To reproduce: {md_escape(row['try'])}\n\n")
+    out.write("Sources: " + "; ".join(md_escape(s) for s in row["from"]) + ".\n\n")
+
+
+def write_md(rows, reasons, path):
+    with open(path, "w", encoding="ascii") as out:
+        out.write("# Status codes\n\n"
+                  "Generated from the server's own table: `candor explain CODE` prints the same.\n"
+                  "A plain status stands under its sub-status 0.\n\n")
+        out.write("| Code | Meaning | Raised by | Log |\n|---|---|---|---|\n")
+        for row in rows:
+            out.write(f"| {row['status']}.{row['substatus']} | {md_escape(row['title'])} | "
+                      f"{md_escape(row['by'])} | {row['log']} |\n")
+        out.write("\n")
+        family = None
+        for row in rows:
+            if row["status"] != family:
+                family = row["status"]
+                out.write(f"## {family} {md_escape(reasons[family])}\n\n")
+            md_row(out, row, reasons)
+
+
+def main(args):
+    if len(args) < 5 or (args[1], len(args)) not in (("c", 6), ("md", 5)):
+        sys.exit(__doc__)
+    rows, reasons = read_rows(args[2])
+    read_advice(args[3], rows)
+    ordered = [rows[code] for code in sorted(rows)]
+    if args[1] == "c":
+        write_c(ordered, reasons, args[4], args[5])
+    else:
+        write_md(ordered, reasons, args[4])
+
+
+main(sys.argv)
