@@ -95,9 +95,12 @@ struct request {
     /* The URL being worked on: the request's own, or a child request's (default document, custom
      * error). path is cooked, query raw without '?'. */
     struct str path, query;
+    struct str method;                 /* the client's; a child request may have another one */
+    uint8_t method_id;                 /* enum http_method */
     struct url_entry *url;             /* metadata of path: configuration node, file, handlers */
     const struct handler_mapping *handler;
     struct str path_info;
+    bool dynamic_content;              /* a script handler fits the URL, but its preCondition fails */
     unsigned child_depth;
 
     struct str auth_type, user;        /* empty user and authenticated: anonymous */
@@ -107,6 +110,7 @@ struct request {
 
     enum notification at;              /* where the pipeline is */
     const struct module *in_module;
+    unsigned in_module_index;          /* its place in the registry */
     struct response response;
     struct failure failure;
     void *module_state[];              /* zeroed, by module index, allocated on demand */
@@ -143,8 +147,31 @@ void response_body_file(struct request *r, struct open_file *file, uint64_t offs
 void request_resume(struct request *r, enum pipe_rc rc);
 
 /* Runs another URL of the same site inside this request (default document, ExecuteURL): its own
- * configuration, authentication, handler; the log keeps the original URL. */
+ * configuration, authentication, handler; the log keeps the original URL. Return its result at once:
+ * a child that waits answers PIPE_PENDING, and the runner goes on for the caller when it is done.
+ * While the child runs, child_depth is above 0. request_execute_get does the same as a GET without
+ * body, whatever the client's method (HEAD stays HEAD). */
 enum pipe_rc request_execute_url(struct request *r, struct str path, struct str query);
+enum pipe_rc request_execute_get(struct request *r, struct str path, struct str query);
+
+/* What the site has at a cooked path, through the same cache as requests (a system call only if it
+ * is not known yet): struct url_entry of worker/url_cache.h, held until the request ends. NULL if the
+ * path cannot name anything. Nothing of the pipeline runs. */
+const struct url_entry *request_lookup_url(struct request *r, struct str path);
+
+/* Opens a file by its real path, held until the request ends. NULL with *ret_errno. */
+struct open_file *request_open_file(struct request *r, const char *path, int *ret_errno);
+
+/* The running module's own memory for this request, zeroed when first asked for. NULL if the
+ * request's memory is used up. */
+void *request_module_state(struct request *r, size_t size);
+
+/* Asks for more of the request's body. Later, on the same thread and never from inside this call, cb
+ * gets what came: a view valid during the call, end with the last one. After an abort or a broken
+ * body it is called once with failed set. One callback at a time; false if the body is at its end or
+ * the request has none. The usual pattern is to answer PIPE_PENDING and to request_resume from cb. */
+typedef void (*request_body_fn)(struct request *r, void *arg, struct str bytes, bool end, bool failed);
+bool request_read_body(struct request *r, request_body_fn cb, void *arg);
 
 /* scheme://host[:port] of this server as the client named it (serverRuntime/alternateHostName, Host,
  * else the local address), in the arena. */
