@@ -22,7 +22,8 @@ struct httperr_row {
     const char *const *remedies; /* never NULL */
     const char *const *settings; /* HTTP parameters and configuration that decide; never NULL */
     const char *reproduce;
-    bool logged; /* false: documented, but never written by IIS 7 and later */
+    struct str body; /* the whole body of the answer; empty without one */
+    bool logged;     /* false: documented, but IIS 7 and later never write it */
 };
 
 /* The row of a reason; HTTPERR_NONE and numbers that are no reason end the process. */
@@ -37,8 +38,8 @@ static inline bool httperr_has_response(const struct httperr_row *row)
     return row->status != 0;
 }
 
-/* The complete body of the listener's own answer, the empty view for a reason without one. Built
- * on first use of any, from then on constant; any thread. */
+/* The complete body of the listener's own answer, the empty view for a reason without one. A
+ * constant. */
 struct str httperr_response(enum httperr_reason reason);
 
 #endif
