@@ -296,5 +296,7 @@ bool http_parameters_from_json(const json_t *j, struct http_parameters *ret)
         if (value && !from_json_value(&rows[i], value, ret))
             good = false;
     }
+    if (ret->max_field_length > ret->max_request_bytes)
+        ret->max_field_length = ret->max_request_bytes;
     return good;
 }
