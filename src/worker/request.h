@@ -73,6 +73,7 @@ struct response {
     bool has_body;                     /* a body was set, even an empty one */
     bool skip_custom_errors;           /* TrySkipCustomErrors */
     bool no_log, close, abort;         /* abort: reset the connection, AbortRequest */
+    struct str log_fields;             /* "NAME=value\n" lines: custom log fields of server variables */
     bool sent;                         /* head handed to the listener */
 };
 
