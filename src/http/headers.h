@@ -11,9 +11,9 @@
 enum { HDR_F_SINGLE = 1 };
 
 /* X(id, canonical name, flags, first, middle, last character in lower case). The three characters
- * feed the lookup's hash at compile time; a wrong or colliding row fails the build or the unit test.
+ * feed the hash of the lookup at compile time: a colliding row warns, a wrong one fails its test.
  * Order: the 20 general and entity headers and the 10 of responses as the HTTP API numbers them,
- * which is also the order on the wire; then the 21 of requests; then what we need to know besides. */
+ * also their order on the wire; then the 21 of requests; then what we need to know besides. */
 #define HTTP_HEADERS(X)                                                                            \
     X(CACHE_CONTROL, "Cache-Control", 0, 'c', 'c', 'l')                                            \
     X(CONNECTION, "Connection", 0, 'c', 'c', 'n')                                                  \
@@ -60,19 +60,19 @@ enum { HDR_F_SINGLE = 1 };
     X(IF_RANGE, "If-Range", HDR_F_SINGLE, 'i', 'a', 'e')                                           \
     X(IF_UNMODIFIED_SINCE, "If-Unmodified-Since", HDR_F_SINGLE, 'i', 'f', 'e')                     \
     X(MAX_FORWARDS, "Max-Forwards", HDR_F_SINGLE, 'm', 'r', 's')                                   \
-    X(PROXY_AUTHORIZATION, "Proxy-Authorization", HDR_F_SINGLE, 'p', 't', 'n')                     \
+    X(PROXY_AUTHORIZATION, "Proxy-Authorization", HDR_F_SINGLE, 'p', 'h', 'n')                     \
     X(REFERER, "Referer", HDR_F_SINGLE, 'r', 'e', 'r')                                             \
     X(RANGE, "Range", HDR_F_SINGLE, 'r', 'n', 'e')                                                 \
     X(TE, "TE", 0, 't', 'e', 'e')                                                                  \
     X(TRANSLATE, "Translate", HDR_F_SINGLE, 't', 's', 'e')                                         \
     X(USER_AGENT, "User-Agent", HDR_F_SINGLE, 'u', 'a', 't')                                       \
     X(ORIGIN, "Origin", 0, 'o', 'g', 'n')                                                          \
-    X(X_FORWARDED_FOR, "X-Forwarded-For", 0, 'x', 'd', 'r')                                        \
-    X(X_FORWARDED_PROTO, "X-Forwarded-Proto", 0, 'x', 'e', 'o')                                    \
+    X(X_FORWARDED_FOR, "X-Forwarded-For", 0, 'x', 'r', 'r')                                        \
+    X(X_FORWARDED_PROTO, "X-Forwarded-Proto", 0, 'x', 'd', 'o')                                    \
     X(X_POWERED_BY, "X-Powered-By", 0, 'x', 'r', 'y')                                              \
     X(SEC_WEBSOCKET_KEY, "Sec-WebSocket-Key", 0, 's', 'o', 'y')                                    \
-    X(SEC_WEBSOCKET_VERSION, "Sec-WebSocket-Version", 0, 's', 'c', 'n')                            \
-    X(SEC_WEBSOCKET_PROTOCOL, "Sec-WebSocket-Protocol", 0, 's', 'k', 'l')                          \
+    X(SEC_WEBSOCKET_VERSION, "Sec-WebSocket-Version", 0, 's', 'k', 'n')                            \
+    X(SEC_WEBSOCKET_PROTOCOL, "Sec-WebSocket-Protocol", 0, 's', 'e', 'l')                          \
     X(CONTENT_DISPOSITION, "Content-Disposition", 0, 'c', 'i', 'n')
 
 enum http_header_id {
@@ -106,7 +106,7 @@ bool http_is_token_char(char c);
 bool http_is_token(struct str s);
 /* Index of the first byte that is not one of a token, or s.n. */
 size_t http_token_span(struct str s);
-/* Index of the first control character other than HT in s (00-1F, 7F), or s.n. 16 bytes at a time. */
+/* Index of the first control character but HT in s (00-1F, 7F), or s.n. 16 bytes at a time. */
 size_t http_value_span(struct str s);
 /* True if the value may be written into a head: no CR, LF, NUL. */
 bool http_value_is_writable(struct str s);

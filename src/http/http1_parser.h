@@ -1,7 +1,7 @@
 /* HTTP/1.x request heads. Pure and resumable at every byte: no input or output, no clock, nothing
  * scanned twice. Everything it finds is kept as offsets, so the buffer may move between calls.
  *
- * Checks run in the order of the bytes (method, target, version, headers), then over the whole head:
+ * Checks run in the order of the bytes (method, target, version, headers), then on the whole head:
  * Host, Transfer-Encoding, Content-Length, missing length, "*". The first that fails decides the
  * reason. Cutting the input differently never changes the outcome. */
 #ifndef CANDOR_HTTP_HTTP1_PARSER_H
@@ -17,10 +17,10 @@
 
 /* Liberties, all off by default; names are those of the registry values. */
 enum http1_flag {
-    HTTP1_WEAK_HEADER_NAMES = 1,      /* AllowWeakHeaderNameSyntax: separators such as '?' in names */
-    HTTP1_WEAK_HEADER_VALUES = 2,     /* AllowWeakHeaderValueSyntax: control characters but CR LF NUL */
+    HTTP1_WEAK_HEADER_NAMES = 1,      /* AllowWeakHeaderNameSyntax: names with separators */
+    HTTP1_WEAK_HEADER_VALUES = 2,     /* AllowWeakHeaderValueSyntax: controls but CR LF NUL */
     HTTP1_CASE_INSENSITIVE_VERBS = 4, /* AllowCaseInsensitiveVerbs: "get" is GET */
-    HTTP1_RAW_RESTRICTED_CHARS = 8,   /* AllowUnEscapedRestrictedChars: 01-1F and 7F in the target */
+    HTTP1_RAW_RESTRICTED_CHARS = 8,   /* AllowUnEscapedRestrictedChars: in the target */
 };
 
 struct http1_limits {
@@ -60,7 +60,7 @@ struct http1_head {
     /* Framing, decided once here. A body follows if chunked, or has_content_length and > 0. */
     bool has_content_length;
     bool chunked;
-    bool length_and_chunked; /* both were sent: chunked holds, and the connection must close after */
+    bool length_and_chunked; /* both were sent: chunked holds, the connection closes after it */
     uint64_t content_length; /* 0 unless has_content_length */
 
     /* Connection. keep_alive is the verdict from version, Connection and framing. */
@@ -89,7 +89,7 @@ struct http1_parser {
     uint32_t pos;   /* first byte not yet looked at */
     uint32_t mark;  /* start of the element being read */
     uint32_t start; /* first byte of the method */
-    uint32_t name_end, value_at;
+    uint32_t value_at;
     uint32_t error_offset;      /* after RC_FAIL: the byte that settled it */
     enum httperr_reason reason; /* after RC_FAIL */
     uint8_t state;

@@ -11,8 +11,10 @@
 struct response1_header {
     struct str name; /* as it shall appear; if empty, the canonical name of id */
     struct str value;
-    enum http_header_id id; /* HDR_OTHER if unknown */
+    enum http_header_id id; /* looked at only if name is empty */
 };
+
+enum { RESPONSE1_HEADERS_MAX = 512 };
 
 enum response1_framing {
     RESPONSE1_NO_LENGTH = 0, /* 1xx, 204, 304, or a body that ends with the connection */
@@ -42,15 +44,16 @@ struct response1 {
 struct response1_written {
     size_t len;      /* bytes of the head, empty line included */
     size_t date_off; /* where the date's 29 characters stand; 0 if there are none */
-    size_t bad;      /* after RC_FAIL: index of the offending header; n_headers: the reason phrase */
+    size_t bad;      /* after RC_FAIL: index of the bad header; n_headers: the reason phrase */
 };
 
 /* Writes status line, headers and empty line. Headers the API knows come in its order (equal ones
  * as given), then the others as given, then Date, Connection, Content-Length if we made them.
  * Framing and connection are the listener's: Connection, Content-Length, Transfer-Encoding and
  * Keep-Alive among headers are left out.
- * RC_AGAIN: cap is too small (nothing usable was written). RC_FAIL: a name is no token, or a name,
- * value or reason phrase holds CR, LF or NUL: whoever made it tried to split the response. */
+ * RC_AGAIN: cap is too small (nothing usable was written). RC_FAIL: a name is no token, a value or
+ * the reason phrase holds CR, LF or NUL (whoever made it tried to split the response), or there are
+ * more than RESPONSE1_HEADERS_MAX headers; ret->bad tells which. */
 MUST_CHECK enum rc response1_write(const struct response1 *r, char *out, size_t cap,
                                    struct response1_written *ret);
 

@@ -1,0 +1,563 @@
+#include "http/http1_parser.h"
+
+#include <stdlib.h>
+
+#include "http/host.h"
+#include "http/scan.h"
+#include "base/poison.h"
+
+enum state {
+    S_START,       /* empty lines before the request */
+    S_METHOD,      /* mark is its first byte */
+    S_TARGET,      /* mark is its first byte */
+    S_VERSION,     /* mark is its first byte */
+    S_FIRST,       /* start of the line after the request line */
+    S_FIRST_BLANK, /* the same, after blanks */
+    S_LINE,        /* start of a header line or the empty line */
+    S_NAME,        /* mark is its first byte */
+    S_VALUE,       /* value_at is the first byte after ':' */
+    S_DONE,
+    S_FAILED,
+};
+
+enum { FIELD_LENGTH_MAX = 65534, VERSION_DIGITS_MAX = 3, CONTENT_LENGTH_DIGITS_MAX = 20 };
+
+/* The part of the buffer that may be looked at: no more than MaxRequestBytes of it. */
+struct input {
+    char *buf;
+    uint32_t end;
+    bool capped; /* there is more, but it does not count any more */
+};
+
+void http1_parser_init(struct http1_parser *p, const struct http1_limits *limits)
+{
+    *p = (struct http1_parser){.limits = *limits};
+    if (p->limits.max_field_length > p->limits.max_request_bytes)
+        p->limits.max_field_length = p->limits.max_request_bytes;
+    /* Lengths of names are kept in 16 bits; the setting cannot be larger. */
+    if (p->limits.max_field_length > FIELD_LENGTH_MAX)
+        p->limits.max_field_length = FIELD_LENGTH_MAX;
+}
+
+void http1_head_init(struct http1_head *head)
+{
+    head->more = NULL;
+    http1_head_reset(head);
+}
+
+void http1_head_reset(struct http1_head *head)
+{
+    free(head->more);
+    /* The arrays behind are valid only as far as n_headers and seen say. */
+    memset(head, 0, offsetof(struct http1_head, at));
+}
+
+void http1_head_fini(struct http1_head *head)
+{
+    http1_head_reset(head);
+}
+
+static enum rc fail(struct http1_parser *p, size_t offset, enum httperr_reason reason)
+{
+    p->state = S_FAILED;
+    p->reason = reason;
+    p->error_offset = (uint32_t)offset;
+    return RC_FAIL;
+}
+
+/* Input ended at pos, inside an element: wait, or refuse if MaxRequestBytes is used up. */
+static enum rc more(struct http1_parser *p, const struct input *in, uint32_t pos,
+                    enum httperr_reason if_capped)
+{
+    p->pos = pos;
+    return in->capped ? fail(p, in->end, if_capped) : RC_AGAIN;
+}
+
+static inline bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static inline uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* First byte after [from, end) that the element starting at mark may not reach. */
+static inline uint32_t element_end(const struct http1_parser *p, const struct input *in)
+{
+    uint64_t end = (uint64_t)p->mark + p->limits.max_field_length + 1;
+
+    return end < in->end ? (uint32_t)end : in->end;
+}
+
+static enum rc read_start(struct http1_parser *p, const struct input *in)
+{
+    uint32_t at = p->pos;
+
+    for (;; at++) {
+        if (at >= in->end)
+            return more(p, in, at, HTTPERR_REQUEST_LENGTH);
+        if (in->buf[at] == '\r') {
+            if (at + 1 >= in->end)
+                return more(p, in, at, HTTPERR_REQUEST_LENGTH);
+            if (in->buf[at + 1] != '\n')
+                return fail(p, at, HTTPERR_VERB);
+            at++;
+        } else if (in->buf[at] != '\n') {
+            break;
+        }
+    }
+    p->start = p->mark = p->pos = at;
+    p->state = S_METHOD;
+    return RC_OK;
+}
+
+static enum rc read_method(struct http1_parser *p, const struct input *in, struct http1_head *head)
+{
+    uint32_t at = p->pos;
+
+    while (at < in->end && scan_is(in->buf[at], SCAN_TOKEN))
+        at++;
+    if (at >= in->end)
+        return more(p, in, at, HTTPERR_REQUEST_LENGTH);
+    if (in->buf[at] != ' ' || at == p->mark)
+        return fail(p, at, HTTPERR_VERB);
+
+    struct str name = str_n(in->buf + p->mark, at - p->mark);
+    enum http_method method = http_method_lookup(name);
+
+    if (method == HTTP_METHOD_OTHER) {
+        method = http_method_ilookup(name);
+        if (method != HTTP_METHOD_OTHER && !(p->limits.flags & HTTP1_CASE_INSENSITIVE_VERBS))
+            return fail(p, p->mark, HTTPERR_VERB);
+    }
+    head->method = (uint8_t)method;
+    head->method_off = p->mark;
+    head->method_len = at - p->mark;
+    p->mark = p->pos = at + 1;
+    p->state = S_TARGET;
+    return RC_OK;
+}
+
+/* HTTP/0.9: "GET /path" and a line end, nothing else (RFC 1945 5). */
+static enum rc simple_request(struct http1_parser *p, struct http1_head *head, const char *buf,
+                              uint32_t line_end)
+{
+    if (head->method != HTTP_METHOD_GET)
+        return fail(p, line_end - 1, HTTPERR_BAD_REQUEST);
+    if (buf[head->target_off] == '*')
+        return fail(p, head->target_off, HTTPERR_URL);
+    head->version_minor = 9;
+    head->head_len = line_end;
+    p->pos = line_end;
+    p->state = S_DONE;
+    return RC_OK;
+}
+
+static enum rc read_target(struct http1_parser *p, const struct input *in, struct http1_head *head)
+{
+    uint32_t end = element_end(p, in), at = p->pos;
+
+    for (;; at++) {
+        at = (uint32_t)(scan_target(in->buf + at, in->buf + end) - in->buf);
+        /* The first byte tells the form; routing will look at the rest. */
+        if (p->mark < end && in->buf[p->mark] != '/' && in->buf[p->mark] != '*' &&
+            ascii_lower(in->buf[p->mark]) != 'h')
+            return fail(p, p->mark, HTTPERR_URL);
+        if (at >= end) {
+            if (end - p->mark > p->limits.max_field_length)
+                return fail(p, end - 1, HTTPERR_URL_LENGTH);
+            return more(p, in, at, HTTPERR_URL_LENGTH);
+        }
+        if (is_blank(in->buf[at]) || in->buf[at] == '\n' || in->buf[at] == '\r')
+            break;
+        if (in->buf[at] == '\0' || !(p->limits.flags & HTTP1_RAW_RESTRICTED_CHARS))
+            return fail(p, at, HTTPERR_URL);
+    }
+
+    bool is_cr = in->buf[at] == '\r';
+
+    if (is_cr && at + 1 >= in->end)
+        return more(p, in, at, HTTPERR_REQUEST_LENGTH);
+    if (is_cr && in->buf[at + 1] != '\n')
+        return fail(p, at, HTTPERR_INVALID_CR_LF);
+    head->target_off = p->mark;
+    head->target_len = at - p->mark;
+    if (!is_blank(in->buf[at]))
+        return simple_request(p, head, in->buf, at + 1 + is_cr);
+    p->mark = p->pos = at + 1;
+    p->state = S_VERSION;
+    return RC_OK;
+}
+
+/* 1 to 3 digits without a leading zero at *at. RC_AGAIN if the input ends before something else. */
+static enum rc read_number(const struct input *in, uint32_t *at, uint16_t *ret)
+{
+    uint32_t first = *at;
+    uint16_t value = 0;
+
+    for (; *at < in->end && ascii_is_digit(in->buf[*at]); ++*at) {
+        if (*at - first == VERSION_DIGITS_MAX || (*at > first && value == 0))
+            return RC_FAIL;
+        value = (uint16_t)(value * 10 + (in->buf[*at] - '0'));
+    }
+    if (*at >= in->end)
+        return RC_AGAIN;
+    *ret = value;
+    return *at > first ? RC_OK : RC_FAIL;
+}
+
+/* "HTTP/" digits "." digits and the line's end; *at moves to what follows, or to what is wrong. */
+static enum rc version_line(const struct input *in, uint32_t *at, uint16_t *major, uint16_t *minor)
+{
+    static const char prefix[5] = "HTTP/";
+    enum rc rc;
+
+    for (size_t i = 0; i < sizeof(prefix); i++, ++*at) {
+        if (*at >= in->end)
+            return RC_AGAIN;
+        if (in->buf[*at] != prefix[i])
+            return RC_FAIL;
+    }
+    rc = read_number(in, at, major);
+    if (rc != RC_OK)
+        return rc;
+    if (in->buf[*at] != '.')
+        return RC_FAIL;
+    ++*at;
+    rc = read_number(in, at, minor);
+    if (rc != RC_OK)
+        return rc;
+    if (in->buf[*at] == '\r') {
+        if (*at + 1 >= in->end)
+            return RC_AGAIN;
+        ++*at;
+    }
+    if (in->buf[*at] != '\n')
+        return RC_FAIL;
+    ++*at;
+    return RC_OK;
+}
+
+static enum rc read_version(struct http1_parser *p, const struct input *in, struct http1_head *head)
+{
+    uint32_t at = p->mark; /* at most 15 bytes: read again from the start each time */
+    uint16_t major = 0, minor = 0;
+
+    switch (version_line(in, &at, &major, &minor)) {
+    case RC_OK:
+        break;
+    case RC_AGAIN:
+        return more(p, in, p->mark, HTTPERR_REQUEST_LENGTH);
+    default:
+        return fail(p, at, HTTPERR_BAD_REQUEST);
+    }
+    head->version_major = major;
+    head->version_minor = minor;
+    if (major != 1 || minor > 9)
+        return fail(p, p->mark, HTTPERR_VERSION_NOT_SUPPORTED);
+    p->pos = at;
+    p->state = S_FIRST;
+    return RC_OK;
+}
+
+/* Room for one more header line; all move to the heap when the inline ones are used up. */
+static struct http1_header *add_header(struct http1_head *head)
+{
+    if (!head->more && head->n_headers < HTTP1_HEADERS_INLINE)
+        return &head->first[head->n_headers++];
+    if (head->n_headers >= head->cap_more) {
+        uint32_t cap = head->cap_more ? head->cap_more * 2 : 4 * HTTP1_HEADERS_INLINE;
+        struct http1_header *all = realloc(head->more, cap * sizeof(*all));
+
+        if (!all)
+            return NULL;
+        if (!head->more)
+            memcpy(all, head->first, sizeof(head->first));
+        head->more = all;
+        head->cap_more = cap;
+    }
+    return &head->more[head->n_headers++];
+}
+
+static enum rc read_name(struct http1_parser *p, const struct input *in, struct http1_head *head)
+{
+    uint32_t end = element_end(p, in);
+    uint32_t at = (uint32_t)(scan_name(in->buf + p->pos, in->buf + end) - in->buf);
+
+    if (at >= end) {
+        if (end - p->mark > p->limits.max_field_length)
+            return fail(p, end - 1, HTTPERR_FIELD_LENGTH);
+        return more(p, in, at, HTTPERR_REQUEST_LENGTH);
+    }
+
+    struct str name = str_n(in->buf + p->mark, at - p->mark);
+    enum http_header_id id = HDR_OTHER;
+
+    if (in->buf[at] == ':')
+        id = http_header_lookup(name);
+    if (id == HDR_OTHER) {
+        size_t good = http_token_span(name);
+
+        if (p->limits.flags & HTTP1_WEAK_HEADER_NAMES)
+            while (good < name.n && name.p[good] > ' ' && name.p[good] < 0x7f)
+                good++;
+        if (good < name.n || name.n == 0 || in->buf[at] != ':')
+            return fail(p, p->mark + good, HTTPERR_HEADER);
+    } else if (http1_has(head, id)) {
+        if (http_header_is_single(id))
+            return fail(p, p->mark, HTTPERR_BAD_REQUEST);
+    }
+
+    struct http1_header *h = add_header(head);
+
+    if (!h)
+        return fail(p, p->mark, HTTPERR_NOT_AVAILABLE);
+    *h = (struct http1_header){p->mark, (uint16_t)name.n, (uint16_t)id, 0, 0};
+    if (id != HDR_OTHER && !http1_has(head, id)) {
+        head->seen |= UINT64_C(1) << id;
+        head->at[id] = head->n_headers - 1;
+    }
+    p->value_at = p->pos = at + 1;
+    p->state = S_VALUE;
+    return RC_OK;
+}
+
+static void end_value(struct http1_parser *p, const char *buf, uint32_t end,
+                      struct http1_head *head)
+{
+    struct http1_header *h = head->more ? head->more : head->first;
+    uint32_t from = p->value_at;
+
+    while (from < end && is_blank(buf[from]))
+        from++;
+    while (end > from && is_blank(buf[end - 1]))
+        end--;
+    h += head->n_headers - 1;
+    h->value_off = from;
+    h->value_len = end - from;
+}
+
+static enum rc read_value(struct http1_parser *p, const struct input *in, struct http1_head *head)
+{
+    uint32_t end = element_end(p, in), at = p->pos, next;
+
+    for (;; at++) {
+        at = (uint32_t)(scan_value(in->buf + at, in->buf + end) - in->buf);
+        if (at >= end) {
+            if (end - p->mark > p->limits.max_field_length)
+                return fail(p, end - 1, HTTPERR_FIELD_LENGTH);
+            return more(p, in, at, HTTPERR_REQUEST_LENGTH);
+        }
+        next = at + 1;
+        if (in->buf[at] == '\r') {
+            if (next >= in->end)
+                return more(p, in, at, HTTPERR_REQUEST_LENGTH);
+            if (in->buf[next] != '\n')
+                return fail(p, at, HTTPERR_BAD_REQUEST);
+            next++;
+        } else if (in->buf[at] != '\n') {
+            if (in->buf[at] == '\0' || !(p->limits.flags & HTTP1_WEAK_HEADER_VALUES))
+                return fail(p, at, HTTPERR_HEADER);
+            continue;
+        }
+        /* The next line's first byte tells whether the value goes on there. */
+        if (next >= in->end)
+            return more(p, in, at, HTTPERR_REQUEST_LENGTH);
+        if (!is_blank(in->buf[next]))
+            break;
+        memset(in->buf + at, ' ', next - at);
+        at = min_u32(next, end) - 1;
+    }
+    end_value(p, in->buf, at, head);
+    p->pos = next;
+    p->state = S_LINE;
+    return RC_OK;
+}
+
+/* The header block up to the empty line. */
+static enum rc read_headers(struct http1_parser *p, const struct input *in, struct http1_head *head)
+{
+    enum rc rc;
+
+    for (;;) {
+        if (p->state == S_NAME) {
+            rc = read_name(p, in, head);
+            if (rc != RC_OK)
+                return rc;
+        }
+        if (p->state == S_VALUE) {
+            rc = read_value(p, in, head);
+            if (rc != RC_OK)
+                return rc;
+        }
+
+        /* S_FIRST, S_FIRST_BLANK, S_LINE: start of a line. White space between the request line and
+         * the first header, whole lines of it too, is tolerated as HTTP.sys does. */
+        uint32_t at = p->pos;
+
+        while (p->state != S_LINE && at < in->end && is_blank(in->buf[at])) {
+            p->state = S_FIRST_BLANK;
+            at++;
+        }
+        if (at >= in->end)
+            return more(p, in, at, HTTPERR_REQUEST_LENGTH);
+        p->mark = p->pos = at;
+        if (in->buf[at] == '\r') {
+            if (at + 1 >= in->end)
+                return more(p, in, at, HTTPERR_REQUEST_LENGTH);
+            if (in->buf[at + 1] != '\n')
+                return fail(p, at, HTTPERR_BAD_REQUEST);
+            at++;
+        }
+        if (in->buf[at] != '\n') {
+            p->state = S_NAME;
+            continue;
+        }
+        p->pos = at + 1;
+        if (p->state != S_FIRST_BLANK)
+            break;
+        p->state = S_FIRST;
+    }
+    head->head_len = p->pos;
+    return RC_OK;
+}
+
+/* Host: needed from HTTP/1.1 on, and well formed wherever it is not empty. */
+static enum rc check_host(struct http1_parser *p, const char *buf, struct http1_head *head)
+{
+    const struct http1_header *h = http1_find(head, HDR_HOST);
+    struct http_host host;
+
+    if (!h || h->value_len == 0) {
+        if (head->version_minor == 0)
+            return RC_OK;
+        return fail(p, h ? h->value_off : head->head_len, HTTPERR_HOSTNAME);
+    }
+    if (!http_host_parse(str_n(buf + h->value_off, h->value_len), &host))
+        return fail(p, h->value_off, HTTPERR_HOSTNAME);
+    head->host_off = h->value_off;
+    head->host_len = (uint16_t)h->value_len;
+    head->host_name_len = (uint16_t)host.name.n;
+    head->host_port = host.port;
+    head->host_kind = (uint8_t)host.kind;
+    return RC_OK;
+}
+
+/* Transfer-Encoding, over all its lines: other codings may come first, chunked must be there once
+ * and last (RFC 9112 6.1). Whatever else it says, we cannot tell where the body ends. */
+static enum rc check_coding(struct http1_parser *p, const char *buf, struct http1_head *head)
+{
+    const struct http1_header *h = http1_headers(head);
+
+    if (!http1_has(head, HDR_TRANSFER_ENCODING))
+        return RC_OK;
+
+    uint32_t at = h[head->at[HDR_TRANSFER_ENCODING]].value_off;
+
+    /* HTTP/1.0 has no transfer codings: someone between us and the client reads this differently. */
+    if (head->version_minor == 0)
+        return fail(p, at, HTTPERR_BAD_REQUEST);
+    for (uint32_t i = head->at[HDR_TRANSFER_ENCODING]; i < head->n_headers; i++) {
+        struct str list = str_n(buf + h[i].value_off, h[i].value_len), coding;
+
+        if (h[i].id != HDR_TRANSFER_ENCODING)
+            continue;
+        while (http_list_next(&list, &coding)) {
+            if (head->chunked || !http_is_token(coding))
+                return fail(p, (size_t)(coding.p - buf), HTTPERR_NOT_IMPLEMENTED);
+            head->chunked = str_ieq(coding, STR("chunked"));
+            at = (uint32_t)(coding.p - buf);
+        }
+    }
+    return head->chunked ? RC_OK : fail(p, at, HTTPERR_NOT_IMPLEMENTED);
+}
+
+static enum rc check_length(struct http1_parser *p, const char *buf, struct http1_head *head)
+{
+    const struct http1_header *h = http1_find(head, HDR_CONTENT_LENGTH);
+
+    if (h) {
+        if (h->value_len > CONTENT_LENGTH_DIGITS_MAX ||
+            !str_u64(str_n(buf + h->value_off, h->value_len), UINT64_MAX, &head->content_length))
+            return fail(p, h->value_off, HTTPERR_NUMBER);
+        head->has_content_length = !head->chunked;
+        head->length_and_chunked = head->chunked;
+        if (head->chunked)
+            head->content_length = 0;
+    } else if (!head->chunked &&
+               (head->method == HTTP_METHOD_POST || head->method == HTTP_METHOD_PUT)) {
+        return fail(p, head->head_len, HTTPERR_LENGTH_REQUIRED);
+    }
+    return RC_OK;
+}
+
+static void decide_connection(const char *buf, struct http1_head *head)
+{
+    const struct http1_header *h = http1_headers(head);
+    bool keep_alive = false, upgrade = false;
+
+    if (http1_has(head, HDR_CONNECTION))
+        for (uint32_t i = head->at[HDR_CONNECTION]; i < head->n_headers; i++) {
+            struct str list = str_n(buf + h[i].value_off, h[i].value_len), option;
+
+            if (h[i].id != HDR_CONNECTION)
+                continue;
+            while (http_list_next(&list, &option)) {
+                head->connection_close |= str_ieq(option, STR("close"));
+                keep_alive |= str_ieq(option, STR("keep-alive"));
+                upgrade |= str_ieq(option, STR("upgrade"));
+            }
+        }
+    head->upgrade = upgrade && http1_has(head, HDR_UPGRADE);
+    head->keep_alive = !head->connection_close && !head->length_and_chunked &&
+                       (head->version_minor > 0 || keep_alive);
+    if (http1_has(head, HDR_EXPECT)) {
+        bool is_100 = str_ieq(http1_value(head, buf, HDR_EXPECT), STR("100-continue"));
+
+        head->other_expect = !is_100;
+        head->expect_100 = is_100 && head->version_minor > 0;
+    }
+}
+
+/* What can only be said about the head as a whole. */
+static enum rc check_head(struct http1_parser *p, const char *buf, struct http1_head *head)
+{
+    enum rc rc = check_host(p, buf, head);
+
+    if (rc == RC_OK)
+        rc = check_coding(p, buf, head);
+    if (rc == RC_OK)
+        rc = check_length(p, buf, head);
+    if (rc == RC_OK && buf[head->target_off] == '*' &&
+        (head->target_len != 1 || head->method != HTTP_METHOD_OPTIONS))
+        rc = fail(p, head->target_off, HTTPERR_URL);
+    if (rc == RC_OK) {
+        decide_connection(buf, head);
+        p->state = S_DONE;
+    }
+    return rc;
+}
+
+enum rc http1_parse(struct http1_parser *p, char *buf, size_t len, struct http1_head *head)
+{
+    struct input in = {.buf = buf, .capped = len > p->limits.max_request_bytes};
+    enum rc rc = RC_OK;
+
+    in.end = in.capped ? p->limits.max_request_bytes : (uint32_t)len;
+    if (p->state == S_START)
+        rc = read_start(p, &in);
+    if (rc == RC_OK && p->state == S_METHOD)
+        rc = read_method(p, &in, head);
+    if (rc == RC_OK && p->state == S_TARGET)
+        rc = read_target(p, &in, head);
+    if (rc == RC_OK && p->state == S_VERSION)
+        rc = read_version(p, &in, head);
+    if (rc == RC_OK && p->state >= S_FIRST && p->state <= S_VALUE) {
+        rc = read_headers(p, &in, head);
+        if (rc == RC_OK)
+            rc = check_head(p, buf, head);
+    }
+    return p->state == S_FAILED ? RC_FAIL : rc;
+}
