@@ -76,7 +76,7 @@ bool logging_site_enabled(const struct log_site *site);
 void logging_site(struct logging *lg, unsigned thread, struct log_site *site,
                   const struct log_record *r);
 
-/* Writes a line to HTTPERR (httpsys.md §2). As logging_site. */
+/* Writes a line to HTTPERR (docs/logging.md). As logging_site. */
 void logging_httperr(struct logging *lg, unsigned thread, const struct log_httperr_record *r);
 
 /* For --log stdout: any JSON object as a line on standard output, between the others. Nothing
