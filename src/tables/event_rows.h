@@ -125,7 +125,8 @@ EVENT(WP_MODULE_LOAD, W3SVC_WP, 2280, ERROR,
       "The module %1 could not be loaded; the error is in the data",
       "Check globalModules: the library must exist and fit the processor.")
 EVENT(WP_START_CONFIG, W3SVC_WP, 2297, ERROR,
-      "The worker of pool %1 met error %2 in the configuration file %3, line %4, and does not start",
+      "The worker of pool %1 met error %2 in the configuration file %3, line %4, and does "
+      "not start",
       "Correct that line; candor check names what is wrong.")
 EVENT(WP_UNHEALTHY, W3SVC_WP, 2299, WARNING,
       "An application reported that it is unhealthy (%1); the worker will ask to be recycled",
@@ -171,7 +172,8 @@ EVENT(WAS_POOL_NAME_EMPTY, WAS, 5051, WARNING,
       "An application pool has no name",
       "Give it one.")
 EVENT(WAS_DISABLED_IDENTITY, WAS, 5057, ERROR,
-      "The application pool %1 is disabled: no worker was created because its identity is not valid",
+      "The application pool %1 is disabled: no worker was created because its identity is "
+      "not valid",
       "Correct the identity, then start the pool.")
 EVENT(WAS_DISABLED_START, WAS, 5059, ERROR,
       "The application pool %1 is disabled: its worker could not be started",
@@ -182,11 +184,13 @@ EVENT(WAS_RECYCLE_NOT_SENT, WAS, 5070, WARNING,
 EVENT(WAS_RECYCLE_TIME, WAS, 5074, INFO,
       "The worker process %1 of pool %2 asked to be recycled: it reached its time limit", "")
 EVENT(WAS_RECYCLE_REQUESTS, WAS, 5075, INFO,
-      "The worker process %1 of pool %2 asked to be recycled: it reached its number of requests", "")
+      "The worker process %1 of pool %2 asked to be recycled: it reached its number of "
+      "requests", "")
 EVENT(WAS_RECYCLE_SCHEDULE, WAS, 5076, INFO,
       "The worker process %1 of pool %2 asked to be recycled: its scheduled time has come", "")
 EVENT(WAS_RECYCLE_MEMORY, WAS, 5077, INFO,
-      "The worker process %1 of pool %2 asked to be recycled: it reached its virtual memory limit", "")
+      "The worker process %1 of pool %2 asked to be recycled: it reached its virtual "
+      "memory limit", "")
 EVENT(WAS_RECYCLE_UNHEALTHY, WAS, 5078, INFO,
       "An extension reported that it is unhealthy, so the worker process %1 of pool %2 asked to be "
       "recycled",
@@ -196,13 +200,15 @@ EVENT(WAS_RECYCLE_ADMIN, WAS, 5079, INFO,
 EVENT(WAS_RECYCLE_CONFIG, WAS, 5080, INFO,
       "The workers of pool %1 are recycled because its settings changed", "")
 EVENT(WAS_RECYCLE_STORE, WAS, 5081, INFO,
-      "The workers of pool %1 are recycled because what they know of the configuration may be wrong",
+      "The workers of pool %1 are recycled because what they know of the configuration may "
+      "be wrong",
       "")
 EVENT(WAS_OVERLAP_FAILED, WAS, 5093, WARNING,
       "Pool %1 could not be recycled with overlap; worker %2",
       "Look at the error in the data.")
 EVENT(WAS_RECYCLE_PRIVATE, WAS, 5117, INFO,
-      "The worker process %1 of pool %2 asked to be recycled: it reached its private memory limit", "")
+      "The worker process %1 of pool %2 asked to be recycled: it reached its private "
+      "memory limit", "")
 EVENT(WAS_CONFIG_FILE, WAS, 5172, ERROR,
       "The configuration file %1 cannot be read at line %2: %3",
       "Correct that line; the configuration before it stays in force if there is one.")

@@ -15,14 +15,14 @@
 #define CODE_WAS "WAS-"
 
 static const struct event_row rows[EV_COUNT] = {
-#define EVENT(event_name, event_source, event_number, event_level, event_text, event_remedy)      \
-    [EV_##event_name] = {                                                                          \
-        .source = SOURCE_##event_source,                                                           \
-        .code = CODE_##event_source #event_number,                                                 \
-        .id = event_number,                                                                        \
-        .severity = EVENT_SEVERITY_##event_level,                                                  \
-        .text = event_text,                                                                        \
-        .remedy = event_remedy,                                                                    \
+#define EVENT(event_name, event_source, event_number, event_level, event_text, event_remedy) \
+    [EV_##event_name] = {                                                                    \
+        .source = SOURCE_##event_source,                                                     \
+        .code = CODE_##event_source #event_number,                                           \
+        .id = event_number,                                                                  \
+        .severity = EVENT_SEVERITY_##event_level,                                            \
+        .text = event_text,                                                                  \
+        .remedy = event_remedy,                                                              \
     },
 #include "tables/event_rows.h"
 #undef EVENT

@@ -212,7 +212,8 @@ def write_c(rows, reasons, c_path, h_path):
             c.write(c_row(row, reasons))
         c.write("const struct status_row *const status_data[] = {\n")
         c.writelines(f"    &{row['name'].lower()},\n" for row in rows)
-        c.write("};\nconst size_t status_data_count = sizeof(status_data) / sizeof(status_data[0]);\n\n")
+        c.write("};\nconst size_t status_data_count =\n"
+                "    sizeof(status_data) / sizeof(status_data[0]);\n\n")
         c.write("const struct status_reason_row status_reasons[] = {\n")
         for status in sorted(reasons):
             text = c_string(reasons[status])

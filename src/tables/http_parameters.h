@@ -24,8 +24,8 @@ struct http_parameters {
     bool enable_non_utf8;
     bool favor_utf8;
     bool percent_u_allowed;
-    uint32_t max_field_length;  /* bytes; never above max_request_bytes */
-    uint32_t max_request_bytes; /* bytes, request line and headers */
+    uint32_t max_field_length;       /* bytes; never above max_request_bytes */
+    uint32_t max_request_bytes;      /* bytes, request line and headers */
     uint32_t url_segment_max_count;  /* 0: no limit */
     uint32_t url_segment_max_length; /* characters after decoding; 0: no limit */
 
@@ -68,18 +68,18 @@ struct http_parameters {
 };
 
 enum http_parameter_kind {
-    HTTP_PARAMETER_BOOL,    /* 0 or anything else */
+    HTTP_PARAMETER_BOOL, /* 0 or anything else */
     HTTP_PARAMETER_COUNT,
     HTTP_PARAMETER_BYTES,
     HTTP_PARAMETER_CHARS,
     HTTP_PARAMETER_SECONDS,
-    HTTP_PARAMETER_CHOICE,  /* one of min..max, each with a meaning of its own */
-    HTTP_PARAMETER_MASK,    /* any bits of max */
+    HTTP_PARAMETER_CHOICE, /* one of min..max, each with a meaning of its own */
+    HTTP_PARAMETER_MASK,   /* any bits of max */
     HTTP_PARAMETER_TEXT,
 };
 
 enum http_parameter_key {
-    HTTP_PARAMETER_KEY_HTTP, /* Services\HTTP\Parameters */
+    HTTP_PARAMETER_KEY_HTTP,  /* Services\HTTP\Parameters */
     HTTP_PARAMETER_KEY_W3SVC, /* Services\W3SVC\Parameters */
 };
 

@@ -26,11 +26,14 @@ static const struct {
     enum http_parameter_key key;
     struct str path;
 } keys[] = {
-#define PATH(s) { s, sizeof(s) - 1 }
-    { HTTP_PARAMETER_KEY_HTTP,
-      PATH("HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\HTTP\\Parameters") },
-    { HTTP_PARAMETER_KEY_W3SVC,
-      PATH("HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\W3SVC\\Parameters") },
+#define PATH(s)          \
+    {                    \
+        s, sizeof(s) - 1 \
+    }
+    {HTTP_PARAMETER_KEY_HTTP,
+     PATH("HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\HTTP\\Parameters")},
+    {HTTP_PARAMETER_KEY_W3SVC,
+     PATH("HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\W3SVC\\Parameters")},
 #undef PATH
 };
 enum { KEY_OTHER = -1 };
@@ -40,8 +43,8 @@ struct reader {
     struct http_parameters *p;
     struct http_parameters_finding **tail;
     size_t finding_count;
-    int key;       /* enum http_parameter_key, or KEY_OTHER */
-    bool has_http; /* the file has the listener's key */
+    int key;                           /* enum http_parameter_key, or KEY_OTHER */
+    bool has_http;                     /* the file has the listener's key */
     uint32_t limit_line, limit_column; /* where MaxFieldLength or MaxRequestBytes was set last */
 };
 
@@ -61,8 +64,7 @@ static void add_finding(struct reader *r, enum http_parameters_severity severity
     }
     f = xcalloc(1, sizeof(*f));
     *f = (struct http_parameters_finding){
-        .severity = severity, .line = line, .column = column, .text = text
-    };
+        .severity = severity, .line = line, .column = column, .text = text};
     *r->tail = f;
     r->tail = &f->next;
 }
@@ -92,8 +94,9 @@ static void refuse(struct reader *r, const struct http_parameter *row,
 
     http_parameter_reset(row, r->p);
     if (row->kind == HTTP_PARAMETER_TEXT && v->type == REGISTRY_TEXT) {
-        text = xasprintf("%s is not a full local path shorter than %d bytes; the default %s is used",
-                         row->name, HTTP_PARAMETERS_DIR_MAX, def);
+        text =
+            xasprintf("%s is not a full local path shorter than %d bytes; the default %s is used",
+                      row->name, HTTP_PARAMETERS_DIR_MAX, def);
     } else if (row->kind == HTTP_PARAMETER_TEXT) {
         text = xasprintf("%s must be a string; the default %s is used", row->name, def);
     } else if (v->type != REGISTRY_NUMBER) {
@@ -137,7 +140,7 @@ static void read_value(struct reader *r)
     uint32_t column = registry_column(&r->c);
     _cleanup_buf_ struct buf name;
     _cleanup_buf_ struct buf text;
-    struct registry_value v = { .text = &text };
+    struct registry_value v = {.text = &text};
     const struct http_parameter *row = NULL;
 
     buf_init(&name, NAME_MAX_BYTES);
@@ -197,7 +200,8 @@ static void read_key(struct reader *r)
 
     r->key = KEY_OTHER;
     if (end == SIZE_MAX) {
-        add_finding(r, HTTP_PARAMETERS_ERROR, line, column, xstrdup("expected ] at the end of a key"));
+        add_finding(r, HTTP_PARAMETERS_ERROR, line, column,
+                    xstrdup("expected ] at the end of a key"));
         return;
     }
     path = str_sub(path, 1, end);
@@ -272,9 +276,9 @@ static enum rc parse(struct reader *r, struct str bytes)
     read_entries(r);
     if (r->p->max_field_length > r->p->max_request_bytes) {
         r->p->max_field_length = r->p->max_request_bytes;
-        add_finding(r, HTTP_PARAMETERS_NOTE, r->limit_line, r->limit_column,
-                    xasprintf("MaxFieldLength is lowered to MaxRequestBytes, %u",
-                              r->p->max_request_bytes));
+        add_finding(
+            r, HTTP_PARAMETERS_NOTE, r->limit_line, r->limit_column,
+            xasprintf("MaxFieldLength is lowered to MaxRequestBytes, %u", r->p->max_request_bytes));
     }
     if (!r->has_http)
         add_finding(r, HTTP_PARAMETERS_NOTE, 0, 0,
@@ -288,7 +292,7 @@ static void begin(struct reader *r, struct http_parameters *ret,
 {
     *ret_findings = NULL;
     http_parameters_default(ret);
-    *r = (struct reader){ .p = ret, .tail = ret_findings, .key = KEY_OTHER };
+    *r = (struct reader){.p = ret, .tail = ret_findings, .key = KEY_OTHER};
 }
 
 enum rc http_parameters_parse(struct str bytes, struct http_parameters *ret,

@@ -122,7 +122,7 @@ void registry_text_decode(struct str bytes, struct buf *out)
 
 void registry_cursor_init(struct registry_cursor *c, struct str text)
 {
-    *c = (struct registry_cursor){ .text = text, .line = 1 };
+    *c = (struct registry_cursor){.text = text, .line = 1};
 }
 
 void registry_advance(struct registry_cursor *c)
@@ -219,7 +219,7 @@ static bool take_hex_bytes(struct registry_cursor *c, struct buf *out)
 
         registry_skip_blanks(c);
         if (registry_peek(c) == '\\') {
-            if (!take_line_end(&(struct registry_cursor){ .text = c->text, .at = c->at + 1 }))
+            if (!take_line_end(&(struct registry_cursor){.text = c->text, .at = c->at + 1}))
                 return false;
             (void)registry_take_line(c);
             continue;

@@ -28,8 +28,8 @@ enum registry_type {
 struct registry_value {
     enum registry_type type;
     uint64_t number;
-    struct buf *text;          /* the caller's; filled for REGISTRY_TEXT */
-    uint32_t line, column;     /* where the data begins */
+    struct buf *text;      /* the caller's; filled for REGISTRY_TEXT */
+    uint32_t line, column; /* where the data begins */
 };
 
 void registry_cursor_init(struct registry_cursor *c, struct str text);

@@ -21,17 +21,17 @@ struct status_row {
     uint16_t status;
     uint16_t substatus;
     enum status_log log;
-    const uint32_t *hresults;   /* what IIS reports with it; the first one is the default */
-    size_t hresult_count;       /* at least 1; a lone 0 means "no error code" */
-    struct str reason;          /* phrase on the wire: "Not Found" */
-    const char *code;           /* "404.8" */
-    const char *name;           /* "ST_404_8_HIDDEN_SEGMENT" */
-    const char *title;          /* a few words: "Hidden namespace" */
-    const char *text;           /* one or two sentences: what happened */
-    const char *component;      /* IIS's name of who raises it: "RequestFilteringModule" */
-    const char *produced;       /* what raises it in this product now; NULL if nothing does */
-    const char *reproduce;      /* how to provoke it */
-    const char *note;           /* where the documents disagree, or a trap; NULL if none */
+    const uint32_t *hresults; /* what IIS reports with it; the first one is the default */
+    size_t hresult_count;     /* at least 1; a lone 0 means "no error code" */
+    struct str reason;        /* phrase on the wire: "Not Found" */
+    const char *code;         /* "404.8" */
+    const char *name;         /* "ST_404_8_HIDDEN_SEGMENT" */
+    const char *title;        /* a few words: "Hidden namespace" */
+    const char *text;         /* one or two sentences: what happened */
+    const char *component;    /* IIS's name of who raises it: "RequestFilteringModule" */
+    const char *produced;     /* what raises it in this product now; NULL if nothing does */
+    const char *reproduce;    /* how to provoke it */
+    const char *note;         /* where the documents disagree, or a trap; NULL if none */
     const char *const *versions;
     const char *const *causes;   /* most likely first */
     const char *const *remedies; /* steps; a line break may be followed by a piece of XML */

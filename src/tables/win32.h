@@ -35,7 +35,7 @@ enum {
 };
 
 /* The HRESULT of a Win32 code; 0 for 0. */
-#define HRESULT_FROM_WIN32(code) ((code) == 0 ? 0u : 0x80070000u | ((uint32_t)(code) & 0xFFFFu))
+#define HRESULT_FROM_WIN32(code) ((code) == 0 ? 0u : 0x80070000u | ((uint32_t)(code)&0xFFFFu))
 
 struct win32_row {
     uint32_t code;     /* as sc-win32-status has it */
