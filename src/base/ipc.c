@@ -27,7 +27,7 @@ static bool send_datagram(int sock, char kind, const char *text, size_t n, const
     if (n_fds) {
         m.msg_control = control;
         m.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        struct cmsghdr *c = (struct cmsghdr *)(void *)control;
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);

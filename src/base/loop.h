@@ -23,10 +23,11 @@ struct loop_timer {
     uint32_t heap_index; /* 0: not armed */
 };
 
-/* Called once per turn: before the wait (may return true to keep the loop from sleeping) and
- * after the turn's events. */
+/* Called once per turn: before the wait (may return true to keep the loop from sleeping), right
+ * after it, and after the turn's events and timers. Any may be NULL. */
 struct loop_hooks {
     bool (*before_wait)(void *arg);
+    void (*after_wait)(void *arg);
     void (*after_events)(void *arg);
     void *arg;
 };

@@ -28,7 +28,7 @@ bool message_decode_request(const void *data, size_t n, struct request_message *
     for (size_t i = 0; i < h.n_fields; i++)
         if (!span_ok((struct msg_span){f[i].name_off, f[i].name_len}, h.n_bytes) ||
             !span_ok((struct msg_span){f[i].value_off, f[i].value_len}, h.n_bytes) ||
-            f[i].id >= HDR_COUNT || f[i].name_len == 0)
+            f[i].id >= HDR_MAX || f[i].name_len == 0)
             return false;
     const char *bytes = (const char *)data + table;
 
@@ -45,14 +45,16 @@ bool message_decode_request(const void *data, size_t n, struct request_message *
     return true;
 }
 
-size_t message_response_private_bytes(const struct msg_response *h, uint32_t record_len)
+bool message_response_ok(const struct msg_response *h, uint32_t record_len)
 {
-    uint64_t n = sizeof(*h) + (uint64_t)h->reason_len + h->headers_len + h->user_len + h->log_len;
+    uint64_t n = sizeof(*h) + (uint64_t)h->reason_len + h->headers_len + h->user_len + h->log_len +
+                 h->body_len;
 
-    if (h->headers_len > MESSAGE_HEADERS_MAX || h->user_len > 1024 || h->log_len > 65536 ||
-        h->reason_len > 512 || n + h->body_len != record_len)
-        return SIZE_MAX;
-    return (size_t)n;
+    return h->headers_len <= MESSAGE_HEADERS_MAX && h->user_len <= MESSAGE_USER_MAX &&
+           h->log_len <= MESSAGE_LOG_MAX && h->reason_len <= MESSAGE_REASON_MAX &&
+           h->body_len <= MESSAGE_BODY_MAX && n == record_len && h->status >= 200 &&
+           h->status <= 999 && h->substatus <= 9999 &&
+           (!(h->flags & MSGR_LENGTH) || h->content_length >= 0);
 }
 
 /* The headers by which a message is framed, or that the listener alone writes. */
@@ -102,39 +104,10 @@ bool message_header_block_ok(struct str block)
     return true;
 }
 
-static bool reason_ok(struct str s)
+bool message_reason_ok(struct str s)
 {
     for (size_t i = 0; i < s.n; i++)
         if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
             return false;
-    return true;
-}
-
-bool message_decode_response(const void *data, size_t n, uint32_t record_len,
-                             struct response_message *ret)
-{
-    struct msg_response h;
-
-    if (n < sizeof(h))
-        return false;
-    memcpy(&h, data, sizeof(h));
-    if (message_response_private_bytes(&h, record_len) != n)
-        return false;
-    const char *p = (const char *)data + sizeof(h);
-    struct response_message m = {.head = h};
-
-    m.reason = str_n(p, h.reason_len);
-    p += h.reason_len;
-    m.headers = str_n(p, h.headers_len);
-    p += h.headers_len;
-    m.user = str_n(p, h.user_len);
-    p += h.user_len;
-    m.log = str_n(p, h.log_len);
-    if (h.status < 200 || h.status > 999 || h.substatus > 9999 || !reason_ok(m.reason) ||
-        !message_header_block_ok(m.headers))
-        return false;
-    if ((h.flags & MSGR_LENGTH) && h.content_length < 0)
-        return false;
-    *ret = m;
     return true;
 }

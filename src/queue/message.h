@@ -24,7 +24,13 @@ enum { RESPONSE_CREDIT = 256 * 1024 };
 
 enum { RING_REQUEST_BYTES = 512 * 1024, RING_RESPONSE_BYTES = 1024 * 1024 };
 /* The most that one record carries. */
-enum { MESSAGE_REQUEST_MAX = 96 * 1024, MESSAGE_HEADERS_MAX = 64 * 1024, MESSAGE_BODY_MAX = 64 * 1024 };
+enum {
+    MESSAGE_HEADERS_MAX = 64 * 1024,
+    MESSAGE_BODY_MAX = 64 * 1024,
+    MESSAGE_USER_MAX = 1024,
+    MESSAGE_LOG_MAX = 64 * 1024,
+    MESSAGE_REASON_MAX = 512,
+};
 
 enum message_type {
     /* listener to worker */
@@ -136,20 +142,14 @@ struct request_message {
  * aligned). Views in *ret point into data. False: malformed. */
 MUST_CHECK bool message_decode_request(const void *data, size_t n, struct request_message *ret);
 
-/* A response head as decoded from private memory data[0, n): views point into data. Checks sizes,
- * the status (100..999), reason and header lines (token names, no CR, LF or NUL inside, none of the
- * framing headers that are the listener's to write). */
-struct response_message {
-    struct msg_response head;
-    struct str reason, headers, user, log;
-    struct str body;
-};
-/* Only the first `private` bytes of the record need to be copied: head..log. message_response_sizes
- * tells how many from the fixed part alone (SIZE_MAX: malformed). */
-size_t message_response_private_bytes(const struct msg_response *head, uint32_t record_len);
-MUST_CHECK bool message_decode_response(const void *data, size_t n, uint32_t record_len,
-                                        struct response_message *ret);
-/* The check on header lines alone: see message_decode_response. */
+/* Checks the fixed part of a MSG_RESPONSE record (copied out of the ring) against the record's
+ * length: counts, flags, status. On true the parts follow it in the order of struct msg_response and
+ * fill the record exactly. */
+MUST_CHECK bool message_response_ok(const struct msg_response *head, uint32_t record_len);
+/* A reason phrase, copied out of the ring: no control characters. */
+bool message_reason_ok(struct str reason);
+/* Header lines, copied out of the ring: token names, CRLF ends, no CR, LF or NUL inside, and none of
+ * the headers that frame a message or that the listener alone writes. */
 bool message_header_block_ok(struct str block);
 
 #endif

@@ -120,7 +120,7 @@ bool region_send_file(int sock, uint32_t handle, int fd)
                        .msg_iovlen = 1,
                        .msg_control = control,
                        .msg_controllen = sizeof(control)};
-    struct cmsghdr *c = (struct cmsghdr *)control;
+    struct cmsghdr *c = (struct cmsghdr *)(void *)control;
 
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;

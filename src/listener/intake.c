@@ -1,0 +1,95 @@
+/* From a complete head to the pool's queue: URL, route, limits (httpsys.md 0, steps 7 to 11). */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "listener/internal.h"
+#include "base/poison.h"
+
+static enum httperr_reason cook(struct connection *c)
+{
+    struct exchange *x = c->x;
+    struct thread *t = c->thread;
+    struct str target = http1_target(&x->head, c->in->data + c->in->start);
+
+    if (URL_COOK_CAP(target.n) > t->cook_cap) {
+        t->cook_cap = URL_COOK_CAP(target.n);
+        t->cook = xrealloc(t->cook, t->cook_cap);
+    }
+    if (url_cook(target, &x->gen->generation->url, t->cook, t->cook_cap, &x->url) != RC_OK) {
+        enum httperr_reason why = x->url.reason;
+        x->url.path = STR_NULL;
+        return why;
+    }
+    if (x->url.path.p >= t->cook && x->url.path.p < t->cook + t->cook_cap) {
+        x->path_copy = str_dup_z(x->url.path);
+        x->url.path.p = x->path_copy;
+    }
+    return HTTPERR_NONE;
+}
+
+static struct str host_name(const struct connection *c)
+{
+    const struct exchange *x = c->x;
+
+    if (x->url.host.name.n)
+        return x->url.host.name;
+    struct str host = http1_host(&x->head, c->in->data + c->in->start);
+
+    return str_sub(host, 0, x->head.host_name_len);
+}
+
+/* Counts the connection for its site. False: maxConnections is reached. */
+static bool count_connection(struct connection *c, const struct site *site)
+{
+    if (c->counted == site->state)
+        return true;
+    if (c->counted)
+        atomic_fetch_sub_explicit(&c->counted->connections, 1, memory_order_relaxed);
+    c->counted = site->state;
+    uint32_t others =
+        atomic_fetch_add_explicit(&site->state->connections, 1, memory_order_relaxed);
+
+    return others < site->max_connections;
+}
+
+static enum httperr_reason route(struct connection *c)
+{
+    struct exchange *x = c->x;
+    const struct generation *g = x->gen->generation;
+    const struct site *site = generation_route(g, c->bind_port, &c->local, host_name(c));
+
+    if (!site)
+        return HTTPERR_HOSTNAME;
+    x->site = site;
+    c->idle_ms = site->connection_timeout_ms;
+    const struct application *app = site_application(site, x->url.path);
+
+    if (!app)
+        return HTTPERR_NOT_FOUND;
+    if (!app->pool)
+        return HTTPERR_NOT_AVAILABLE;
+    x->pool = thread_pool_of(c->thread, app->pool);
+    enum httperr_reason closed = (enum httperr_reason)atomic_load(&app->pool->closed);
+
+    if (closed != HTTPERR_NONE)
+        return closed;
+    if (!count_connection(c, site))
+        return HTTPERR_CONN_LIMIT;
+    return HTTPERR_NONE;
+}
+
+void intake_request(struct connection *c)
+{
+    struct exchange *x = c->x;
+    enum httperr_reason why = body_begin(c); /* first: it may move the head */
+
+    if (why == HTTPERR_NONE)
+        why = cook(c);
+    if (why == HTTPERR_NONE)
+        why = route(c);
+    if (why != HTTPERR_NONE) {
+        own_response(c, why);
+        return;
+    }
+    pool_enqueue(c, x->pool);
+}

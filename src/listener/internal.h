@@ -1,0 +1,382 @@
+/* The listener's own types. Everything below struct thread belongs to one event thread and is
+ * touched by no other; what threads share is the generation, the pools' counters and the sites'
+ * connection counts. Orders from the control thread arrive as letters in a thread's mailbox. */
+#ifndef CANDOR_LISTENER_INTERNAL_H
+#define CANDOR_LISTENER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/loop.h"
+#include "http/chunked.h"
+#include "http/date.h"
+#include "http/response1.h"
+#include "http/http1_parser.h"
+#include "listener/generation.h"
+#include "listener/timer_wheel.h"
+#include "logging/logging.h"
+#include "queue/message.h"
+#include "queue/region.h"
+#include "queue/ring.h"
+
+struct exchange;
+struct link;
+struct thread;
+
+/* How many connections of a site are open; for maxConnections. */
+struct site_state {
+    struct site_state *next;
+    uint32_t id;
+    _Atomic uint32_t connections;
+};
+
+struct pool_waiting {
+    _Alignas(64) _Atomic uint32_t n;
+};
+
+/* An application pool as the listener knows it: a request queue with a state. Never freed. */
+struct pool {
+    struct pool *next;
+    struct str name;
+    unsigned index;
+    _Atomic uint32_t closed;       /* enum httperr_reason; HTTPERR_NONE: open */
+    _Atomic uint32_t queue_length; /* queueLength */
+    _Atomic bool tcp_level;        /* loadBalancerCapabilities */
+    struct pool_waiting *waiting;  /* per thread: requests that no worker has taken */
+};
+
+struct listener {
+    int control;
+    struct loop *loop;
+    struct loop_io control_io;
+    unsigned n_threads;
+    struct thread *threads;
+    struct logging *logging;
+    struct generation *generation;
+    struct pool *pools;
+    unsigned n_pools;
+    struct site_state *sites;
+    struct worker_process *workers;
+    pthread_mutex_t inbox_lock; /* letters from threads to the control thread */
+    struct letter *inbox, **inbox_end;
+    _Atomic uint64_t connections;
+    bool stopping;
+    unsigned threads_stopped;
+    bool log_stdout;
+};
+
+/* A process at the other end of the rings. Shared by the threads' links; freed with the last. */
+struct worker_process {
+    struct worker_process *next;
+    uint64_t id;
+    struct pool *pool;
+    struct region region;
+    int *listener_wake, *worker_wake, *file_sock; /* per thread */
+    _Atomic unsigned links;
+    unsigned drained; /* links that have reported empty; control thread only */
+};
+
+enum letter_kind {
+    /* control thread to event thread */
+    LETTER_GENERATION,
+    LETTER_ENDPOINT_ADD,
+    LETTER_ENDPOINT_REMOVE,
+    LETTER_POOL_CLOSED,
+    LETTER_WORKER_ATTACH,
+    LETTER_WORKER_DRAIN,
+    LETTER_WORKER_GONE,
+    LETTER_STOP,
+    /* event thread to control thread */
+    LETTER_DEMAND,
+    LETTER_LINK_EMPTY,
+    LETTER_MALFORMED,
+    LETTER_THREAD_STOPPED,
+};
+
+struct letter {
+    struct letter *next;
+    enum letter_kind kind;
+    struct generation *generation;
+    struct worker_process *worker;
+    struct pool *pool;
+    uint64_t id; /* endpoint, or timeout in ms */
+    int fd;
+    uint16_t port;
+    const char *text; /* static */
+};
+
+/* A listening socket of this thread. */
+struct acceptor {
+    struct loop_io io;
+    struct acceptor *next;
+    struct thread *thread;
+    uint64_t id;
+    uint16_t port;
+};
+
+/* A generation as one thread holds it, so that requests count their references without atomics. */
+struct held_generation {
+    struct generation *generation;
+    uint32_t refs;
+};
+
+/* This thread's share of a pool: requests waiting for a worker, and the workers. */
+struct thread_pool {
+    struct pool *pool;
+    struct exchange *first, **last; /* not handed to any ring */
+    struct link *links;
+    uint64_t demanded_ms; /* when a worker was last asked for */
+};
+
+struct out_file {
+    struct out_file *next;
+    uint32_t handle, refs;
+    int fd;
+    bool closed; /* the worker is done with it */
+};
+
+enum { LINK_FILE_SLOTS = 256 };
+
+/* This thread's end of the rings to one worker. */
+struct link {
+    struct loop_io io; /* our eventfd */
+    struct link *next; /* of the pool */
+    struct link *next_all;
+    struct link *next_dirty;
+    struct thread *thread;
+    struct thread_pool *pool;
+    struct worker_process *worker;
+    struct ring requests, responses;
+    struct exchange *untaken, **untaken_end; /* pushed, in ring order */
+    struct exchange *held;
+    uint32_t n_untaken, n_held, n_unsent; /* unsent: exchanges with records that found no room */
+    bool draining, reported_empty, gone, dirty;
+    int file_sock;
+    struct out_file *files[LINK_FILE_SLOTS];
+};
+
+enum exchange_state {
+    X_HEAD,    /* being read */
+    X_QUEUED,  /* waits in the thread's pool queue */
+    X_PUSHED,  /* in a ring, not taken */
+    X_HELD,    /* a worker has it */
+    X_OWN,     /* the listener answers by itself, or drains */
+};
+
+enum body_state { BODY_NONE, BODY_COMING, BODY_DONE };
+
+enum { X_UNSENT_ABORT = 1, X_UNSENT_CREDIT = 2, X_UNSENT_BODY = 4 };
+
+/* One request and its response. */
+struct exchange {
+    struct exchange *next, **prev; /* in a queue or a link's list */
+    struct connection *conn;
+    struct held_generation *gen;
+    const struct site *site;
+    struct thread_pool *pool;
+    struct link *link;
+    uint64_t ring_end; /* taken once the consumer has passed it */
+    uint32_t slot, serial;
+    uint8_t state; /* enum exchange_state */
+
+    /* request */
+    uint64_t request_id, begin_ms;
+    int64_t begin_wall_us;
+    uint64_t bytes_received;
+    struct url_cooked url;
+    char *path_copy; /* malloc, if the cooked path differs from the raw one */
+    uint8_t body;    /* enum body_state */
+    bool sent_continue, aborted, client_gone;
+    uint8_t unsent;
+    uint64_t body_left, body_credit;
+    struct chunked chunked;
+
+    /* response */
+    bool started, ended, head_discarded, chunk_response, no_body, close, no_log;
+    uint16_t status, substatus;
+    uint32_t win32;
+    uint64_t length_left; /* of a body with known length; UINT64_MAX: unknown */
+    uint64_t bytes_sent, body_sent_uncredited, queued_body;
+    uint64_t response_begin_ms, response_bytes;
+    char *log_text; /* malloc: user, then custom lines */
+    uint32_t user_len, custom_len;
+    char *headers_copy; /* malloc: response headers, only for sites that log some */
+    uint32_t headers_len;
+
+    struct http1_head head;
+};
+
+enum { INPUT_BYTES = 20 * 1024 };
+
+struct input {
+    struct input *next;
+    uint32_t cap, start, end;
+    char data[];
+};
+
+struct out_segment {
+    struct out_segment *next;
+    struct out_file *file; /* NULL: memory */
+    struct link *link;     /* of file */
+    uint64_t offset, length;
+    bool is_body; /* counts for credit */
+    char data[];
+};
+
+enum timer_kind { T_NONE, T_IDLE, T_HEADER, T_BODY, T_QUEUE, T_SEND, T_LINGER, T_DRAIN };
+
+enum conn_state {
+    C_READING,   /* waits for a request, or reads its head */
+    C_BUSY,      /* a request is under way */
+    C_DRAINING,  /* answered; the rest of its body is read and dropped */
+    C_LINGERING, /* our side is shut; waits for the client's */
+    C_GONE,      /* no socket any more; only the log is still to be written */
+};
+
+struct connection {
+    struct loop_io io;
+    struct timer_entry timer;
+    struct connection *next, **prev;
+    struct thread *thread;
+    struct exchange *x;
+    struct input *in;
+    struct out_segment *out, **out_end;
+    struct site_state *counted;
+    uint8_t state, timer_kind;
+    bool read_eof, read_paused, gone_reset;
+    uint16_t bind_port;
+    uint32_t idle_ms;
+    uint32_t linger_left;
+    struct msg_address remote, local;
+    struct log_addr log_remote, log_local;
+    char remote_text[LOG_ADDR_TEXT_MAX], local_text[LOG_ADDR_TEXT_MAX];
+    struct http1_parser parser;
+};
+
+struct thread {
+    struct listener *listener;
+    unsigned index;
+    pthread_t id;
+    struct loop *loop;
+    struct held_generation *current;
+    struct thread_pool **pools; /* by pool index */
+    unsigned n_pools;
+    struct link *links, *dirty;
+    struct acceptor *acceptors;
+    struct connection *connections;
+    uint64_t n_connections;
+    struct timer_wheel wheel;
+    struct loop_timer tick;
+    struct input *free_inputs;
+    unsigned n_free_inputs;
+    struct exchange *free_exchanges;
+    struct exchange **slots; /* by slot number */
+    uint32_t n_slots;
+    size_t slots_cap;
+    uint64_t next_request;
+    int64_t wall_us;
+    char date[HTTP_DATE_LEN];
+    int64_t date_second;
+    char *scratch; /* SCRATCH_BYTES: heads and small bodies under construction */
+    char *cook;    /* room for cooked paths */
+    size_t cook_cap;
+    bool stopping;
+    uint64_t stop_at_ms;
+    pthread_mutex_t lock; /* mailbox */
+    struct letter *mail, **mail_end;
+};
+
+enum { SCRATCH_BYTES = 256 * 1024 };
+
+static inline uint64_t thread_now_ms(const struct thread *t)
+{
+    return loop_now_ms(t->loop);
+}
+
+static inline uint64_t exchange_id(const struct exchange *x)
+{
+    return (uint64_t)x->serial << 32 | x->slot;
+}
+
+/* thread.c */
+void thread_start(struct listener *l, unsigned index);
+void thread_post(struct thread *t, const struct letter *letter);   /* any thread */
+void listener_post(struct listener *l, const struct letter *letter); /* any event thread */
+struct thread_pool *thread_pool_of(struct thread *t, struct pool *p);
+struct held_generation *thread_hold_generation(struct thread *t);
+void thread_release_generation(struct thread *t, struct held_generation *h);
+struct exchange *exchange_new(struct thread *t);
+void exchange_free(struct thread *t, struct exchange *x);
+struct input *input_new(struct thread *t, uint32_t cap);
+void input_free(struct thread *t, struct input *in);
+
+/* connection.c: accept, read, parse, the connection's life */
+void acceptor_on_event(struct loop_io *io, uint32_t events);
+void conn_advance(struct connection *c);
+void conn_timer_fired(struct timer_entry *e);
+void conn_set_timer(struct connection *c, enum timer_kind kind, uint64_t ms);
+void conn_close(struct connection *c);        /* orderly; frees unless an exchange still needs it */
+void conn_reset(struct connection *c);        /* with RST */
+void conn_client_gone(struct connection *c);  /* the socket failed */
+void conn_linger(struct connection *c);
+void conn_free(struct connection *c);
+void conn_arm(struct connection *c);
+void conn_drop_idle(struct thread *t);
+bool input_make_body_room(struct connection *c); /* behind the head; may move the head */
+
+/* intake.c: from a complete head to the pool's queue */
+void intake_request(struct connection *c);
+/* own_response.c */
+void own_response(struct connection *c, enum httperr_reason reason); /* answers, logs, ends */
+void own_log(struct connection *c, enum httperr_reason reason);      /* HTTPERR line only */
+
+/* request_body.c */
+/* Decides whether a body follows and looks at chunks already here; HTTPERR_NONE or why not. */
+enum httperr_reason body_begin(struct connection *c);
+void body_wanted(struct exchange *x, uint64_t amount); /* the worker asks for more */
+void body_pump(struct connection *c);  /* gives the worker what has arrived, or drops it */
+bool body_unread(const struct exchange *x);
+
+/* send.c: what leaves the connection. False: the connection is gone (and has been dealt with). */
+bool out_bytes(struct connection *c, const void *p, size_t n, bool more, bool is_body);
+bool out_file(struct connection *c, struct link *k, struct out_file *f, uint64_t offset,
+              uint64_t length);
+bool out_flush(struct connection *c);
+void out_drop(struct connection *c);
+
+/* pool_queue.c */
+void pool_enqueue(struct connection *c, struct thread_pool *tp);
+void pool_dispatch(struct thread_pool *tp);
+void pool_remove(struct exchange *x); /* takes it out of the queue or marks it as not waiting */
+void pool_closed(struct thread_pool *tp, enum httperr_reason reason);
+void pool_tick(struct thread_pool *tp);
+
+/* link.c */
+void link_attach(struct thread *t, struct worker_process *w);
+void link_drain(struct thread *t, struct worker_process *w);
+void link_gone(struct thread *t, struct worker_process *w);
+bool link_push_request(struct link *k, struct exchange *x);
+void link_push_unsent(struct link *k);
+void link_abort(struct exchange *x);
+void link_owe(struct exchange *x, uint8_t what);
+void link_update_taken(struct link *k);
+void link_receive(struct link *k); /* works off what the worker has sent */
+void link_release(struct exchange *x);
+struct out_file *link_file(struct link *k, uint32_t handle);
+void link_file_unref(struct link *k, struct out_file *f);
+void link_wake_dirty(struct thread *t);
+void link_mark_dirty(struct link *k);
+
+/* response.c: a worker's answer. False: malformed, the worker is to be ended. */
+bool response_head(struct exchange *x, const struct ring_record *rec);
+bool response_body(struct exchange *x, const struct ring_record *rec);
+bool response_file(struct exchange *x, const struct ring_record *rec);
+bool response_end(struct exchange *x, const struct ring_record *rec);
+void response_sent(struct connection *c, uint64_t n, bool is_body); /* bytes that have left */
+bool response_check_done(struct connection *c); /* false: the request is over, c may be gone */
+void response_finish(struct connection *c);     /* on to the next request */
+void response_abandoned(struct exchange *x);
+/* site_log.c */
+void site_log(struct exchange *x);
+
+#endif

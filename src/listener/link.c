@@ -1,0 +1,579 @@
+/* A thread's end of the rings to one worker: pushing requests, taking answers, files, and what
+ * becomes of requests when the worker ends. The worker is not trusted. */
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "listener/internal.h"
+#include "base/poison.h"
+
+enum { RECORDS_PER_TURN = 512, FILES_WAITING_MAX = 256 };
+
+static void on_wake(struct loop_io *io, uint32_t events)
+{
+    /* Edge-triggered and never read: the loop's next before_wait takes what is there. */
+}
+
+void link_mark_dirty(struct link *k)
+{
+    if (k->dirty)
+        return;
+    k->dirty = true;
+    k->next_dirty = k->thread->dirty;
+    k->thread->dirty = k;
+}
+
+void link_wake_dirty(struct thread *t)
+{
+    while (t->dirty) {
+        struct link *k = t->dirty;
+        t->dirty = k->next_dirty;
+        k->dirty = false;
+        ring_wake_consumer(&k->requests);
+    }
+}
+
+/* --- lists of exchanges --- */
+
+static void untaken_append(struct link *k, struct exchange *x)
+{
+    x->next = NULL;
+    x->prev = k->untaken_end;
+    *k->untaken_end = x;
+    k->untaken_end = &x->next;
+    k->n_untaken++;
+}
+
+static void untaken_remove(struct link *k, struct exchange *x)
+{
+    *x->prev = x->next;
+    if (x->next)
+        x->next->prev = x->prev;
+    else
+        k->untaken_end = x->prev;
+    x->prev = NULL;
+    k->n_untaken--;
+}
+
+static void held_add(struct link *k, struct exchange *x)
+{
+    x->next = k->held;
+    x->prev = &k->held;
+    if (x->next)
+        x->next->prev = &x->next;
+    k->held = x;
+    k->n_held++;
+}
+
+static void held_remove(struct link *k, struct exchange *x)
+{
+    *x->prev = x->next;
+    if (x->next)
+        x->next->prev = x->prev;
+    x->prev = NULL;
+    k->n_held--;
+}
+
+void link_update_taken(struct link *k)
+{
+    if (!k->untaken)
+        return;
+    uint64_t consumed = ring_consumed(&k->requests);
+
+    while (k->untaken && k->untaken->ring_end <= consumed) {
+        struct exchange *x = k->untaken;
+        untaken_remove(k, x);
+        if (!x->aborted)
+            pool_remove(x);
+        x->state = X_HELD;
+        held_add(k, x);
+        if (x->client_gone)
+            continue;
+        if (x->body == BODY_COMING && !x->started)
+            conn_set_timer(x->conn, T_BODY, x->conn->idle_ms);
+        else if (x->conn->timer_kind == T_QUEUE)
+            conn_set_timer(x->conn, T_NONE, 0);
+    }
+}
+
+/* --- requests --- */
+
+struct blob {
+    const char *base;
+    char *at;
+    uint32_t used;
+};
+
+static struct msg_span span_of(struct blob *b, const struct exchange *x, struct str s)
+{
+    const char *head = b->base;
+
+    if (s.n == 0)
+        return (struct msg_span){0, 0};
+    if (s.p >= head && s.p + s.n <= head + x->head.head_len)
+        return (struct msg_span){(uint32_t)(s.p - head), (uint32_t)s.n};
+    memcpy(b->at + b->used, s.p, s.n);
+    b->used += (uint32_t)s.n;
+    return (struct msg_span){b->used - (uint32_t)s.n, (uint32_t)s.n};
+}
+
+static uint32_t request_flags(const struct exchange *x)
+{
+    return (x->body == BODY_COMING ? MSGF_HAS_BODY : 0u) |
+           (x->head.keep_alive ? MSGF_KEEP_ALIVE : 0u) |
+           (x->head.expect_100 ? MSGF_EXPECT_CONTINUE : 0u);
+}
+
+bool link_push_request(struct link *k, struct exchange *x)
+{
+    struct connection *c = x->conn;
+    const struct http1_head *h = &x->head;
+    const char *head = c->in->data + c->in->start;
+    struct str host = x->url.host.name.n ? x->url.host.name : http1_host(h, head);
+    size_t table = h->n_headers * sizeof(struct msg_field);
+    size_t most = sizeof(struct msg_request) + table + h->head_len + x->url.path.n + host.n + 16;
+
+    if (most > UINT32_MAX)
+        return false;
+    char *room = ring_reserve(&k->requests, (uint32_t)most);
+    if (!room)
+        return false;
+    struct blob b = {.base = head, .at = room + sizeof(struct msg_request) + table};
+
+    memcpy(b.at, head, h->head_len);
+    b.used = h->head_len;
+    const struct http1_header *in = http1_headers(h);
+    struct msg_field f;
+
+    for (size_t i = 0; i < h->n_headers; i++) {
+        f = (struct msg_field){.name_off = in[i].name_off,
+                               .value_off = in[i].value_off,
+                               .value_len = in[i].value_len,
+                               .name_len = in[i].name_len,
+                               .id = in[i].id};
+        memcpy(room + sizeof(struct msg_request) + i * sizeof(f), &f, sizeof(f));
+    }
+    struct msg_request m = {.site_id = x->site->id,
+                            .flags = request_flags(x),
+                            .request_id = x->request_id,
+                            .generation = x->gen->generation->id,
+                            .content_length = h->chunked ? -1 : (int64_t)h->content_length,
+                            .begin_wall_us = x->begin_wall_us,
+                            .remote = c->remote,
+                            .local = c->local,
+                            .n_fields = (uint16_t)h->n_headers,
+                            .method_id = h->method,
+                            .minor = (uint8_t)(h->version_major ? h->version_minor : 0)};
+
+    m.method = span_of(&b, x, http1_method(h, head));
+    m.raw_target = span_of(&b, x, http1_target(h, head));
+    m.path = span_of(&b, x, x->url.path);
+    m.query = span_of(&b, x, x->url.query);
+    m.host = span_of(&b, x, host);
+    m.n_bytes = b.used;
+    memcpy(room, &m, sizeof(m));
+    ring_commit(&k->requests, MSG_REQUEST, x->body == BODY_COMING ? 0 : MSG_END, exchange_id(x),
+                (uint32_t)(sizeof(m) + table + b.used));
+    x->ring_end = ring_tail(&k->requests);
+    x->state = X_PUSHED;
+    x->link = k;
+    untaken_append(k, x);
+    link_mark_dirty(k);
+    return true;
+}
+
+/* Records that found no room in the ring are owed and tried again when the worker has read on. */
+void link_owe(struct exchange *x, uint8_t what)
+{
+    if (!x->unsent)
+        x->link->n_unsent++;
+    x->unsent |= what;
+}
+
+static void pay(struct link *k, struct exchange *x)
+{
+    uint8_t owed = x->unsent;
+
+    x->unsent = 0;
+    k->n_unsent--;
+    if (owed & X_UNSENT_ABORT)
+        link_abort(x);
+    else if (owed & X_UNSENT_CREDIT)
+        response_sent(x->conn, 0, true);
+    if ((owed & X_UNSENT_BODY) && !x->client_gone && x->body == BODY_COMING)
+        body_pump(x->conn);
+}
+
+void link_push_unsent(struct link *k)
+{
+    if (!k->n_unsent)
+        return;
+    for (struct exchange *x = k->held, *next; x; x = next) {
+        next = x->next;
+        if (x->unsent)
+            pay(k, x);
+    }
+    for (struct exchange *x = k->untaken, *next; x; x = next) {
+        next = x->next;
+        if (x->unsent)
+            pay(k, x);
+    }
+}
+
+void link_abort(struct exchange *x)
+{
+    struct link *k = x->link;
+    struct msg_abort m = {.why = ABORT_CLIENT_GONE};
+
+    if (x->state == X_PUSHED && !x->aborted)
+        pool_remove(x);
+    x->aborted = true;
+    if (k->gone)
+        return;
+    if (!ring_push(&k->requests, MSG_REQUEST_ABORT, 0, exchange_id(x), &m, sizeof(m)))
+        link_owe(x, X_UNSENT_ABORT);
+    link_mark_dirty(k);
+}
+
+/* The closing record is in: the worker has nothing more to do with x. */
+void link_release(struct exchange *x)
+{
+    struct link *k = x->link;
+
+    if (x->state == X_PUSHED) {
+        if (!x->aborted)
+            pool_remove(x);
+        untaken_remove(k, x);
+    } else {
+        held_remove(k, x);
+    }
+    if (x->unsent)
+        k->n_unsent--;
+    x->unsent = 0;
+    x->state = X_OWN;
+    x->link = NULL;
+}
+
+/* --- files --- */
+
+static struct out_file **file_slot(struct link *k, uint32_t handle)
+{
+    struct out_file **p = &k->files[handle % LINK_FILE_SLOTS];
+
+    while (*p && (*p)->handle != handle)
+        p = &(*p)->next;
+    return p;
+}
+
+static void file_free(struct link *k, struct out_file *f)
+{
+    struct out_file **p = &k->files[f->handle % LINK_FILE_SLOTS];
+
+    while (*p != f)
+        p = &(*p)->next;
+    *p = f->next;
+    close(f->fd);
+    free(f);
+}
+
+void link_file_unref(struct link *k, struct out_file *f)
+{
+    if (--f->refs || !f->closed)
+        return;
+    if (k) {
+        file_free(k, f);
+        return;
+    }
+    close(f->fd); /* its worker is gone */
+    free(f);
+}
+
+/* Only regular files: nothing else may be able to block our sendfile. */
+static bool take_file(struct link *k, uint32_t handle, int fd)
+{
+    struct stat st;
+
+    if (*file_slot(k, handle) || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return false;
+    }
+    struct out_file *f = xcalloc(1, sizeof(*f));
+
+    f->handle = handle;
+    f->fd = fd;
+    f->next = k->files[handle % LINK_FILE_SLOTS];
+    k->files[handle % LINK_FILE_SLOTS] = f;
+    return true;
+}
+
+struct out_file *link_file(struct link *k, uint32_t handle)
+{
+    for (int i = 0; i < FILES_WAITING_MAX; i++) {
+        struct out_file *f = *file_slot(k, handle);
+        uint32_t h;
+        int fd;
+
+        if (f)
+            return f->closed ? NULL : f;
+        if (region_recv_file(k->file_sock, &h, &fd) != 1 || !take_file(k, h, fd))
+            return NULL;
+    }
+    return NULL;
+}
+
+static bool close_file(struct link *k, const struct ring_record *rec)
+{
+    struct msg_amount m;
+
+    if (rec->len != sizeof(m))
+        return false;
+    memcpy(&m, rec->payload, sizeof(m));
+    /* A file that was handed over but never named still waits in the socket. */
+    struct out_file *f = m.amount <= UINT32_MAX ? link_file(k, (uint32_t)m.amount) : NULL;
+
+    if (!f)
+        return false;
+    f->closed = true;
+    f->refs++;
+    link_file_unref(k, f);
+    return true;
+}
+
+/* --- answers --- */
+
+static struct exchange *find_exchange(struct link *k, uint64_t id)
+{
+    struct thread *t = k->thread;
+    uint32_t slot = (uint32_t)id;
+
+    if (slot >= t->n_slots)
+        return NULL;
+    struct exchange *x = t->slots[slot];
+
+    return x->serial == (uint32_t)(id >> 32) && x->link == k ? x : NULL;
+}
+
+static bool want_body(struct exchange *x, const struct ring_record *rec)
+{
+    struct msg_amount m;
+
+    if (rec->len != sizeof(m))
+        return false;
+    memcpy(&m, rec->payload, sizeof(m));
+    body_wanted(x, m.amount);
+    return true;
+}
+
+static bool handle(struct link *k, const struct ring_record *rec)
+{
+    if (rec->type == MSG_FILE_CLOSE)
+        return close_file(k, rec);
+    struct exchange *x = find_exchange(k, rec->id);
+
+    if (!x || x->ended)
+        return false;
+    if (x->state == X_PUSHED)
+        link_update_taken(k);
+    switch (rec->type) {
+    case MSG_RESPONSE:
+        return response_head(x, rec);
+    case MSG_RESPONSE_BODY:
+        return response_body(x, rec);
+    case MSG_RESPONSE_FILE:
+        return response_file(x, rec);
+    case MSG_RESPONSE_END:
+    case MSG_RESPONSE_RESET:
+        return response_end(x, rec);
+    case MSG_BODY_WANTED:
+        return want_body(x, rec);
+    default:
+        return false;
+    }
+}
+
+static void malformed(struct link *k, const char *text)
+{
+    k->gone = true; /* nothing more from or to it; worker_gone follows */
+    listener_post(k->thread->listener, &(struct letter){.kind = LETTER_MALFORMED,
+                                                        .worker = k->worker,
+                                                        .text = text});
+}
+
+static void report_if_empty(struct link *k)
+{
+    if (!k->draining || k->reported_empty || k->n_held || k->n_untaken)
+        return;
+    k->reported_empty = true;
+    listener_post(k->thread->listener,
+                  &(struct letter){.kind = LETTER_LINK_EMPTY, .worker = k->worker});
+}
+
+void link_receive(struct link *k)
+{
+    struct ring_record rec;
+
+    for (int i = 0; !k->gone && i < RECORDS_PER_TURN; i++) {
+        enum rc rc = ring_peek(&k->responses, &rec);
+        if (rc == RC_AGAIN)
+            break;
+        if (rc == RC_FAIL || !handle(k, &rec)) {
+            malformed(k, "a record on the response ring that makes no sense");
+            return;
+        }
+        ring_pop(&k->responses, &rec);
+    }
+    ring_wake_producer(&k->responses);
+    link_update_taken(k);
+    link_push_unsent(k);
+    if (k->pool->first)
+        pool_dispatch(k->pool);
+    report_if_empty(k);
+}
+
+/* --- coming and going --- */
+
+void link_attach(struct thread *t, struct worker_process *w)
+{
+    struct link *k = xcalloc(1, sizeof(*k));
+    unsigned i = t->index;
+
+    k->io = (struct loop_io){.on_event = on_wake, .fd = w->listener_wake[i]};
+    k->thread = t;
+    k->worker = w;
+    k->pool = thread_pool_of(t, w->pool);
+    k->untaken_end = &k->untaken;
+    k->file_sock = w->file_sock[i];
+    ring_attach(&k->requests, region_request_ring(&w->region, i), w->region.request_size,
+                w->worker_wake[i], w->listener_wake[i]);
+    ring_attach(&k->responses, region_response_ring(&w->region, i), w->region.response_size,
+                w->worker_wake[i], w->listener_wake[i]);
+    k->next = k->pool->links;
+    k->pool->links = k;
+    k->next_all = t->links;
+    t->links = k;
+    loop_io_set(t->loop, &k->io, EPOLLIN | EPOLLET);
+    pool_dispatch(k->pool);
+}
+
+static struct link *find_link(struct thread *t, const struct worker_process *w)
+{
+    for (struct link *k = t->links; k; k = k->next_all)
+        if (k->worker == w)
+            return k;
+    return NULL;
+}
+
+void link_drain(struct thread *t, struct worker_process *w)
+{
+    struct link *k = find_link(t, w);
+
+    if (!k)
+        return;
+    k->draining = true;
+    link_update_taken(k);
+    report_if_empty(k);
+}
+
+static void requeue_untaken(struct link *k)
+{
+    /* Back to the front of the queue in their old order. */
+    while (k->untaken) {
+        struct exchange *x = CONTAINER_OF(k->untaken_end, struct exchange, next);
+        untaken_remove(k, x);
+        x->link = NULL;
+        if (x->unsent)
+            k->n_unsent--;
+        x->unsent = 0;
+        if (x->client_gone) {
+            x->state = X_OWN;
+            conn_free(x->conn);
+            continue;
+        }
+        struct thread_pool *tp = x->pool;
+        x->state = X_QUEUED;
+        x->next = tp->first;
+        x->prev = &tp->first;
+        if (x->next)
+            x->next->prev = &x->next;
+        else
+            tp->last = &x->next;
+        tp->first = x;
+    }
+}
+
+static void unhook(struct thread *t, struct link *k)
+{
+    struct link **p;
+
+    for (p = &t->links; *p != k; p = &(*p)->next_all)
+        ;
+    *p = k->next_all;
+    for (p = &k->pool->links; *p != k; p = &(*p)->next)
+        ;
+    *p = k->next;
+    for (p = &t->dirty; *p; p = &(*p)->next_dirty)
+        if (*p == k) {
+            *p = k->next_dirty;
+            break;
+        }
+    loop_io_set(t->loop, &k->io, 0);
+}
+
+static void worker_unref(struct worker_process *w, unsigned i)
+{
+    close(w->listener_wake[i]);
+    close(w->worker_wake[i]);
+    close(w->file_sock[i]);
+    if (atomic_fetch_sub(&w->links, 1) != 1)
+        return;
+    region_unmap(&w->region);
+    free(w->listener_wake);
+    free(w->worker_wake);
+    free(w->file_sock);
+    free(w);
+}
+
+void link_gone(struct thread *t, struct worker_process *w)
+{
+    struct link *k = find_link(t, w);
+
+    if (!k)
+        return;
+    struct thread_pool *tp = k->pool;
+
+    if (!k->gone) {
+        struct ring_record rec;
+        /* What it had finished before it died is as good as any other answer. */
+        while (!k->gone && ring_peek(&k->responses, &rec) == RC_OK) {
+            if (!handle(k, &rec))
+                break;
+            ring_pop(&k->responses, &rec);
+        }
+    }
+    link_update_taken(k);
+    k->gone = true;
+    while (k->held)
+        response_abandoned(k->held);
+    requeue_untaken(k);
+    /* Segments under way may still send from its files: they were handed over, they stay ours. */
+    unhook(t, k);
+    for (struct connection *c = t->connections; c; c = c->next)
+        for (struct out_segment *s = c->out; s; s = s->next)
+            if (s->link == k)
+                s->link = NULL;
+    for (size_t i = 0; i < LINK_FILE_SLOTS; i++)
+        while (k->files[i]) {
+            struct out_file *f = k->files[i];
+            k->files[i] = f->next;
+            if (f->refs) {
+                f->closed = true; /* freed with its last segment */
+            } else {
+                close(f->fd);
+                free(f);
+            }
+        }
+    worker_unref(w, t->index);
+    free(k);
+    pool_dispatch(tp);
+}

@@ -1,0 +1,187 @@
+/* The body of a request: it goes to the worker as far as the worker asks for it, and is dropped
+ * once nobody wants it any more. The head stays in the input buffer until the request is over (logs,
+ * another try with another worker); the body passes through the room behind it. */
+#include "listener/internal.h"
+#include "base/poison.h"
+
+bool body_unread(const struct exchange *x)
+{
+    return x && x->body == BODY_COMING;
+}
+
+static uint32_t head_end(const struct connection *c)
+{
+    return c->in->start + c->x->head.head_len;
+}
+
+/* Chunks that came together with the head are looked at before anyone is bothered with them. */
+static enum httperr_reason check_first_chunks(const struct connection *c)
+{
+    struct chunked probe = c->x->chunked;
+    const char *p = c->in->data + head_end(c), *end = c->in->data + c->in->end;
+
+    for (;;) {
+        size_t used;
+        struct str data;
+        enum rc rc = chunked_feed(&probe, p, (size_t)(end - p), &used, &data);
+        if (rc == RC_FAIL)
+            return probe.reason;
+        p += used;
+        if (rc == RC_OK || p == end)
+            return HTTPERR_NONE;
+    }
+}
+
+enum httperr_reason body_begin(struct connection *c)
+{
+    struct exchange *x = c->x;
+    const struct http1_limits *limits = &x->gen->generation->http1;
+
+    if (!x->head.chunked && x->head.content_length == 0) {
+        x->body = BODY_NONE;
+        return HTTPERR_NONE;
+    }
+    x->body = BODY_COMING;
+    x->body_left = x->head.content_length;
+    if (!input_make_body_room(c))
+        return HTTPERR_NOT_AVAILABLE;
+    if (!x->head.chunked)
+        return HTTPERR_NONE;
+    struct chunked_limits cl = {.max_field_length = limits->max_field_length,
+                                .max_trailer_bytes = limits->max_request_bytes,
+                                .flags = limits->flags &
+                                         (HTTP1_WEAK_HEADER_NAMES | HTTP1_WEAK_HEADER_VALUES)};
+    chunked_init(&x->chunked, &cl);
+    return check_first_chunks(c);
+}
+
+/* Takes up to n bytes at p as body. *ret_data is what they carry. False: the framing is broken. */
+static bool decode(struct exchange *x, const char *p, size_t n, size_t *ret_used,
+                   struct str *ret_data)
+{
+    if (!x->head.chunked) {
+        size_t k = n < x->body_left ? n : (size_t)x->body_left;
+        x->body_left -= k;
+        *ret_used = k;
+        *ret_data = str_n(p, k);
+        if (x->body_left == 0)
+            x->body = BODY_DONE;
+        return true;
+    }
+    switch (chunked_feed(&x->chunked, p, n, ret_used, ret_data)) {
+    case RC_OK:
+        x->body = BODY_DONE;
+        return true;
+    case RC_AGAIN:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void consume_input(struct connection *c, uint32_t from, size_t n)
+{
+    struct input *in = c->in;
+
+    memmove(in->data + from, in->data + from + n, in->end - from - n);
+    in->end -= (uint32_t)n;
+}
+
+static void broken_framing(struct connection *c)
+{
+    struct exchange *x = c->x;
+
+    /* The request is with a worker already: no 400 any more, the read fails and the connection is
+     * reset (httpsys.md 1.7). */
+    own_log(c, x->chunked.reason ? x->chunked.reason : HTTPERR_BAD_REQUEST);
+    x->no_log = true;
+    conn_reset(c);
+}
+
+static void drop(struct connection *c)
+{
+    struct exchange *x = c->x;
+    uint32_t from = head_end(c);
+
+    while (x->body == BODY_COMING && c->in->end > from) {
+        size_t used = 0;
+        struct str data;
+        if (!decode(x, c->in->data + from, c->in->end - from, &used, &data)) {
+            conn_reset(c);
+            return;
+        }
+        x->bytes_received += used;
+        consume_input(c, from, used);
+    }
+    if (x->body == BODY_DONE) {
+        response_finish(c);
+        return;
+    }
+    conn_set_timer(c, T_DRAIN, c->idle_ms);
+    c->read_paused = false;
+    conn_arm(c);
+}
+
+void body_pump(struct connection *c)
+{
+    struct exchange *x = c->x;
+    uint32_t from = head_end(c);
+
+    if (c->state == C_DRAINING) {
+        drop(c);
+        return;
+    }
+    while (x->state == X_HELD && x->body == BODY_COMING && c->in->end > from && x->body_credit) {
+        size_t n = c->in->end - from, used = 0;
+        if (n > x->body_credit)
+            n = (size_t)x->body_credit;
+        char *room = ring_reserve(&x->link->requests, (uint32_t)n);
+        struct str data;
+        if (!room) {
+            link_owe(x, X_UNSENT_BODY);
+            break;
+        }
+        if (!decode(x, c->in->data + from, n, &used, &data)) {
+            broken_framing(c);
+            return;
+        }
+        if (data.n || x->body == BODY_DONE) {
+            if (data.n)
+                memcpy(room, data.p, data.n);
+            ring_commit(&x->link->requests, MSG_REQUEST_BODY, x->body == BODY_DONE ? MSG_END : 0,
+                        exchange_id(x), (uint32_t)data.n);
+            link_mark_dirty(x->link);
+        }
+        x->body_credit -= data.n;
+        x->bytes_received += used;
+        consume_input(c, from, used);
+    }
+    if (x->state == X_HELD && x->body == BODY_COMING && !x->started)
+        conn_set_timer(c, T_BODY, c->idle_ms);
+    else if (c->timer_kind == T_BODY)
+        conn_set_timer(c, T_NONE, 0);
+    bool pause = c->in->end == c->in->cap;
+
+    if (pause != c->read_paused) {
+        c->read_paused = pause;
+        conn_arm(c);
+    }
+}
+
+void body_wanted(struct exchange *x, uint64_t amount)
+{
+    struct connection *c = x->conn;
+
+    if (x->client_gone || x->body != BODY_COMING)
+        return;
+    if (__builtin_add_overflow(x->body_credit, amount, &x->body_credit))
+        x->body_credit = UINT64_MAX;
+    if (x->head.expect_100 && !x->sent_continue && !x->started && c->in->end == head_end(c)) {
+        struct str interim = STR("HTTP/1.1 100 Continue\r\n\r\n");
+        x->sent_continue = true;
+        if (!out_bytes(c, interim.p, interim.n, /* more = */ false, /* is_body = */ false))
+            return;
+    }
+    x->sent_continue = true;
+    body_pump(c);
+}

@@ -1,0 +1,333 @@
+/* An event thread: its loop, mailbox and the objects it uses again and again. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "listener/internal.h"
+#include "base/poison.h"
+
+enum { FREE_INPUTS_MAX = 256 };
+
+static void post(pthread_mutex_t *lock, struct letter ***end, const struct letter *letter,
+                 struct loop *loop)
+{
+    struct letter *copy = xmalloc(sizeof(*copy));
+
+    *copy = *letter;
+    copy->next = NULL;
+    pthread_mutex_lock(lock);
+    **end = copy;
+    *end = &copy->next;
+    pthread_mutex_unlock(lock);
+    loop_wake(loop);
+}
+
+void thread_post(struct thread *t, const struct letter *letter)
+{
+    post(&t->lock, &t->mail_end, letter, t->loop);
+}
+
+void listener_post(struct listener *l, const struct letter *letter)
+{
+    post(&l->inbox_lock, &l->inbox_end, letter, l->loop);
+}
+
+struct thread_pool *thread_pool_of(struct thread *t, struct pool *p)
+{
+    if (p->index >= t->n_pools) {
+        unsigned n = p->index + 8;
+        t->pools = xrealloc(t->pools, n * sizeof(struct thread_pool *));
+        memset(t->pools + t->n_pools, 0, (n - t->n_pools) * sizeof(struct thread_pool *));
+        t->n_pools = n;
+    }
+    struct thread_pool *tp = t->pools[p->index];
+
+    if (!tp) {
+        tp = t->pools[p->index] = xcalloc(1, sizeof(*tp));
+        tp->pool = p;
+        tp->last = &tp->first;
+    }
+    return tp;
+}
+
+struct held_generation *thread_hold_generation(struct thread *t)
+{
+    t->current->refs++;
+    return t->current;
+}
+
+void thread_release_generation(struct thread *t, struct held_generation *h)
+{
+    if (!h || --h->refs)
+        return;
+    generation_unref(h->generation);
+    free(h);
+}
+
+static void take_generation(struct thread *t, struct generation *g)
+{
+    struct held_generation *old = t->current;
+    size_t cap = URL_COOK_CAP(g->http1.max_request_bytes);
+
+    t->current = xcalloc(1, sizeof(*t->current));
+    *t->current = (struct held_generation){.generation = g, .refs = 1};
+    thread_release_generation(t, old);
+    if (cap > t->cook_cap) {
+        t->cook = xrealloc(t->cook, cap);
+        t->cook_cap = cap;
+    }
+}
+
+struct exchange *exchange_new(struct thread *t)
+{
+    struct exchange *x = t->free_exchanges;
+
+    if (x) {
+        t->free_exchanges = x->next;
+        uint32_t slot = x->slot, serial = x->serial + 1;
+        memset(x, 0, offsetof(struct exchange, head));
+        x->slot = slot;
+        x->serial = serial;
+        http1_head_reset(&x->head);
+        return x;
+    }
+    x = xcalloc(1, sizeof(*x));
+    http1_head_init(&x->head);
+    t->slots = xgrow(t->slots, t->n_slots, &t->slots_cap, sizeof(struct exchange *));
+    x->slot = t->n_slots++;
+    x->serial = 1;
+    t->slots[x->slot] = x;
+    return x;
+}
+
+void exchange_free(struct thread *t, struct exchange *x)
+{
+    thread_release_generation(t, x->gen);
+    free(x->path_copy);
+    free(x->log_text);
+    free(x->headers_copy);
+    x->gen = NULL;
+    x->path_copy = x->log_text = x->headers_copy = NULL;
+    x->conn = NULL;
+    x->link = NULL;
+    x->next = t->free_exchanges;
+    t->free_exchanges = x;
+}
+
+struct input *input_new(struct thread *t, uint32_t cap)
+{
+    struct input *in = t->free_inputs;
+
+    if (cap == INPUT_BYTES && in) {
+        t->free_inputs = in->next;
+        t->n_free_inputs--;
+    } else {
+        in = malloc(sizeof(*in) + cap);
+        if (!in)
+            return NULL;
+        in->cap = cap;
+    }
+    in->next = NULL;
+    in->start = in->end = 0;
+    return in;
+}
+
+void input_free(struct thread *t, struct input *in)
+{
+    if (!in)
+        return;
+    if (in->cap != INPUT_BYTES || t->n_free_inputs >= FREE_INPUTS_MAX) {
+        free(in);
+        return;
+    }
+    in->next = t->free_inputs;
+    t->free_inputs = in;
+    t->n_free_inputs++;
+}
+
+static void add_endpoint(struct thread *t, const struct letter *m)
+{
+    struct acceptor *a = xcalloc(1, sizeof(*a));
+
+    a->io = (struct loop_io){.on_event = acceptor_on_event, .fd = m->fd};
+    a->thread = t;
+    a->id = m->id;
+    a->port = m->port;
+    a->next = t->acceptors;
+    t->acceptors = a;
+    loop_io_set(t->loop, &a->io, EPOLLIN);
+}
+
+static void remove_endpoints(struct thread *t, uint64_t id, bool all)
+{
+    for (struct acceptor **p = &t->acceptors; *p;) {
+        struct acceptor *a = *p;
+        if (!all && a->id != id) {
+            p = &a->next;
+            continue;
+        }
+        *p = a->next;
+        loop_io_set(t->loop, &a->io, 0);
+        close(a->io.fd);
+        free(a);
+    }
+}
+
+static void stop(struct thread *t, uint64_t timeout_ms)
+{
+    t->stopping = true;
+    t->stop_at_ms = thread_now_ms(t) + timeout_ms;
+    remove_endpoints(t, 0, true);
+    conn_drop_idle(t);
+}
+
+static void read_letter(struct thread *t, struct letter *m)
+{
+    switch (m->kind) {
+    case LETTER_GENERATION:
+        take_generation(t, m->generation);
+        break;
+    case LETTER_ENDPOINT_ADD:
+        add_endpoint(t, m);
+        break;
+    case LETTER_ENDPOINT_REMOVE:
+        remove_endpoints(t, m->id, false);
+        break;
+    case LETTER_POOL_CLOSED:
+        pool_closed(thread_pool_of(t, m->pool), atomic_load(&m->pool->closed));
+        break;
+    case LETTER_WORKER_ATTACH:
+        link_attach(t, m->worker);
+        break;
+    case LETTER_WORKER_DRAIN:
+        link_drain(t, m->worker);
+        break;
+    case LETTER_WORKER_GONE:
+        link_gone(t, m->worker);
+        break;
+    case LETTER_STOP:
+        stop(t, m->id);
+        break;
+    default:
+        break;
+    }
+}
+
+static void read_mail(struct thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    struct letter *m = t->mail;
+    t->mail = NULL;
+    t->mail_end = &t->mail;
+    pthread_mutex_unlock(&t->lock);
+    while (m) {
+        struct letter *next = m->next;
+        read_letter(t, m);
+        free(m);
+        m = next;
+    }
+}
+
+static void refresh_clock(struct thread *t)
+{
+    t->wall_us = clock_wall_us();
+    int64_t second = t->wall_us / 1000000;
+
+    if (second != t->date_second) {
+        t->date_second = second;
+        http_date_format(second, t->date);
+    }
+}
+
+static bool before_wait(void *arg)
+{
+    struct thread *t = arg;
+    bool more = false;
+
+    for (struct link *k = t->links, *next; k; k = next) {
+        next = k->next_all;
+        link_receive(k);
+    }
+    link_wake_dirty(t);
+    for (struct link *k = t->links; k; k = k->next_all)
+        if (!ring_sleep_begin(&k->responses))
+            more = true;
+    if (more)
+        for (struct link *k = t->links; k; k = k->next_all)
+            ring_sleep_end(&k->responses);
+    return more;
+}
+
+static void after_wait(void *arg)
+{
+    struct thread *t = arg;
+
+    for (struct link *k = t->links; k; k = k->next_all)
+        ring_sleep_end(&k->responses);
+    refresh_clock(t);
+    if (__atomic_load_n(&t->mail, __ATOMIC_RELAXED))
+        read_mail(t);
+}
+
+static void after_events(void *arg)
+{
+    link_wake_dirty(arg);
+}
+
+static void on_tick(struct loop_timer *timer)
+{
+    struct thread *t = CONTAINER_OF(timer, struct thread, tick);
+    uint64_t now = thread_now_ms(t);
+
+    timer_wheel_run(&t->wheel, now, conn_timer_fired);
+    for (struct link *k = t->links; k; k = k->next_all) {
+        link_update_taken(k);
+        link_push_unsent(k);
+    }
+    for (unsigned i = 0; i < t->n_pools; i++)
+        if (t->pools[i])
+            pool_tick(t->pools[i]);
+    logging_tick(t->listener->logging, t->index, now);
+    if (t->stopping && (t->n_connections == 0 || now >= t->stop_at_ms)) {
+        loop_stop(t->loop);
+        return;
+    }
+    loop_timer_set(t->loop, timer, now + TIMER_TICK_MS);
+}
+
+static void *thread_main(void *arg)
+{
+    struct thread *t = arg;
+
+    loop_run(t->loop);
+    /* What is still open has had its time. */
+    while (t->connections)
+        conn_reset(t->connections);
+    listener_post(t->listener, &(struct letter){.kind = LETTER_THREAD_STOPPED});
+    return NULL;
+}
+
+void thread_start(struct listener *l, unsigned index)
+{
+    struct thread *t = &l->threads[index];
+
+    t->listener = l;
+    t->index = index;
+    t->loop = loop_new();
+    t->mail_end = &t->mail;
+    pthread_mutex_init(&t->lock, NULL);
+    timer_wheel_init(&t->wheel, thread_now_ms(t));
+    t->scratch = xmalloc(SCRATCH_BYTES);
+    t->next_request = (uint64_t)index << 56;
+    refresh_clock(t);
+    take_generation(t, generation_ref(l->generation));
+    loop_set_hooks(t->loop, (struct loop_hooks){.before_wait = before_wait,
+                                                .after_wait = after_wait,
+                                                .after_events = after_events,
+                                                .arg = t});
+    t->tick.on_time = on_tick;
+    loop_timer_set(t->loop, &t->tick, thread_now_ms(t) + TIMER_TICK_MS);
+    INVARIANT(pthread_create(&t->id, NULL, thread_main, t) == 0);
+}
