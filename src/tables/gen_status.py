@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Turns the status catalogue (status.tbl, status_advice.tbl) into C or into Markdown.
+"""Turns the status catalogue (status/*.tbl) into C or into Markdown.
 
-    gen_status.py c STATUS ADVICE OUT.c OUT.h
-    gen_status.py md STATUS ADVICE OUT.md
+    gen_status.py c OUT.c OUT.h TABLE...
+    gen_status.py md OUT.md TABLE...
 
-The format is described at the top of status.tbl. Any mistake in it ends the build with
+The format is described at the top of status/common.tbl. Any mistake in it ends the build with
 FILE:LINE: what is wrong.
 """
 import re
@@ -71,11 +71,13 @@ def parse_code(path, line, text):
     return int(match[1]), int(match[2])
 
 
+def is_row(words):
+    return len(words) == 2 and re.match(r"^[A-Z][A-Z0-9_]*$", words[1])
+
+
 def parse_row(path, at, words, fields, sources):
-    if len(words) != 2 or not re.match(r"^[A-Z][A-Z0-9_]*$", words[1]):
-        fail(path, at, "heading is CODE NAME, such as 404.8 HIDDEN_SEGMENT")
     status, substatus = parse_code(path, at, words[0])
-    row = {"status": status, "substatus": substatus, "note": None, "line": at,
+    row = {"status": status, "substatus": substatus, "note": None, "where": f"{path}:{at}",
            "cause": [], "fix": [], "set": []}
     row["name"] = f"ST_{status}_{substatus}_{words[1]}"
     seen = set()
@@ -107,52 +109,63 @@ def parse_row(path, at, words, fields, sources):
     return row
 
 
-def read_rows(path):
-    rows, reasons, sources = {}, {}, {}
-    for at, words, fields in read_entries(path):
-        if words[0] in ("source", "reason") and fields:
-            fail(path, at, f"{words[0]} takes no fields")
-        if words[0] == "source" and len(words) > 2:
-            sources[words[1]] = " ".join(words[2:])
-        elif words[0] == "reason" and len(words) > 2:
-            status = int(words[1])
-            if status in reasons or not 100 <= status <= 999:
-                fail(path, at, f"reason of {status} given twice or out of range")
-            reasons[status] = " ".join(words[2:])
-        else:
+def parse_advice(path, at, words, fields, rows):
+    codes = [parse_code(path, at, w) for w in words]
+    for code in codes:
+        if code not in rows:
+            fail(path, at, f"{code[0]}.{code[1]} has no row")
+        if rows[code]["cause"]:
+            fail(path, at, f"{code[0]}.{code[1]} has advice already")
+    for line, key, value in fields:
+        if key not in ADVICE_KEYS:
+            fail(path, line, f"{key} is unknown")
+        for code in codes:
+            row = rows[code]
+            if key == "xml":
+                if not row["fix"]:
+                    fail(path, line, "xml belongs to the fix before it")
+                row["fix"][-1] += "\n" + value
+            else:
+                row[key].append(value)
+
+
+def read_definition(path, at, words, fields, sources, reasons):
+    if fields or len(words) < 3:
+        fail(path, at, f"write {words[0]}, a name and a text on one line")
+    if words[0] == "source":
+        sources[words[1]] = " ".join(words[2:])
+        return
+    status = int(words[1]) if words[1].isdecimal() else 0
+    if status in reasons or not 100 <= status <= 999:
+        fail(path, at, f"reason of {words[1]} given twice or out of range")
+    reasons[status] = " ".join(words[2:])
+
+
+def read_tables(paths):
+    """The rows by (status, sub-status) and the reason phrases, from all files in any order."""
+    rows, reasons, sources, later = {}, {}, {}, []
+    for path in paths:
+        for at, words, fields in read_entries(path):
+            if words[0] in ("source", "reason"):
+                read_definition(path, at, words, fields, sources, reasons)
+            else:
+                later.append((path, at, words, fields))
+    for path, at, words, fields in later:
+        if is_row(words):
             row = parse_row(path, at, words, fields, sources)
             code = (row["status"], row["substatus"])
             if code in rows:
-                fail(path, at, f"{words[0]} is already at line {rows[code]['line']}")
+                fail(path, at, f"{words[0]} is already at {rows[code]['where']}")
+            if row["status"] not in reasons:
+                fail(path, at, f"no reason phrase for {row['status']}")
             rows[code] = row
-    for row in rows.values():
-        if row["status"] not in reasons:
-            fail(path, row["line"], f"no reason phrase for {row['status']}")
-    return rows, reasons
-
-
-def read_advice(path, rows):
-    for at, words, fields in read_entries(path):
-        codes = [parse_code(path, at, w) for w in words]
-        for code in codes:
-            if code not in rows:
-                fail(path, at, f"{code[0]}.{code[1]} has no row")
-            if rows[code]["cause"]:
-                fail(path, at, f"{code[0]}.{code[1]} has advice already")
-        for line, key, value in fields:
-            if key not in ADVICE_KEYS:
-                fail(path, line, f"{key} is unknown")
-            for code in codes:
-                row = rows[code]
-                if key == "xml":
-                    if not row["fix"]:
-                        fail(path, line, "xml belongs to the fix before it")
-                    row["fix"][-1] += "\n" + value
-                else:
-                    row[key].append(value)
+    for path, at, words, fields in later:
+        if not is_row(words):
+            parse_advice(path, at, words, fields, rows)
     for row in rows.values():
         if not row["cause"] or not row["fix"]:
-            fail(path, 1, f"{row['status']}.{row['substatus']} has no cause or no fix")
+            sys.exit(f"{row['where']}: no cause or no fix")
+    return rows, reasons
 
 
 def c_string(text):
@@ -200,13 +213,13 @@ def c_row(row, reasons):
 
 def write_c(rows, reasons, c_path, h_path):
     with open(h_path, "w", encoding="ascii") as h:
-        h.write("/* Written by gen_status.py from status.tbl. */\n"
+        h.write("/* Written by gen_status.py from the folder status. */\n"
                 "#ifndef CANDOR_TABLES_STATUS_ROWS_H\n#define CANDOR_TABLES_STATUS_ROWS_H\n\n")
         for row in rows:
             h.write(f"extern const struct status_row {row['name'].lower()}; /* {row['title']} */\n")
         h.write("\n#endif\n")
     with open(c_path, "w", encoding="ascii") as c:
-        c.write('/* Written by gen_status.py from status.tbl and status_advice.tbl. */\n'
+        c.write('/* Written by gen_status.py from the folder status. */\n'
                 '#include "tables/status_data.h"\n\n')
         for row in rows:
             c.write(c_row(row, reasons))
@@ -282,15 +295,15 @@ def write_md(rows, reasons, path):
 
 
 def main(args):
-    if len(args) < 5 or (args[1], len(args)) not in (("c", 6), ("md", 5)):
+    first = {"c": 4, "md": 3}.get(args[1] if len(args) > 1 else "", 0)
+    if not first or len(args) <= first:
         sys.exit(__doc__)
-    rows, reasons = read_rows(args[2])
-    read_advice(args[3], rows)
+    rows, reasons = read_tables(args[first:])
     ordered = [rows[code] for code in sorted(rows)]
     if args[1] == "c":
-        write_c(ordered, reasons, args[4], args[5])
+        write_c(ordered, reasons, args[2], args[3])
     else:
-        write_md(ordered, reasons, args[4])
+        write_md(ordered, reasons, args[2])
 
 
 main(sys.argv)

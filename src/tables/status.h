@@ -1,6 +1,6 @@
 /* The status catalogue: one row per status and sub-status that IIS documents or sends. Code names
  * a row through its symbol (st_404_8_hidden_segment, listed in the generated status_rows.h), so a
- * bare number never becomes an answer. The rows come from status.tbl and status_advice.tbl. */
+ * bare number never becomes an answer. The rows come from the folder status. */
 #ifndef CANDOR_TABLES_STATUS_H
 #define CANDOR_TABLES_STATUS_H
 
