@@ -42,7 +42,8 @@ class Servers:
 
     def sites(self, *sites, **more):
         """A server with an applicationHost.config of these sites (one default site when none)."""
-        takes = ("files", "reg", "arguments", "environment", "private_network", "rlimits", "start")
+        takes = ("files", "reg", "arguments", "environment", "private_network", "rlimits", "start",
+                 "as_user", "binary")
         server = {key: more.pop(key) for key in list(more) if key in takes}
         return self(config=AppHost(sites=list(sites) or [Site()], **more), **server)
 

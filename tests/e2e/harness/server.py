@@ -144,7 +144,7 @@ class Server:
     """One running program. Use through the `servers` or `module_servers` fixtures."""
 
     def __init__(self, config=None, files=None, reg=None, arguments=(), environment=None,
-                 private_network=False, rlimits=(), binary=None, drive=None):
+                 private_network=False, rlimits=(), binary=None, drive=None, as_user=None):
         self.drive = drive or make_drive()
         self.binary = pathlib.Path(binary or BINARY)
         self.config = config
@@ -160,6 +160,7 @@ class Server:
         self.exit_code = 0
         self.private_network = private_network
         self.rlimits = rlimits
+        self.as_user = as_user                    # uid to run everything as, for tests started by root
         self.addresses = []                       # [(address, port, site)]
         self.root = None
         self.config_path = None
@@ -205,10 +206,16 @@ class Server:
         environment["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
         environment.update(self.environment)
         setup = self._child_setup if self.private_network or self.rlimits else None
+        more = {}
+        if self.as_user is not None:
+            for path in [self.drive, *self.drive.rglob("*")]:
+                os.chown(path, self.as_user, self.as_user, follow_symlinks=False)
+            more = {"user": self.as_user, "group": self.as_user, "extra_groups": []}
+            environment.update(HOME=str(self.drive), XDG_STATE_HOME=str(self.drive))
         self.process = subprocess.Popen([str(self.binary), "serve", *self.arguments],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=environment, cwd="/",
-                                        start_new_session=True, preexec_fn=setup)
+                                        start_new_session=True, preexec_fn=setup, **more)
         self.stdout_lines = []
         self._changed = threading.Condition()
         self._readers = [threading.Thread(target=self._read, args=(self.process.stderr, self.lines)),

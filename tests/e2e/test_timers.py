@@ -1,0 +1,128 @@
+"""The listener's clocks: each ends the connection without an answer and leaves its HTTPERR line."""
+import time
+
+import pytest
+
+from harness import Site
+from harness.client import build
+
+LATE = 6                                  # how long after its time a timer may still fire here
+
+
+@pytest.fixture(scope="module")
+def server(module_servers):
+    site = Site(inner='<limits connectionTimeout="00:00:02" />')
+    return module_servers.sites(
+        site, web_limits='connectionTimeout="00:00:02" headerWaitTimeout="00:00:02" minBytesPerSecond="10000000"',
+        files={"inetpub/wwwroot/a.txt": "a", "inetpub/wwwroot/big.bin": b"0123456789" * 2_000_000})
+
+
+def ends(conn, started, after):
+    """The connection ends without a byte, not before its time and not long after it."""
+    assert conn.ended(within=after + LATE), f"still open, or answered: {conn.pending!r}"
+    elapsed = time.monotonic() - started
+    assert after - 0.3 <= elapsed, f"ended after {elapsed:.2f} s already"
+
+
+def test_nothing_sent(server):
+    server.expect("Timer_ConnectionIdle")
+    with server.connect() as conn:
+        ends(conn, time.monotonic(), 2)
+        line = server.httperr_for(conn.port)
+    assert line["s-reason"] == "Timer_ConnectionIdle"
+    assert [line[k] for k in ("cs-version", "cs-method", "cs-uri", "sc-status")] == ["-"] * 4
+
+
+def test_idle_after_an_answer(server):
+    server.expect("Timer_ConnectionIdle")
+    with server.connect() as conn:
+        conn.send(build("GET", "/a.txt"))
+        assert conn.read().body == b"a"
+        ends(conn, time.monotonic(), 2)
+        assert server.httperr_for(conn.port)["s-reason"] == "Timer_ConnectionIdle"
+
+
+def test_each_answer_starts_the_idle_clock_again(server):
+    server.expect("Timer_ConnectionIdle")
+    started = time.monotonic()
+    with server.connect() as conn:
+        while time.monotonic() - started < 4:
+            conn.send(build("GET", "/a.txt"))
+            assert conn.read().body == b"a"
+            conn.sock.settimeout(1)
+            try:
+                assert conn.sock.recv(1) != b"", "closed although it was in use"
+            except TimeoutError:
+                pass                      # a second of silence: what this test waits for
+            conn.sock.settimeout(20)
+        ends(conn, time.monotonic(), 0.5)
+        server.httperr_for(conn.port)
+
+
+@pytest.mark.parametrize("data", [b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: w"])
+def test_head_that_never_ends(server, data):
+    server.expect("Timer_HeaderWait")
+    with server.connect() as conn:
+        conn.send(data)
+        ends(conn, time.monotonic(), 2)
+        assert server.httperr_for(conn.port)["s-reason"] == "Timer_HeaderWait"
+
+
+def test_slow_head_is_not_saved_by_single_bytes(server):
+    """The clock runs from the first byte to the end of the head, whatever trickles in."""
+    server.expect("Timer_HeaderWait")
+    started = time.monotonic()
+    with server.connect() as conn:
+        conn.send(b"GET / HTTP/1.1\r\nX: ")
+        conn.sock.settimeout(0.3)
+        ended = False
+        while not ended and time.monotonic() - started < 2 + LATE:
+            try:
+                conn.sock.sendall(b"y")
+                ended = conn.sock.recv(1) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                ended = True
+        assert ended and time.monotonic() - started >= 1.7
+        server.httperr_for(conn.port)
+
+
+@pytest.mark.parametrize("head,data", [
+    ({"Content-Length": "10"}, b"abc"), ({"Content-Length": "10"}, b""),
+    ({"Transfer-Encoding": "chunked"}, b"5\r\nab"),
+])
+def test_body_that_never_ends(server, head, data):
+    server.expect("Timer_EntityBody")
+    with server.connect() as conn:
+        conn.send(build("POST", "/a.txt", head) + data)
+        started = time.monotonic()
+        conn.sock.settimeout(2 + LATE)
+        raw = conn.read_to_end()          # 405 may come before the body is missed
+        assert raw == b"" or raw.startswith(b"HTTP/1.1 405 ")
+        assert time.monotonic() - started >= 1.7
+        line = server.httperr_for(conn.port)
+    assert line["s-reason"] == "Timer_EntityBody"
+
+
+def test_client_that_reads_nothing(server):
+    """20 MB at 10 MB/s are two seconds; only then the rate is judged."""
+    server.expect("Timer_MinBytesPerSecond")
+    with server.connect(receive_buffer=4096) as conn:
+        started = time.monotonic()
+        conn.send(build("GET", "/big.bin"))
+        line = server.httperr_for(conn.port, limit=2 + LATE + 4)
+        assert time.monotonic() - started >= 1.7
+        assert line["s-reason"] == "Timer_MinBytesPerSecond"
+        try:
+            assert len(conn.read_to_end()) < 20_000_000
+        except ConnectionResetError:
+            pass
+
+
+def test_client_that_reads_is_left_alone(server):
+    with server.connect() as conn:
+        conn.send(build("GET", "/big.bin"))
+        assert len(conn.read().body) == 20_000_000
+
+

@@ -1,0 +1,159 @@
+"""Workers die: what they held is lost as documented, everything else is served by the successor."""
+import os
+import signal
+import threading
+
+import pytest
+
+from harness import Pool, Site, wait_until
+from harness.client import build
+from harness.server import is_running, read_httperr
+from test_queue import crash, server_events, stopped_worker
+
+FILES = {"inetpub/wwwroot/a.txt": "a" * 1000, "inetpub/wwwroot/big.bin": b"x" * 30_000_000}
+SURVIVES = [Pool("DefaultAppPool", inner='<failure rapidFailProtection="false" />')]
+
+
+@pytest.fixture
+def server(servers):
+    server = servers.sites(Site(), pools=SURVIVES, files=FILES)
+    server.tolerate_events("5009")
+    assert server.get("/a.txt").status == 200
+    return server
+
+
+def test_idle_worker_is_replaced(server):
+    with server.connect() as conn:
+        conn.send(build("GET", "/a.txt"))
+        assert conn.read().status == 200
+        pid = crash(server)
+        event = server.wait_event("5009")
+        assert str(pid) in str(event) and "DefaultAppPool" in str(event)
+        conn.send(build("GET", "/a.txt"))
+        assert conn.read().status == 200
+    assert server.find("worker") not in ([], [pid])
+
+
+def test_killed_under_load(server):
+    """Clients that ask all the time see resets only for what a dying worker held."""
+    stop = threading.Event()
+    lock = threading.Lock()
+    served, lost, wrong = [0], [], []
+
+    def client():
+        while not stop.is_set():
+            conn = server.connect()
+            try:
+                while not stop.is_set():
+                    conn.send(build("GET", "/a.txt"))
+                    answer = conn.read()
+                    with lock:
+                        if answer.status == 200 and len(answer.body) == 1000:
+                            served[0] += 1
+                        else:
+                            wrong.append(answer)
+            except (OSError, AssertionError):
+                with lock:
+                    lost.append(conn.port)
+            finally:
+                conn.close()
+
+    clients = [threading.Thread(target=client) for _ in range(8)]
+    for thread in clients:
+        thread.start()
+    for _ in range(5):
+        before = served[0]
+        wait_until(lambda: served[0] > before + 50, "requests are served")
+        crash(server)
+    before = served[0]
+    wait_until(lambda: served[0] > before + 50, "requests are served after the last crash")
+    stop.set()
+    for thread in clients:
+        thread.join(20)
+    assert not wrong, wrong[:3]
+    abandoned = wait_until(
+        lambda: lines if len(lines := [r for r in read_httperr(server.drive)
+                                       if r["s-reason"] == "Connection_Abandoned_By_ReqQueue"]) >= len(lost) else None
+        if lost else [True], lambda: f"{len(lost)} lost, lines: {read_httperr(server.drive)}")
+    if lost:
+        assert {int(r["c-port"]) for r in abandoned} == set(lost)
+    server.expect("Connection_Abandoned_By_ReqQueue", len(lost))
+    assert len(server_events(server, "5009")) == 5
+
+
+def test_request_in_the_hands_of_the_worker(server):
+    """An answer under way is cut; the line names the request and its pool."""
+    with server.connect(receive_buffer=4096) as conn:
+        conn.send(build("GET", "/big.bin"))
+        conn.read_head()
+        crash(server)
+        received = 0
+        try:
+            received = len(conn.read_to_end())
+        except ConnectionResetError:
+            pass
+        if received < 30_000_000:         # what the listener had in hand already may still be sent whole
+            line = server.httperr_for(conn.port)
+            assert (line["s-reason"], line["cs-uri"], line["s-siteid"], line["s-queuename"]) == \
+                ("Connection_Abandoned_By_ReqQueue", "/big.bin", "1", "DefaultAppPool")
+            server.expect("Connection_Abandoned_By_ReqQueue")
+
+
+def test_queued_requests_go_to_the_successor(server):
+    """Requests the dead worker had not taken are answered by the next one."""
+    with stopped_worker(server) as pid:
+        conns = [server.connect() for _ in range(20)]
+        for conn in conns:
+            conn.send(build("GET", "/a.txt"))
+        os.kill(pid, signal.SIGKILL)
+    lost = 0
+    for conn in conns:
+        try:
+            assert conn.read().status == 200
+        except (ConnectionResetError, AssertionError):
+            lost += 1
+    assert lost == 0, f"{lost} of 20 were lost although the worker had not touched them"
+
+
+@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM])
+def test_other_deaths(server, how):
+    server.expected_stderr.append("AddressSanitizer|UndefinedBehaviorSanitizer|DEADLYSIGNAL")
+    pid = server.find("worker")[0]
+    os.kill(pid, how)
+    wait_until(lambda: not is_running(pid), "the worker ends")
+    assert server.get("/a.txt").status == 200
+    server.wait_event("5009")
+
+
+def test_worker_that_does_not_answer_pings(servers):
+    model = '<processModel pingInterval="00:00:01" pingResponseTime="00:00:02" />'
+    server = servers.sites(Site(), pools=[Pool("DefaultAppPool", inner=model)], files=FILES)
+    server.tolerate_events("5010")
+    server.tolerate("Connection_Abandoned_By_ReqQueue")
+    assert server.get("/a.txt").status == 200
+    with stopped_worker(server) as pid:
+        event = server.wait_event("5010", limit=15)
+        assert str(pid) in str(event)
+        wait_until(lambda: not is_running(pid), "the silent worker is killed")
+    assert server.get("/a.txt").status == 200
+
+
+def test_listener_death_is_noticed(servers):
+    """Without a listener there is no service: the supervisor starts another or ends with an error."""
+    server = servers.sites(Site(), files=FILES)
+    assert server.get("/a.txt").status == 200
+    pid = server.find("listener")[0]
+    server.exit_code = None
+    server.tolerate_events(".")
+    os.kill(pid, signal.SIGKILL)
+
+    def settled():
+        if server.process.poll() is not None:
+            return "ended"
+        try:
+            return "serves" if server.get("/a.txt").status == 200 else None
+        except (OSError, AssertionError):
+            return None
+    assert wait_until(settled, "the supervisor acts", 20) in ("ended", "serves")
+    if server.process.poll() is not None:
+        assert server.process.returncode != 0
