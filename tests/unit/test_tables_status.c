@@ -1,0 +1,341 @@
+/* The status catalogue: complete, sorted, and with a row for every code that the documents list. */
+#include "tables/status.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tables/win32.h"
+
+/* The codes of the five documents that the catalogue started from; a plain status stands for its
+ * sub-status 0. */
+static const struct {
+    uint16_t status;
+    uint16_t substatus;
+} documented[] = {
+    /* IIS 4.0 and 5.0 */
+    {100, 0},
+    {101, 0},
+    {200, 0},
+    {201, 0},
+    {202, 0},
+    {203, 0},
+    {204, 0},
+    {205, 0},
+    {206, 0},
+    {300, 0},
+    {301, 0},
+    {302, 0},
+    {303, 0},
+    {304, 0},
+    {305, 0},
+    {306, 0},
+    {307, 0},
+    {400, 0},
+    {401, 0},
+    {401, 1},
+    {401, 2},
+    {401, 3},
+    {401, 4},
+    {401, 5},
+    {403, 0},
+    {403, 1},
+    {403, 2},
+    {403, 3},
+    {403, 4},
+    {403, 5},
+    {403, 6},
+    {403, 7},
+    {403, 8},
+    {403, 9},
+    {403, 10},
+    {403, 11},
+    {403, 12},
+    {403, 13},
+    {403, 14},
+    {403, 15},
+    {403, 16},
+    {403, 17},
+    {404, 0},
+    {404, 1},
+    {405, 0},
+    {406, 0},
+    {407, 0},
+    {412, 0},
+    {414, 0},
+    {500, 0},
+    {500, 12},
+    {500, 13},
+    {500, 15},
+    {500, 100},
+    {501, 0},
+    {502, 0},
+    {503, 0},
+    {504, 0},
+    {505, 0},
+    /* IIS 6.0 */
+    {401, 7},
+    {403, 18},
+    {403, 19},
+    {403, 20},
+    {404, 2},
+    {404, 3},
+    {413, 0},
+    {500, 11},
+    {500, 14},
+    {500, 16},
+    {500, 17},
+    {500, 18},
+    {500, 19},
+    /* IIS 7.0 and later, ARR */
+    {400, 1},
+    {400, 2},
+    {400, 3},
+    {400, 4},
+    {400, 5},
+    {400, 6},
+    {400, 7},
+    {400, 8},
+    {400, 9},
+    {400, 10},
+    {400, 11},
+    {400, 601},
+    {400, 602},
+    {400, 603},
+    {400, 604},
+    {400, 605},
+    {400, 606},
+    {401, 501},
+    {401, 502},
+    {401, 503},
+    {401, 504},
+    {403, 21},
+    {403, 22},
+    {403, 501},
+    {403, 502},
+    {403, 503},
+    {403, 504},
+    {404, 4},
+    {404, 5},
+    {404, 6},
+    {404, 7},
+    {404, 8},
+    {404, 9},
+    {404, 10},
+    {404, 11},
+    {404, 12},
+    {404, 13},
+    {404, 14},
+    {404, 15},
+    {404, 16},
+    {404, 17},
+    {404, 18},
+    {404, 19},
+    {404, 20},
+    {404, 501},
+    {404, 502},
+    {404, 503},
+    {404, 504},
+    {408, 0},
+    {500, 21},
+    {500, 22},
+    {500, 23},
+    {500, 24},
+    {500, 50},
+    {500, 51},
+    {500, 52},
+    {500, 53},
+    {502, 1},
+    {502, 2},
+    {502, 3},
+    {502, 4},
+    {502, 5},
+    {502, 6},
+    {502, 7},
+    {503, 2},
+    {503, 3},
+    {503, 4},
+    /* sent, though the documents do not list them */
+    {207, 0},
+    {308, 0},
+    {411, 0},
+    {413, 1},
+    {416, 0},
+    {423, 0},
+    {424, 0},
+    {431, 0},
+    {507, 0},
+    {500, 30},
+    {500, 31},
+    {500, 32},
+    {500, 33},
+    {500, 34},
+    {500, 35},
+    {500, 36},
+    {500, 37},
+    {500, 38},
+    {500, 1001},
+    {500, 1013},
+};
+
+static void test_documented_codes_have_rows(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(documented); i++) {
+        const struct status_row *row = status_find(documented[i].status, documented[i].substatus);
+
+        if (!row)
+            fail_msg("no row for %u.%u", documented[i].status, documented[i].substatus);
+        assert_int_equal(row->status, documented[i].status);
+        assert_int_equal(row->substatus, documented[i].substatus);
+    }
+}
+
+static void test_rows_are_sorted_and_found(void **state)
+{
+    const struct status_row *before = NULL;
+
+    (void)state;
+    assert_true(status_count() > 160);
+    for (size_t i = 0; i < status_count(); i++) {
+        const struct status_row *row = status_at(i);
+
+        if (before)
+            assert_true(before->status < row->status ||
+                        (before->status == row->status && before->substatus < row->substatus));
+        assert_ptr_equal(status_find(row->status, row->substatus), row);
+        before = row;
+    }
+    assert_null(status_at(status_count()));
+    assert_null(status_find(404, 21));
+    assert_null(status_find(299, 0));
+    assert_null(status_find(0, 0));
+    assert_null(status_find(UINT16_MAX, UINT16_MAX));
+}
+
+static void check_list(const struct status_row *row, const char *what, const char *const *list,
+                       size_t at_least)
+{
+    size_t n = 0;
+
+    assert_non_null(list);
+    for (; list[n]; n++) {
+        if (list[n][0] == '\0')
+            fail_msg("%s: empty text in %s", row->code, what);
+    }
+    if (n < at_least)
+        fail_msg("%s: %zu %s", row->code, n, what);
+}
+
+static void test_rows_are_complete(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < status_count(); i++) {
+        const struct status_row *row = status_at(i);
+        const char *texts[] = {row->code,      row->name,      row->title,   row->text,
+                               row->component, row->reproduce, row->reason.p};
+
+        for (size_t t = 0; t < ARRAY_LEN(texts); t++) {
+            if (!texts[t] || texts[t][0] == '\0')
+                fail_msg("%u.%u: text %zu is missing", row->status, row->substatus, t);
+        }
+        assert_true(row->status >= 100 && row->status <= 599);
+        assert_true(row->hresult_count >= 1);
+        assert_true(row->log <= STATUS_LOG_NONE);
+        assert_true(str_eq(row->reason, status_reason(row->status)));
+        check_list(row, "causes", row->causes, 1);
+        check_list(row, "remedies", row->remedies, 1);
+        check_list(row, "versions", row->versions, 1);
+        check_list(row, "sources", row->sources, 1);
+        check_list(row, "settings", row->settings, 0);
+    }
+}
+
+/* A code that comes with an error shows its text, so the text must exist. */
+static void test_error_codes_have_names(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < status_count(); i++) {
+        const struct status_row *row = status_at(i);
+
+        for (size_t k = 0; k < row->hresult_count; k++) {
+            if (!win32_find(row->hresults[k]))
+                fail_msg("%s: 0x%08x has no name", row->code, row->hresults[k]);
+        }
+    }
+}
+
+static void test_symbols_name_their_codes(void **state)
+{
+    (void)state;
+    assert_int_equal(st_404_8_hidden_segment.status, 404);
+    assert_int_equal(st_404_8_hidden_segment.substatus, 8);
+    assert_string_equal(st_404_8_hidden_segment.name, "ST_404_8_HIDDEN_SEGMENT");
+    assert_string_equal(st_404_8_hidden_segment.code, "404.8");
+    assert_ptr_equal(status_find(404, 8), &st_404_8_hidden_segment);
+    assert_int_equal(status_hresult(&st_404_0_not_found), 0x80070002);
+    assert_int_equal(status_hresult(&st_404_8_hidden_segment), 0);
+    assert_int_equal(st_503_0_service_unavailable.log, STATUS_LOG_HTTPERR);
+    assert_int_equal(st_503_2_concurrent_limit.log, STATUS_LOG_IIS);
+    assert_non_null(st_404_0_not_found.produced);
+    assert_null(st_404_2_isapi_cgi_restriction.produced);
+}
+
+static void test_nearest_row(void **state)
+{
+    (void)state;
+    assert_ptr_equal(status_find_nearest(404, 8), &st_404_8_hidden_segment);
+    assert_ptr_equal(status_find_nearest(404, 999), &st_404_0_not_found);
+    assert_ptr_equal(status_find_nearest(404, 0), &st_404_0_not_found);
+    assert_null(status_find_nearest(299, 1));
+}
+
+static void test_reasons(void **state)
+{
+    static const struct {
+        uint16_t status;
+        const char *reason;
+    } rows[] = {
+        {100, "Continue"},
+        {200, "OK"},
+        {302, "Found"},
+        {404, "Not Found"},
+        {409, "Conflict"},
+        {414, "Request URL Too Long"},
+        {418, ""},
+        {451, "Unavailable For Legal Reasons"},
+        {500, "Internal Server Error"},
+        {511, "Network Authentication Required"},
+        {99, ""},
+        {599, ""},
+        {999, ""},
+        {0, ""},
+        {UINT16_MAX, ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct str got = status_reason(rows[i].status);
+
+        if (!str_eq(got, str_z(rows[i].reason)))
+            fail_msg("%u: %.*s", rows[i].status, STR_ARG(got));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_documented_codes_have_rows),
+        cmocka_unit_test(test_rows_are_sorted_and_found),
+        cmocka_unit_test(test_rows_are_complete),
+        cmocka_unit_test(test_error_codes_have_names),
+        cmocka_unit_test(test_symbols_name_their_codes),
+        cmocka_unit_test(test_nearest_row),
+        cmocka_unit_test(test_reasons),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
