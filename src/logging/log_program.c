@@ -57,8 +57,11 @@ static void add_step(struct log_program *p, enum log_op op, size_t offset, struc
         p->steps[p->n_steps - 1].op = LOG_OP_STAMP;
         return;
     }
-    p->json_keys[p->n_steps] = json_key(&p->arena, name);
-    p->fixed += ROOM_PER_STEP + p->json_keys[p->n_steps].n;
+    p->fixed += ROOM_PER_STEP;
+    if (p->form == LOG_LINE_JSON) {
+        p->json_keys[p->n_steps] = json_key(&p->arena, name);
+        p->fixed += p->json_keys[p->n_steps].n;
+    }
     p->steps[p->n_steps++] = (struct log_step){(uint8_t)op, (uint16_t)offset};
     switch (op) {
     case LOG_OP_FIELD:

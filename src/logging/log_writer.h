@@ -18,7 +18,7 @@ struct log_site {
 struct log_thread {
     _Alignas(64) struct log_clock clock;
     uint64_t now_ms;         /* of the last tick */
-    struct log_slot *listed; /* slots that hold or held lines since the last tick */
+    struct log_slot *listed, **listed_end; /* slots that got lines since the last tick, in order */
     uint32_t flushes_seen;
     _Atomic uint64_t epoch_seen;
     _Atomic uint64_t lost;

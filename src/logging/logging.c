@@ -33,8 +33,10 @@ struct logging *logging_new(const struct log_settings *settings,
                                 options->threads * sizeof *lg->threads);
     INVARIANT(lg->threads != NULL);
     memset(lg->threads, 0, options->threads * sizeof *lg->threads);
-    for (size_t i = 0; i < options->threads; i++)
+    for (size_t i = 0; i < options->threads; i++) {
         log_clock_init(&lg->threads[i].clock);
+        lg->threads[i].listed_end = &lg->threads[i].listed;
+    }
     log_chunks_init(&lg->queue);
     pthread_mutex_init(&lg->lock, NULL);
     pthread_condattr_init(&attr);
@@ -125,8 +127,9 @@ static __attribute__((noinline)) char *new_chunk(struct logging *lg, struct log_
     slot->end = c->data + c->cap;
     if (!slot->is_listed) {
         slot->is_listed = true;
-        slot->next_listed = t->listed;
-        t->listed = slot;
+        slot->next_listed = NULL;
+        *t->listed_end = slot;
+        t->listed_end = &slot->next_listed;
     }
     return slot->at;
 }
@@ -221,7 +224,9 @@ void logging_tick(struct logging *lg, unsigned thread, uint64_t now_ms)
 
     t->flushes_seen = flushes;
     t->now_ms = now_ms;
-    for (struct log_slot **at = &t->listed, *slot; (slot = *at);) {
+    struct log_slot **at = &t->listed;
+
+    for (struct log_slot *slot; (slot = *at);) {
         /* While the writer has not caught up with what it was given, a buffer may as well fill. */
         bool is_due = all || (now_ms - slot->born_ms >= HAND_OVER_MS &&
                               atomic_load_explicit(&slot->waiting, memory_order_acquire) == 0);
@@ -235,6 +240,7 @@ void logging_tick(struct logging *lg, unsigned thread, uint64_t now_ms)
         if (slot->chunk)
             hand_over(lg, slot);
     }
+    t->listed_end = at;
     atomic_store_explicit(&t->epoch_seen, atomic_load_explicit(&lg->epoch, memory_order_acquire),
                           memory_order_release);
     if (thread == 0)
