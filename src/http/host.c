@@ -7,9 +7,16 @@
 
 static bool port_parse(struct str s, uint16_t *ret)
 {
-    uint64_t port;
+    uint32_t port = 0;
 
-    if (s.n == 0 || s.n > 5 || s.p[0] == '0' || !str_u64(s, 65535, &port))
+    if (s.n == 0 || s.n > 5 || s.p[0] == '0')
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        if (!ascii_is_digit(s.p[i]))
+            return false;
+        port = port * 10 + (uint32_t)(s.p[i] - '0');
+    }
+    if (port > 65535)
         return false;
     *ret = (uint16_t)port;
     return true;
@@ -32,29 +39,37 @@ static size_t ipv6_len(struct str s)
     return close + 1;
 }
 
+/* Four numbers up to 255 without leading zeros. Only called for names made of host characters. */
 static bool is_ipv4(struct str s)
 {
-    char z[INET_ADDRSTRLEN];
-    struct in_addr addr;
+    unsigned parts = 0, value = 0, digits = 0;
 
-    if (s.n < 7 || s.n >= sizeof(z) || !ascii_is_digit(s.p[s.n - 1]))
-        return false;
-    memcpy(z, s.p, s.n);
-    z[s.n] = '\0';
-    return inet_pton(AF_INET, z, &addr) == 1;
+    for (size_t i = 0; i <= s.n; i++) {
+        if (i == s.n || s.p[i] == '.') {
+            if (digits == 0 || ++parts > 4)
+                return false;
+            value = digits = 0;
+        } else {
+            if (!ascii_is_digit(s.p[i]) || (digits > 0 && value == 0))
+                return false;
+            value = value * 10 + (unsigned)(s.p[i] - '0');
+            if (value > 255)
+                return false;
+            digits++;
+        }
+    }
+    return parts == 4;
 }
 
-/* Length of the name at the start of s: up to the first ':' or the end; 0 if it is not well formed. */
+/* Length of the name at the start of s: up to the first ':' or the end; 0 if it is not well formed:
+ * a dot stands first or two in a row, or there is a character that names do not have. */
 static size_t name_len(struct str s)
 {
     size_t i = 0;
-    char before = '.'; /* a name must not start with a dot, nor have two in a row */
 
-    for (; i < s.n && scan_is(s.p[i], SCAN_HOST); i++) {
-        if (s.p[i] == '.' && before == '.')
+    for (; i < s.n && scan_is(s.p[i], SCAN_HOST); i++)
+        if (s.p[i] == '.' && (i == 0 || s.p[i - 1] == '.'))
             return 0;
-        before = s.p[i];
-    }
     return i <= HTTP_HOST_MAX && (i == s.n || s.p[i] == ':') ? i : 0;
 }
 

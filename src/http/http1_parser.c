@@ -20,7 +20,9 @@ enum state {
     S_FAILED,
 };
 
-enum { FIELD_LENGTH_MAX = 65534, VERSION_DIGITS_MAX = 3, CONTENT_LENGTH_DIGITS_MAX = 20 };
+/* The largest values that the settings may have; offsets and name lengths rely on them. */
+enum { FIELD_LENGTH_MAX = 65534, MAX_REQUEST_BYTES = 16777216 };
+enum { VERSION_DIGITS_MAX = 3, CONTENT_LENGTH_DIGITS_MAX = 20 };
 
 /* The part of the buffer that may be looked at: no more than MaxRequestBytes of it. */
 struct input {
@@ -32,9 +34,10 @@ struct input {
 void http1_parser_init(struct http1_parser *p, const struct http1_limits *limits)
 {
     *p = (struct http1_parser){.limits = *limits};
+    if (p->limits.max_request_bytes > MAX_REQUEST_BYTES)
+        p->limits.max_request_bytes = MAX_REQUEST_BYTES;
     if (p->limits.max_field_length > p->limits.max_request_bytes)
         p->limits.max_field_length = p->limits.max_request_bytes;
-    /* Lengths of names are kept in 16 bits; the setting cannot be larger. */
     if (p->limits.max_field_length > FIELD_LENGTH_MAX)
         p->limits.max_field_length = FIELD_LENGTH_MAX;
 }
@@ -86,9 +89,8 @@ static inline uint32_t min_u32(uint32_t a, uint32_t b)
 /* First byte after [from, end) that the element starting at mark may not reach. */
 static inline uint32_t element_end(const struct http1_parser *p, const struct input *in)
 {
-    uint64_t end = (uint64_t)p->mark + p->limits.max_field_length + 1;
-
-    return end < in->end ? (uint32_t)end : in->end;
+    /* Cannot wrap: mark is below MaxRequestBytes, which is 16 MiB at most. */
+    return min_u32(p->mark + p->limits.max_field_length + 1, in->end);
 }
 
 static enum rc read_start(struct http1_parser *p, const struct input *in)
@@ -245,6 +247,12 @@ static enum rc read_version(struct http1_parser *p, const struct input *in, stru
     uint32_t at = p->mark; /* at most 15 bytes: read again from the start each time */
     uint16_t major = 0, minor = 0;
 
+    if (in->end - at >= 10 && memcmp(in->buf + at, "HTTP/1.1\r\n", 10) == 0) {
+        head->version_major = head->version_minor = 1;
+        p->pos = at + 10;
+        p->state = S_FIRST;
+        return RC_OK;
+    }
     switch (version_line(in, &at, &major, &minor)) {
     case RC_OK:
         break;
@@ -281,96 +289,110 @@ static struct http1_header *add_header(struct http1_head *head)
     return &head->more[head->n_headers++];
 }
 
+/* The name that ends at its ':' is well formed; *ret_id is its number. Otherwise *ret_bad is the
+ * offset of its first wrong byte. */
+static inline bool name_ok(const struct http1_parser *p, struct str name,
+                           enum http_header_id *ret_id, size_t *ret_bad)
+{
+    size_t good;
+
+    *ret_id = http_header_lookup(name);
+    if (LIKELY(*ret_id != HDR_OTHER))
+        return true;
+    good = http_token_span(name);
+    if (p->limits.flags & HTTP1_WEAK_HEADER_NAMES)
+        while (good < name.n && name.p[good] > ' ' && name.p[good] < 0x7f)
+            good++;
+    *ret_bad = good;
+    return good == name.n && name.n > 0;
+}
+
 static enum rc read_name(struct http1_parser *p, const struct input *in, struct http1_head *head)
 {
-    uint32_t end = element_end(p, in);
-    uint32_t at = (uint32_t)(scan_name(in->buf + p->pos, in->buf + end) - in->buf);
+    const char *buf = in->buf;
+    uint32_t mark = p->mark, end = element_end(p, in);
+    uint32_t at = (uint32_t)(scan_name(buf + p->pos, buf + end) - buf);
 
-    if (at >= end) {
-        if (end - p->mark > p->limits.max_field_length)
+    if (UNLIKELY(at >= end)) {
+        if (end - mark > p->limits.max_field_length)
             return fail(p, end - 1, HTTPERR_FIELD_LENGTH);
         return more(p, in, at, HTTPERR_REQUEST_LENGTH);
     }
 
-    struct str name = str_n(in->buf + p->mark, at - p->mark);
-    enum http_header_id id = HDR_OTHER;
+    struct str name = str_n(buf + mark, at - mark);
+    enum http_header_id id;
+    size_t bad = 0;
 
-    if (in->buf[at] == ':')
-        id = http_header_lookup(name);
-    if (id == HDR_OTHER) {
-        size_t good = http_token_span(name);
+    /* What ends without a ':' is wrong at its first odd byte, at the latest where it ends. */
+    if (!name_ok(p, name, &id, &bad) || buf[at] != ':')
+        return fail(p, id == HDR_OTHER ? mark + bad : at, HTTPERR_HEADER);
 
-        if (p->limits.flags & HTTP1_WEAK_HEADER_NAMES)
-            while (good < name.n && name.p[good] > ' ' && name.p[good] < 0x7f)
-                good++;
-        if (good < name.n || name.n == 0 || in->buf[at] != ':')
-            return fail(p, p->mark + good, HTTPERR_HEADER);
-    } else if (http1_has(head, id)) {
+    uint64_t bit = UINT64_C(1) << id;
+
+    if (UNLIKELY(head->seen & bit)) {
         if (http_header_is_single(id))
-            return fail(p, p->mark, HTTPERR_BAD_REQUEST);
+            return fail(p, mark, HTTPERR_BAD_REQUEST);
+        head->repeated |= bit;
+    } else {
+        head->at[id] = head->n_headers;
+        head->seen |= bit & ~UINT64_C(1); /* HDR_OTHER is never seen */
     }
 
     struct http1_header *h = add_header(head);
 
     if (!h)
-        return fail(p, p->mark, HTTPERR_NOT_AVAILABLE);
-    *h = (struct http1_header){p->mark, (uint16_t)name.n, (uint16_t)id, 0, 0};
-    if (id != HDR_OTHER && !http1_has(head, id)) {
-        head->seen |= UINT64_C(1) << id;
-        head->at[id] = head->n_headers - 1;
-    }
+        return fail(p, mark, HTTPERR_NOT_AVAILABLE);
+    *h = (struct http1_header){mark, (uint16_t)name.n, (uint16_t)id, 0, 0};
     p->value_at = p->pos = at + 1;
     p->state = S_VALUE;
     return RC_OK;
 }
 
-static void end_value(struct http1_parser *p, const char *buf, uint32_t end,
-                      struct http1_head *head)
+static inline void end_value(const char *buf, uint32_t from, uint32_t end, struct http1_head *head)
 {
-    struct http1_header *h = head->more ? head->more : head->first;
-    uint32_t from = p->value_at;
+    struct http1_header *h = (head->more ? head->more : head->first) + head->n_headers - 1;
 
     while (from < end && is_blank(buf[from]))
         from++;
     while (end > from && is_blank(buf[end - 1]))
         end--;
-    h += head->n_headers - 1;
     h->value_off = from;
     h->value_len = end - from;
 }
 
 static enum rc read_value(struct http1_parser *p, const struct input *in, struct http1_head *head)
 {
-    uint32_t end = element_end(p, in), at = p->pos, next;
+    char *buf = in->buf;
+    uint32_t end = element_end(p, in), all = in->end, at = p->pos, next;
 
     for (;; at++) {
-        at = (uint32_t)(scan_value(in->buf + at, in->buf + end) - in->buf);
-        if (at >= end) {
+        at = (uint32_t)(scan_value(buf + at, buf + end) - buf);
+        if (UNLIKELY(at >= end)) {
             if (end - p->mark > p->limits.max_field_length)
                 return fail(p, end - 1, HTTPERR_FIELD_LENGTH);
             return more(p, in, at, HTTPERR_REQUEST_LENGTH);
         }
         next = at + 1;
-        if (in->buf[at] == '\r') {
-            if (next >= in->end)
+        if (LIKELY(buf[at] == '\r')) {
+            if (next >= all)
                 return more(p, in, at, HTTPERR_REQUEST_LENGTH);
-            if (in->buf[next] != '\n')
+            if (buf[next] != '\n')
                 return fail(p, at, HTTPERR_BAD_REQUEST);
             next++;
-        } else if (in->buf[at] != '\n') {
-            if (in->buf[at] == '\0' || !(p->limits.flags & HTTP1_WEAK_HEADER_VALUES))
+        } else if (buf[at] != '\n') {
+            if (buf[at] == '\0' || !(p->limits.flags & HTTP1_WEAK_HEADER_VALUES))
                 return fail(p, at, HTTPERR_HEADER);
             continue;
         }
         /* The next line's first byte tells whether the value goes on there. */
-        if (next >= in->end)
+        if (next >= all)
             return more(p, in, at, HTTPERR_REQUEST_LENGTH);
-        if (!is_blank(in->buf[next]))
+        if (LIKELY(!is_blank(buf[next])))
             break;
-        memset(in->buf + at, ' ', next - at);
+        memset(buf + at, ' ', next - at);
         at = min_u32(next, end) - 1;
     }
-    end_value(p, in->buf, at, head);
+    end_value(buf, p->value_at, at, head);
     p->pos = next;
     p->state = S_LINE;
     return RC_OK;
@@ -493,24 +515,37 @@ static enum rc check_length(struct http1_parser *p, const char *buf, struct http
     return RC_OK;
 }
 
+/* Options of one Connection line. */
+static void connection_options(struct str list, struct http1_head *head, bool *keep_alive)
+{
+    struct str option;
+
+    while (http_list_next(&list, &option)) {
+        head->connection_close |= str_ieq(option, STR("close"));
+        *keep_alive |= str_ieq(option, STR("keep-alive"));
+        head->upgrade |= str_ieq(option, STR("upgrade")) && http1_has(head, HDR_UPGRADE);
+    }
+}
+
 static void decide_connection(const char *buf, struct http1_head *head)
 {
     const struct http1_header *h = http1_headers(head);
-    bool keep_alive = false, upgrade = false;
+    bool keep_alive = false;
 
-    if (http1_has(head, HDR_CONNECTION))
-        for (uint32_t i = head->at[HDR_CONNECTION]; i < head->n_headers; i++) {
-            struct str list = str_n(buf + h[i].value_off, h[i].value_len), option;
+    if (http1_has(head, HDR_CONNECTION)) {
+        uint32_t first = head->at[HDR_CONNECTION];
+        uint32_t end = head->repeated >> HDR_CONNECTION & 1 ? head->n_headers : first + 1;
 
-            if (h[i].id != HDR_CONNECTION)
-                continue;
-            while (http_list_next(&list, &option)) {
-                head->connection_close |= str_ieq(option, STR("close"));
-                keep_alive |= str_ieq(option, STR("keep-alive"));
-                upgrade |= str_ieq(option, STR("upgrade"));
-            }
+        for (uint32_t i = first; i < end; i++) {
+            struct str value = str_n(buf + h[i].value_off, h[i].value_len);
+
+            /* What nearly everyone sends is recognised without taking the list apart. */
+            if (h[i].id == HDR_CONNECTION && str_eq(value, STR("keep-alive")))
+                keep_alive = true;
+            else if (h[i].id == HDR_CONNECTION)
+                connection_options(value, head, &keep_alive);
         }
-    head->upgrade = upgrade && http1_has(head, HDR_UPGRADE);
+    }
     head->keep_alive = !head->connection_close && !head->length_and_chunked &&
                        (head->version_minor > 0 || keep_alive);
     if (http1_has(head, HDR_EXPECT)) {

@@ -80,6 +80,7 @@ struct http1_head {
     uint32_t cap_more;
     struct http1_header *more; /* all of them, once they outgrow first; heap */
     uint64_t seen;             /* bit per known id */
+    uint64_t repeated;         /* bit per known id that has more than one line */
     uint32_t at[HDR_MAX];      /* index of the first line of a known id; valid only where seen */
     struct http1_header first[HTTP1_HEADERS_INLINE];
 };
