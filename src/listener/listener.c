@@ -107,7 +107,12 @@ static void post_all(struct listener *l, struct letter m)
 static void set_pool_state(struct listener *l, struct pool *p, const json_t *j)
 {
     enum httperr_reason closed = HTTPERR_NONE;
+    json_int_t length = ipc_get_int(j, "queueLength", atomic_load(&p->queue_length));
+    const char *lbc = ipc_get_str(j, "loadBalancerCapabilities", NULL);
 
+    atomic_store(&p->queue_length, (uint32_t)length);
+    if (lbc)
+        atomic_store(&p->tcp_level, strcmp(lbc, "TcpLevel") == 0);
     if (strcmp(ipc_get_str(j, "state", "Started"), "Started") != 0) {
         closed = httperr_reason_find(str_z(ipc_get_str(j, "reason", "Disabled")));
         if (closed == HTTPERR_NONE)
@@ -124,11 +129,7 @@ static void take_pools(struct listener *l, const json_t *list)
 
     json_array_foreach(list, i, j)
     {
-        struct pool *p = get_pool(l, str_z(ipc_get_str(j, "name", "")));
-        const char *lbc = ipc_get_str(j, "loadBalancerCapabilities", "HttpLevel");
-        atomic_store(&p->queue_length, (uint32_t)ipc_get_int(j, "queueLength", 1000));
-        atomic_store(&p->tcp_level, strcmp(lbc, "TcpLevel") == 0);
-        set_pool_state(l, p, j);
+        set_pool_state(l, get_pool(l, str_z(ipc_get_str(j, "name", ""))), j);
     }
 }
 

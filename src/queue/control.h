@@ -13,7 +13,7 @@
  *                   maxBandwidth, maxUrlSegments}, bindings:[{protocol, address, port, host,
  *                   sslFlags}], applications:[{path, pool}], logFile:{…}}], log:{…}, httperr:{…},
  *                   computerName}          logFile, log, httperr: see logging/log_settings.h
- *   pool_state     {pool, state, reason}
+ *   pool_state     {pool, state, reason, queueLength?, loadBalancerCapabilities?}
  *   worker_attach  {worker, pool, pid} [region memfd, then per thread: listener's eventfd, worker's
  *                   eventfd, listener's end of the file socket]
  *   worker_drain   {worker}      no new requests to it; answered by worker_drained

@@ -1,0 +1,49 @@
+/* A real listener in this process, with the test as its supervisor and as its worker: whatever a
+ * worker may send, good or bad, can be put on the rings. One thread, one pool, one site. */
+#ifndef CANDOR_TEST_LISTENER_FIXTURE_H
+#define CANDOR_TEST_LISTENER_FIXTURE_H
+
+#include <stdbool.h>
+
+#include "queue/message.h"
+#include "queue/region.h"
+
+struct fake_worker {
+    uint64_t id;
+    struct region region;
+    struct ring requests, responses;
+    int wake, listener_wake, file_sock;
+};
+
+/* Starts the listener (once per process); port of its endpoint. Logs go to dir. */
+unsigned short fixture_start(const char *dir);
+void fixture_stop(void);
+
+/* A worker for the pool "P"; *w stays the caller's. */
+void fixture_attach(struct fake_worker *w);
+/* Its process has ended. */
+void fixture_worker_gone(struct fake_worker *w);
+/* Next message of that type from the listener's control socket, within 5 seconds. */
+void fixture_expect(const char *type);
+void fixture_pool(const char *state, const char *reason, int queue_length);
+
+/* The next request within 5 seconds, copied to data (16-byte aligned), taken off the ring. */
+bool worker_take(struct fake_worker *w, void *data, size_t cap, struct request_message *ret,
+                 uint64_t *ret_id);
+/* The next record of any type. */
+bool worker_take_record(struct fake_worker *w, void *data, size_t cap, struct ring_record *ret);
+/* A whole answer. headers: complete lines. flags: MSGR_… ; MSG_END is set if end. */
+void worker_answer(struct fake_worker *w, uint64_t id, unsigned status, const char *headers,
+                   const char *body, unsigned flags, int64_t content_length, bool end);
+void worker_send(struct fake_worker *w, uint16_t type, uint16_t flags, uint64_t id, const void *p,
+                 uint32_t n);
+
+/* A client. Reading waits at most 5 seconds. */
+int client_connect(unsigned short port);
+void client_send(int fd, const char *text);
+/* Reads until the text is contained (or end of stream); NUL-terminated in buf. */
+size_t client_read_until(int fd, char *buf, size_t cap, const char *text);
+/* True if the peer closes or resets within 5 seconds. */
+bool client_closed(int fd);
+
+#endif
