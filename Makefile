@@ -63,7 +63,8 @@ deb: all
 	@packaging/make-deb build
 
 clean:
-	rm -rf build build-asan build-fuzz bench/out
+	rm -rf build build-asan build-fuzz
+	rm -f bench/out/*.json
 
 help:
 	@echo 'make                build build/candor (installs missing build packages)'
