@@ -224,7 +224,8 @@ const struct config_log *config_log(const struct config *c);
 MUST_CHECK enum rc config_node_get(struct config *c, uint32_t site_id, struct str url_path,
                                    const struct config_node **ret,
                                    const struct config_error **ret_err);
-/* The node of the server level (MACHINE/WEBROOT/APPHOST), for globalModules and its like. */
+/* The node of the server level (MACHINE/WEBROOT/APPHOST), for globalModules and its like. Lives
+ * with the generation; needs no unref. */
 const struct config_node *config_server_node(struct config *c);
 const struct config_node *config_node_ref(const struct config_node *n);
 /* Returns NULL; NULL is allowed. A node keeps its generation alive. */
@@ -235,7 +236,8 @@ struct config *config_node_config(const struct config_node *n);
 const struct config_site *config_node_site(const struct config_node *n);
 const struct config_application *config_node_application(const struct config_node *n);
 const struct config_vdir *config_node_vdir(const struct config_node *n);
-/* The level's own URL path ("/", "/a/b") and the real folder it maps to. */
+/* The level's own URL path ("/", "/a/b") and the real folder it maps to (for a level that only a
+ * <location> makes, the path it would have, which may be a file or nothing). */
 struct str config_node_url(const struct config_node *n);
 struct str config_node_directory(const struct config_node *n);
 /* "MACHINE/WEBROOT/APPHOST/Default Web Site/a/b". */
@@ -296,7 +298,8 @@ struct config_typed_loader {
     const char *section;
     size_t size; /* of the struct */
     /* Fills *out (zeroed) from the section; a lives as long as the node. On RC_FAIL *ret_err comes
-     * from config_error_at. Called with no locks that the caller could meet, once per node. */
+     * from config_error_at. n is the highest node with this same section: read no other section
+     * here and no file of the request. Called once, one call at a time per generation. */
     enum rc (*load)(const struct config_node *n, const struct config_elem *e, struct arena *a,
                     void *out, const struct config_error **ret_err);
 };
