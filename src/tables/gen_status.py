@@ -9,6 +9,7 @@ FILE:LINE: what is wrong.
 """
 import re
 import sys
+import xml.etree.ElementTree as ElementTree
 
 VERSIONS = {
     "5": "IIS 4.0 and 5.0",
@@ -109,6 +110,14 @@ def parse_row(path, at, words, fields, sources):
     return row
 
 
+def check_xml(path, line, text):
+    """What people paste into web.config is well-formed."""
+    try:
+        ElementTree.fromstring(f"<x>{text}</x>")
+    except ElementTree.ParseError as error:
+        fail(path, line, f"{text}: {error}")
+
+
 def parse_advice(path, at, words, fields, rows):
     codes = [parse_code(path, at, w) for w in words]
     for code in codes:
@@ -127,6 +136,8 @@ def parse_advice(path, at, words, fields, rows):
                 row["fix"][-1] += "\n" + value
             else:
                 row[key].append(value)
+    for fix in rows[codes[0]]["fix"]:
+        check_xml(path, at, fix.partition("\n")[2])
 
 
 def read_definition(path, at, words, fields, sources, reasons):

@@ -163,6 +163,11 @@ static void read_value(struct reader *r)
     if (r->key == KEY_OTHER || name.overflow || name.n == 0)
         return;
     row = http_parameter_find(buf_view(&name));
+    if (row && (int)row->key != r->key)
+        row = NULL;
+    /* The other key belongs to a service with values of its own. */
+    if (!row && r->key != HTTP_PARAMETER_KEY_HTTP)
+        return;
     if (!good || text.overflow) {
         if (row)
             http_parameter_reset(row, r->p);
@@ -171,9 +176,9 @@ static void read_value(struct reader *r)
                               STR_ARG(buf_view(&name))));
         return;
     }
-    if (row && (int)row->key == r->key)
+    if (row)
         take_value(r, row, &v);
-    else if (r->key == HTTP_PARAMETER_KEY_HTTP)
+    else
         add_finding(r, HTTP_PARAMETERS_NOTE, line, column,
                     xasprintf("%.*s is no parameter that this server knows; it is ignored",
                               STR_ARG(buf_view(&name))));
