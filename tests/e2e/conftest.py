@@ -3,8 +3,7 @@ import os
 
 import pytest
 
-from harness import AppHost, Server, Site
-from harness import reached as reached_codes
+from harness import AppHost, Server, Site, reached
 from harness import server as server_module
 
 LAST = "test_catalogue.py"
@@ -55,7 +54,7 @@ class Servers:
         for server in self.made:
             try:
                 problems += server.stop()
-                reached_codes.record(server.drive)
+                reached.record(server.drive)
             except Exception as error:    # noqa: BLE001 - the others must be stopped as well
                 problems.append(f"{type(error).__name__}: {error}")
                 if server.process is not None:

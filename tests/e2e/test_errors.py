@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from harness import Site
+from harness import Pool, Site
 from harness.server import REMOTE_CLIENT, REMOTE_SERVER, can_have_private_network
 
 
@@ -130,6 +130,20 @@ def test_execute_url(server):
 def test_execute_url_that_fails_is_not_handled_again(server):
     answer = server.get("/executemissing/nope")
     assert answer.status == 404 and b"custom page" not in answer.body
+
+
+def test_execute_url_in_another_pool(servers):
+    """Only requests of one pool can be handed on: 403.18 instead of the page."""
+    application = ('<application path="/app" applicationPool="Second">'
+                   '<virtualDirectory path="/" physicalPath="%SystemDrive%\\app" /></application>')
+    server = servers.sites(
+        Site(applications=application), pools=[Pool("DefaultAppPool"), Pool("Second")],
+        files={"app/page.htm": "other pool", "inetpub/wwwroot/web.config": errors(
+            'errorMode="Custom"', REPLACE_404 +
+            '<error statusCode="404" path="/app/page.htm" responseMode="ExecuteURL" />')})
+    answer = server.get("/nope")
+    assert answer.code == "403.18" and b"other pool" not in answer.body
+    assert server.w3c_for("/nope")["sc-substatus"] == "18"
 
 
 def test_redirect_mode(server):

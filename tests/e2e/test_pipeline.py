@@ -31,6 +31,7 @@ FILES = {
     "execute/web.config": config('<handlers accessPolicy="Read, Script"><add name="E" path="*.txt" verb="*" '
                                  'modules="StaticFileModule" requireAccess="Execute" /></handlers>'),
     "execute/a.txt": "a",
+    "circle/web.config": config('<defaultDocument><files><clear /><add value="." /></files></defaultDocument>'),
     "private/a.txt": "a", "private/bin/x": "x", "private/x.yyy": "odd",
     "ssl/a.txt": "a",
 }
@@ -57,6 +58,7 @@ CASES = [
     Case("no write access", "/write/a.txt", "403.3", win32=5),
     Case("nobody authenticates", "/private/a.txt", "401.2", win32=5, hasnt=("WWW-Authenticate",)),
     Case("ssl required", "/ssl/a.txt", "403.4", win32=5),
+    Case("default document that is its own folder", "/circle/", "500.0"),
     # who wins
     Case("ssl before hidden segment", "/ssl/bin/x", "403.4"),
     Case("filter before authentication", "/private/bin/x", "404.8"),

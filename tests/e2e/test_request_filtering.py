@@ -19,7 +19,7 @@ for _name, _inner, _attributes in [
     ("sequence", '<denyUrlSequences><add sequence=".." /><add sequence="%3B" /></denyUrlSequences>', ""),
     ("always", '<denyUrlSequences><add sequence="a.t" /></denyUrlSequences>'
                '<alwaysAllowedUrls><add url="/always/a.txt" /></alwaysAllowedUrls>', ""),
-    ("verb", '<verbs><add verb="POST" allowed="false" /></verbs>', ""),
+    ("verb", '<verbs><add verb="POST" allowed="false" /><add verb="FOO" allowed="false" /></verbs>', ""),
     ("onlyget", '<verbs allowUnlisted="false"><add verb="GET" allowed="true" /></verbs>', ""),
     ("extension", '<fileExtensions><add fileExtension=".html" allowed="false" /></fileExtensions>', ""),
     ("onlytext", '<fileExtensions allowUnlisted="false"><add fileExtension=".txt" allowed="true" />'
@@ -45,6 +45,8 @@ for _name, _inner, _attributes in [
                    '<add requestHeader="User-Agent" /></scanHeaders><denyStrings><add string="badbot" />'
                    "</denyStrings></filteringRule></filteringRules>", ""),
     ("noserver", "", 'removeServerHeader="true"'),
+    ("modern", '<requestLimits maxAllowedContentLength="10"><headerLimits><add header="X-Test" sizeLimit="10" />'
+               "</headerLimits></requestLimits>", 'requestFilteringModernCodes="true"'),
 ]:
     FILES.update(folder(_name, _inner, _attributes))
 FILES["segment/private/x.txt"] = "secret"
@@ -60,7 +62,8 @@ CASES = [
     # 404.6
     Case("verb denied", "/verb/a.txt", "404.6", method="POST", body=b""),
     Case("verb not denied", "/verb/a.txt", "200"),
-    Case("verb is case-sensitive", "/verb/a.txt", "405.0", method="Post", body=b""),
+    Case("verb is case-sensitive", "/verb/a.txt", "405.0", method="foo"),
+    Case("unknown verb denied", "/verb/a.txt", "404.6", method="FOO"),
     Case("verb unlisted", "/onlyget/a.txt", "404.6", method="HEAD"),
     Case("verb listed", "/onlyget/a.txt", "200"),
     # 404.7
@@ -93,6 +96,9 @@ CASES = [
     # 404.13
     Case("length", "/length/a.txt", "404.13", method="POST", body=b"12345678901"),
     Case("length not passed", "/length/a.txt", "405.0", method="POST", body=b"1234567890"),
+    # what newer builds answer instead
+    Case("length, newer", "/modern/a.txt", "413.1", method="POST", body=b"12345678901"),
+    Case("header, newer", "/modern/a.txt", "431.0", headers={"X-Test": "12345678901"}),
     # 404.14 - the log tag is in the query, which does not count
     Case("url too long", "/url/12345678901234567890", "404.14"),
     Case("url long enough", "/url/a.txt", "200"),
