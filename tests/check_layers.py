@@ -9,7 +9,8 @@ import sys
 
 LAYERS = [
     {"base"},
-    {"http", "tables"},
+    {"http"},
+    {"tables"},
     {"config", "queue", "logging"},
     {"listener", "worker", "supervisor"},
     {"toolkit"},
