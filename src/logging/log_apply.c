@@ -226,6 +226,8 @@ void log_apply(struct logging *lg, const struct log_settings *settings)
     struct generation g = {.lg = lg, .settings = settings};
     bool is_central = settings->central.mode == LOG_CENTRAL_W3C && !lg->options.to_stdout;
 
+    /* Whoever finds a new program also finds that settings have changed. */
+    atomic_fetch_add(&lg->epoch, 1);
     if (settings->central.mode == LOG_CENTRAL_BINARY && !lg->options.to_stdout)
         log_event_report(lg, LOG_EVENT_NOT_SUPPORTED, 0, "",
                          "Centralized binary logging is not written: each site has its own log");

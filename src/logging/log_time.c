@@ -101,7 +101,7 @@ bool log_file_number(const struct log_naming *n, struct str name, uint32_t *ret)
         return false;
     struct str digits = str_sub(name, prefix.n, name.n - suffix.n);
 
-    if (digits.p[0] == '0' || !str_u64(digits, UINT32_MAX - 1, &v))
+    if (name.p[prefix.n] == '0' || !str_u64(digits, UINT32_MAX - 1, &v))
         return false;
     *ret = (uint32_t)v;
     return true;

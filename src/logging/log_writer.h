@@ -20,6 +20,7 @@ struct log_thread {
     uint64_t now_ms;         /* of the last tick */
     struct log_slot *listed, **listed_end; /* slots that got lines since the last tick, in order */
     uint32_t flushes_seen;
+    uint64_t epoch_flushed; /* the settings that the listed lines were written under */
     _Atomic uint64_t epoch_seen;
     _Atomic uint64_t lost;
 };

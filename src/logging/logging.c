@@ -97,13 +97,41 @@ static void hand_over(struct logging *lg, struct log_slot *slot)
     log_chunk_hand_over(lg, c);
 }
 
+/* Hands over the thread's buffers that are due, or all, in the order in which they were begun. */
+static void hand_over_listed(struct logging *lg, struct log_thread *t, bool all)
+{
+    struct log_slot **at = &t->listed;
+
+    for (struct log_slot *slot; (slot = *at);) {
+        /* While the writer has not caught up with what it was given, a buffer may as well fill. */
+        bool is_due = all || (t->now_ms - slot->born_ms >= HAND_OVER_MS &&
+                              atomic_load_explicit(&slot->waiting, memory_order_acquire) == 0);
+
+        if (slot->chunk && !is_due) {
+            at = &slot->next_listed;
+            continue;
+        }
+        *at = slot->next_listed;
+        slot->is_listed = false;
+        if (slot->chunk)
+            hand_over(lg, slot);
+    }
+    t->listed_end = at;
+}
+
 /* A buffer with room for need bytes. NULL: too much is waiting. */
 static __attribute__((noinline)) char *new_chunk(struct logging *lg, struct log_thread *t,
                                                  struct log_slot *slot, uint32_t key, size_t need,
                                                  int64_t wall_us)
 {
     struct log_channel *ch = slot->channel;
+    uint64_t epoch = atomic_load_explicit(&lg->epoch, memory_order_relaxed);
 
+    /* Lines written under earlier settings come first. */
+    if (UNLIKELY(epoch != t->epoch_flushed)) {
+        t->epoch_flushed = epoch;
+        hand_over_listed(lg, t, true);
+    }
     if (slot->chunk)
         hand_over(lg, slot);
     struct log_chunk *c = log_chunk_take(lg, need, slot->is_large);
@@ -224,23 +252,7 @@ void logging_tick(struct logging *lg, unsigned thread, uint64_t now_ms)
 
     t->flushes_seen = flushes;
     t->now_ms = now_ms;
-    struct log_slot **at = &t->listed;
-
-    for (struct log_slot *slot; (slot = *at);) {
-        /* While the writer has not caught up with what it was given, a buffer may as well fill. */
-        bool is_due = all || (now_ms - slot->born_ms >= HAND_OVER_MS &&
-                              atomic_load_explicit(&slot->waiting, memory_order_acquire) == 0);
-
-        if (slot->chunk && !is_due) {
-            at = &slot->next_listed;
-            continue;
-        }
-        *at = slot->next_listed;
-        slot->is_listed = false;
-        if (slot->chunk)
-            hand_over(lg, slot);
-    }
-    t->listed_end = at;
+    hand_over_listed(lg, t, all);
     atomic_store_explicit(&t->epoch_seen, atomic_load_explicit(&lg->epoch, memory_order_acquire),
                           memory_order_release);
     if (thread == 0)
@@ -365,18 +377,8 @@ void logging_stop(struct logging *lg, uint32_t timeout_ms)
 {
     uint64_t by_ms = log_now_ms() + timeout_ms;
 
-    for (size_t i = 0; i < lg->options.threads; i++) {
-        struct log_thread *t = &lg->threads[i];
-
-        while (t->listed) {
-            struct log_slot *slot = t->listed;
-
-            t->listed = slot->next_listed;
-            slot->is_listed = false;
-            if (slot->chunk)
-                hand_over(lg, slot);
-        }
-    }
+    for (size_t i = 0; i < lg->options.threads; i++)
+        hand_over_listed(lg, &lg->threads[i], true);
     pthread_mutex_lock(&lg->lock);
     lg->must_stop = true;
     lg->stop_by_ms = by_ms;
