@@ -49,8 +49,9 @@ struct url_entry {
     const struct config_error *config_error; /* of a scan: 500.19, or NULL */
     enum url_kind kind;
     int error;                          /* errno of stat or of the access check, 0 */
+    bool missing_folder;                /* not even the folder of it exists */
     bool readable;                      /* this process may read it */
-    bool hidden;                        /* user.candor.hidden */
+    bool hidden;                        /* user.candor.hidden, or a name that begins with a dot */
     uint32_t script_path_len;           /* a file stands at this prefix of path; 0: none does */
     uint64_t size;
     int64_t mtime_s;
@@ -64,10 +65,10 @@ struct url_entry {
     /* Of the cache. */
     struct url_entry *hash_next, *lru_prev, *lru_next;
     struct dir_watch *dir;
-    uint64_t hash, checked_ms;
+    uint64_t hash, checked_ms, touched_ms;
     uint32_t dir_version, config_version;
     uint32_t refs;
-    bool cached;
+    bool inexact;                       /* physical is spelled otherwise than path */
 };
 
 struct url_cache *url_cache_new(struct worker_thread *t);

@@ -397,7 +397,12 @@ static enum pipe_rc answer_execute(struct request *r, const struct custom_entry 
     struct str query = child_query(r, entry);
 
     response_body_clear(r);
-    return request_execute_get(r, entry->path, query);
+    enum pipe_rc rc = request_execute_get(r, entry->path, query);
+
+    /* An error inside a custom error is not handled again; but it must not be silent either. */
+    if (rc != PIPE_PENDING && r->response.row->status >= 400 && r->response.body_length == 0)
+        (void)answer_line(r, true);
+    return rc;
 }
 
 static enum pipe_rc answer_redirect(struct request *r, const struct custom_entry *entry)
@@ -479,7 +484,7 @@ static enum pipe_rc on_send(struct request *r, const void *conf)
 {
     const struct error_conf *c = conf;
 
-    if (r->child_depth > 0 || r->response.sent)
+    if (r->response.sent)
         return PIPE_CONTINUE;
     if (c->error && !r->failure.row)
         (void)request_fail_config(r, c->error);
@@ -499,9 +504,10 @@ static enum pipe_rc on_send(struct request *r, const void *conf)
     return answer_detailed(r, c->link);
 }
 
-/* Before the other modules of this notification, which look at the response as it will leave. */
+/* Behind modules that can still fail the request (priorities run backwards here), before those that
+ * look at the response as it will leave. */
 const struct module mod_custom_error = {
     .name = "CustomErrorModule",
     .load_conf = load_conf,
-    .hooks = {[N_SEND_RESPONSE] = {on_send, PRI_LAST}},
+    .hooks = {[N_SEND_RESPONSE] = {on_send, PRI_LOW}},
 };

@@ -83,13 +83,10 @@ static void add_lines(struct request *r, const struct header_lines *lines)
     }
 }
 
-/* Runs for the outermost request only: its response is the one that leaves. */
 static enum pipe_rc on_send(struct request *r, const void *conf)
 {
     const struct protocol_conf *c = conf;
 
-    if (r->child_depth > 0)
-        return PIPE_CONTINUE;
     add_lines(r, &c->custom);
     if (c->redirect.n && r->response.row && r->response.row->status / 100 == 3 &&
         response_header_get(r, HDR_LOCATION).n > 0)
@@ -155,9 +152,10 @@ static enum pipe_rc execute(struct request *r, const void *conf)
     return request_fail(r, &st_501_0_not_implemented, 0, r->method);
 }
 
+/* Before CustomErrorModule, so that a fault in httpProtocol still gets its page. */
 const struct module mod_protocol_support = {
     .name = "ProtocolSupportModule",
     .load_conf = load_conf,
-    .hooks = {[N_SEND_RESPONSE] = {on_send, PRI_MEDIUM}},
+    .hooks = {[N_SEND_RESPONSE] = {on_send, PRI_LAST}},
     .execute = execute,
 };

@@ -8,6 +8,8 @@
 
 enum { MODULES_MAX = 32 };
 
+extern const struct module mod_static_file;
+
 /* Number of modules, at most MODULES_MAX. */
 unsigned registry_count(void);
 const struct module *registry_at(unsigned index);

@@ -1,0 +1,39 @@
+/* Notices changes in folders by inotify. Any thread registers folders; the thread of the loop reads
+ * events and bumps the folder's version, which users compare without a lock. */
+#ifndef CANDOR_WORKER_DIR_WATCH_H
+#define CANDOR_WORKER_DIR_WATCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+
+struct dir_watch {
+    _Atomic uint32_t version;
+    _Atomic bool dead; /* the folder is gone or moved: let go of the watch */
+    /* Of the watcher, under its lock. */
+    struct dir_watch *next;
+    uint64_t hash;
+    int wd;
+    uint32_t refs;
+    char *path;
+};
+
+struct dir_watcher;
+
+/* NULL if the kernel gives no inotify instance. */
+struct dir_watcher *dir_watcher_new(struct loop *l);
+/* All watches must have been put back. Returns NULL; NULL is allowed. */
+struct dir_watcher *dir_watcher_free(struct dir_watcher *w);
+
+/* Starts watching a folder or shares the watch there is. NULL with errno if it cannot be watched
+ * (ENOENT, ENOSPC: too many); w may be NULL. Any thread. */
+struct dir_watch *dir_watch_get(struct dir_watcher *w, const char *path);
+/* Any thread; NULL is allowed. */
+void dir_watch_put(struct dir_watcher *w, struct dir_watch *d);
+
+/* Reads what has happened. The loop does it; tests may. */
+void dir_watcher_poll(struct dir_watcher *w);
+
+#endif
