@@ -206,6 +206,12 @@ static const char *load_site(struct generation *g, const json_t *j,
     return NULL;
 }
 
+/* 65535 seconds switch a timer of the API level off; a day comes close enough for connections. */
+static uint32_t api_timeout_ms(uint32_t seconds)
+{
+    return seconds >= 65535 ? 86400000u : seconds * 1000u;
+}
+
 static void take_limits(struct generation *g, const json_t *web)
 {
     const struct http_parameters *p = &g->parameters;
@@ -228,7 +234,9 @@ static void take_limits(struct generation *g, const json_t *web)
     g->idle_ms = get_u32(web, "connectionTimeout_ms", 120000);
     g->header_wait_ms = get_u32(web, "headerWaitTimeout_ms", 0);
     if (g->header_wait_ms == 0)
-        g->header_wait_ms = p->header_wait_timeout_s * 1000u;
+        g->header_wait_ms = api_timeout_ms(p->header_wait_timeout_s);
+    if (g->idle_ms == 0)
+        g->idle_ms = api_timeout_ms(p->idle_connection_timeout_s);
     g->min_bytes_per_second = get_u32(web, "minBytesPerSecond", 240);
 }
 
@@ -252,11 +260,15 @@ struct generation *generation_load(const json_t *msg, const struct generation_en
     atomic_init(&g->refs, 1);
     arena_init(&g->arena, 0);
     g->id = (uint64_t)ipc_get_int(msg, "id", 0);
-    http_parameters_from_json(json_object_get(msg, "parameters"), &g->parameters);
+    *ret_why = NULL;
+    if (!http_parameters_from_json(json_object_get(msg, "parameters"), &g->parameters)) {
+        *ret_why = "an HTTP parameter is of the wrong type or out of its range";
+        generation_unref(g);
+        return NULL;
+    }
     take_limits(g, json_object_get(msg, "web_limits"));
     g->sites = arena_zalloc(&g->arena, (json_array_size(sites) + 1) * sizeof(*g->sites));
     g->ports = arena_zalloc(&g->arena, (count_bindings(sites) + 1) * sizeof(*g->ports));
-    *ret_why = NULL;
     json_array_foreach(sites, i, j)
     {
         *ret_why = load_site(g, j, env);

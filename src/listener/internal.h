@@ -192,7 +192,10 @@ struct exchange {
     struct chunked chunked;
 
     /* response */
-    bool started, ended, head_discarded, chunk_response, no_body, close, no_log;
+    bool started; /* the head is in */
+    bool closing; /* the record being worked off is the closing one */
+    bool ended;   /* the worker has nothing more to do with it */
+    bool chunk_response, no_body, close, no_log;
     uint16_t status, substatus;
     uint32_t win32;
     uint64_t length_left; /* of a body with known length; UINT64_MAX: unknown */
@@ -300,6 +303,7 @@ static inline uint64_t exchange_id(const struct exchange *x)
 
 /* thread.c */
 void thread_start(struct listener *l, unsigned index);
+void thread_fini(struct thread *t);
 void thread_post(struct thread *t, const struct letter *letter);   /* any thread */
 void listener_post(struct listener *l, const struct letter *letter); /* any event thread */
 struct thread_pool *thread_pool_of(struct thread *t, struct pool *p);

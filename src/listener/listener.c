@@ -398,6 +398,31 @@ static void after_wait(void *arg)
     }
 }
 
+static void fini(struct listener *l)
+{
+    for (unsigned i = 0; i < l->n_threads && l->generation; i++)
+        pthread_join(l->threads[i].id, NULL);
+    if (l->logging)
+        logging_stop(l->logging, LOG_STOP_MS);
+    for (unsigned i = 0; i < l->n_threads && l->generation; i++)
+        thread_fini(&l->threads[i]);
+    generation_unref(l->generation);
+    for (struct pool *p = l->pools, *next; p; p = next) {
+        next = p->next;
+        free((char *)(uintptr_t)p->name.p);
+        free(p->waiting);
+        free(p);
+    }
+    for (struct site_state *s = l->sites, *next; s; s = next) {
+        next = s->next;
+        free(s);
+    }
+    after_wait(l); /* what still lies in the inbox */
+    free(l->threads);
+    pthread_mutex_destroy(&l->inbox_lock);
+    loop_free(l->loop);
+}
+
 int listener_main(void)
 {
     struct listener l = {.control = CONTROL_FD};
@@ -414,10 +439,6 @@ int listener_main(void)
         return 2;
     }
     loop_run(l.loop);
-    for (unsigned i = 0; i < l.n_threads && l.generation; i++)
-        pthread_join(l.threads[i].id, NULL);
-    if (l.logging)
-        logging_stop(l.logging, LOG_STOP_MS);
-    /* Memory goes with the process. */
+    fini(&l);
     return 0;
 }

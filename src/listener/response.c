@@ -125,7 +125,7 @@ static void pay_credit(struct exchange *x)
 {
     struct msg_amount m = {.amount = x->body_sent_uncredited};
 
-    if (!x->link || x->ended || m.amount == 0)
+    if (!x->link || x->closing || m.amount == 0)
         return;
     if (!ring_push(&x->link->requests, MSG_CREDIT, 0, exchange_id(x), &m, sizeof(m))) {
         link_owe(x, X_UNSENT_CREDIT);
@@ -150,7 +150,7 @@ void response_sent(struct connection *c, uint64_t n, bool is_body)
         pay_credit(x);
 }
 
-/* The closing record is in. */
+/* The closing record is in; the client may have gone while its bytes were sent. */
 static void close_exchange(struct exchange *x)
 {
     struct connection *c = x->conn;
@@ -170,7 +170,7 @@ static void close_exchange(struct exchange *x)
 
 /* Sends n body bytes with the framing that the response has. `at` has 18 bytes of room before and 2
  * behind it. */
-static bool send_body(struct exchange *x, char *at, size_t n, bool last, bool credited)
+static void send_body(struct exchange *x, char *at, size_t n, bool last, bool credited)
 {
     char size[RESPONSE1_CHUNK_HEAD_MAX];
 
@@ -189,7 +189,8 @@ static bool send_body(struct exchange *x, char *at, size_t n, bool last, bool cr
     x->response_bytes += n;
     if (credited)
         x->queued_body += n;
-    return n == 0 || out_bytes(x->conn, at, n, !last, credited);
+    if (n)
+        out_bytes(x->conn, at, n, !last, credited);
 }
 
 bool response_head(struct exchange *x, const struct ring_record *rec)
@@ -234,8 +235,8 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
     bool more = !closing && !h.body_len && x->length_left != UINT64_MAX && x->length_left > 0 &&
                 !x->no_body;
 
-    if (!out_bytes(c, out, (size_t)(p - out), more, /* is_body = */ false))
-        return true;
+    x->closing = closing;
+    out_bytes(c, out, (size_t)(p - out), more, /* is_body = */ false);
     if (closing)
         close_exchange(x);
     return true;
@@ -260,9 +261,30 @@ bool response_body(struct exchange *x, const struct ring_record *rec)
     char *at = x->conn->thread->scratch + RESPONSE1_CHUNK_HEAD_MAX;
 
     memcpy(at, rec->payload, rec->len);
-    if (send_body(x, at, rec->len, last, /* credited = */ true) && last)
+    x->closing = last;
+    send_body(x, at, rec->len, last, /* credited = */ true);
+    if (last)
         close_exchange(x);
     return true;
+}
+
+static void send_file(struct exchange *x, struct out_file *f, const struct msg_file *m, bool last)
+{
+    struct connection *c = x->conn;
+    char head[RESPONSE1_CHUNK_HEAD_MAX];
+    struct str tail = last ? STR("\r\n0\r\n\r\n") : STR("\r\n");
+
+    if (m->length == 0)
+        tail = last ? STR("0\r\n\r\n") : STR("");
+    if (x->length_left == UINT64_MAX)
+        x->response_bytes += m->length;
+    if (x->chunk_response && m->length &&
+        !out_bytes(c, head, response1_chunk_head(head, m->length), true, false))
+        return;
+    if (m->length && !out_file(c, x->link, f, m->offset, m->length))
+        return;
+    if (x->chunk_response && tail.n)
+        out_bytes(c, tail.p, tail.n, false, false);
 }
 
 bool response_file(struct exchange *x, const struct ring_record *rec)
@@ -280,21 +302,11 @@ bool response_file(struct exchange *x, const struct ring_record *rec)
 
     if (!f)
         return false;
-    if (!x->client_gone && !x->no_body && m.length) {
-        struct connection *c = x->conn;
-        char head[RESPONSE1_CHUNK_HEAD_MAX];
+    x->closing = last;
+    if (!x->client_gone && !x->no_body) {
         if (!take_length(x, m.length))
             return false;
-        if (x->chunk_response &&
-            !out_bytes(c, head, response1_chunk_head(head, m.length), true, false))
-            return true;
-        if (!(x->length_left != UINT64_MAX))
-            x->response_bytes += m.length;
-        if (!out_file(c, k, f, m.offset, m.length))
-            return true;
-        if (x->chunk_response &&
-            !out_bytes(c, last ? "\r\n0\r\n\r\n" : "\r\n", last ? 7 : 2, false, false))
-            return true;
+        send_file(x, f, &m, last);
     }
     if (last)
         close_exchange(x);
@@ -326,9 +338,10 @@ bool response_end(struct exchange *x, const struct ring_record *rec)
     }
     if (!x->started)
         return false;
-    if (!x->chunk_response || x->no_body ||
-        out_bytes(x->conn, "0\r\n\r\n", 5, false, false))
-        close_exchange(x);
+    x->closing = true;
+    if (x->chunk_response && !x->no_body)
+        out_bytes(x->conn, "0\r\n\r\n", 5, false, false);
+    close_exchange(x);
     return true;
 }
 

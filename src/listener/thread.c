@@ -297,6 +297,40 @@ static void on_tick(struct loop_timer *timer)
     loop_timer_set(t->loop, timer, now + TIMER_TICK_MS);
 }
 
+/* Called by the control thread once the event thread has ended: no leak may hide behind the exit. */
+void thread_fini(struct thread *t)
+{
+    while (t->links)
+        link_gone(t, t->links->worker);
+    for (uint32_t i = 0; i < t->n_slots; i++) {
+        http1_head_fini(&t->slots[i]->head);
+        free(t->slots[i]);
+    }
+    while (t->free_inputs) {
+        struct input *in = t->free_inputs;
+        t->free_inputs = in->next;
+        free(in);
+    }
+    while (t->mail) {
+        struct letter *m = t->mail;
+        t->mail = m->next;
+        if (m->kind == LETTER_ENDPOINT_ADD)
+            close(m->fd);
+        if (m->kind == LETTER_GENERATION)
+            generation_unref(m->generation);
+        free(m);
+    }
+    for (unsigned i = 0; i < t->n_pools; i++)
+        free(t->pools[i]);
+    thread_release_generation(t, t->current);
+    free(t->slots);
+    free(t->pools);
+    free(t->scratch);
+    free(t->cook);
+    pthread_mutex_destroy(&t->lock);
+    loop_free(t->loop);
+}
+
 static void *thread_main(void *arg)
 {
     struct thread *t = arg;

@@ -49,7 +49,8 @@ static uint64_t take(struct fake_worker *w, const char *path)
     uint64_t id = 0;
 
     assert_true(worker_take(w, data, sizeof(data), &m, &id));
-    assert_string_equal(path, str_dup_z(m.path));
+    assert_int_equal(m.path.n, strlen(path));
+    assert_memory_equal(m.path.p, path, m.path.n);
     return id;
 }
 
