@@ -180,6 +180,7 @@ struct config_node {
     bool is_application;  /* the level is an application's root */
     bool has_dir;         /* the folder exists: levels below may have files */
     struct config_file *file;         /* its web.config (or the server's file), if usable */
+    const struct config_file *scanned; /* the same even if it cannot be used; NULL: no file */
     const struct config_file *chain;  /* innermost usable file at or above */
     const struct config_error *error; /* the file cannot be used */
     struct arena arena;
@@ -230,6 +231,11 @@ void node_release(struct config_node *n);
 
 /* Fills sites, pools, limits and logs from the server node (server.c). */
 MUST_CHECK bool server_settings(struct config *c, const struct config_error **ret_err);
+
+/* config_load that also reports every mistake; on_error may be NULL (load.c). */
+struct config *config_load_all(const struct config_options *o, struct config_error **ret_err,
+                               void (*on_error)(void *arg, const struct config_error *e),
+                               void *arg);
 
 /* Tells the watch, if any, that dir is about to be consulted (watch.c). */
 void watch_folder(struct config *c, struct str dir);

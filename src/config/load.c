@@ -153,17 +153,28 @@ static bool load(struct config *c, const struct config_options *o,
     return server_settings(c, ret_err);
 }
 
-struct config *config_load(const struct config_options *o, struct config_error **ret_err)
+struct config *config_load_all(const struct config_options *o, struct config_error **ret_err,
+                               void (*on_error)(void *arg, const struct config_error *e), void *arg)
 {
     struct config *c = config_alloc(o);
     const struct config_error *e = NULL;
 
     if (load(c, o, &e))
         return c;
+    const struct config_file *f = c->server ? c->server->file : NULL;
+    for (size_t i = 0; on_error && f && i < f->n_errors; i++)
+        on_error(arg, f->errors[i]);
+    if (on_error && !(f && f->n_errors))
+        on_error(arg, e);
     if (ret_err)
         *ret_err = error_export(e);
     config_free(c);
     return NULL;
+}
+
+struct config *config_load(const struct config_options *o, struct config_error **ret_err)
+{
+    return config_load_all(o, ret_err, NULL, NULL);
 }
 
 struct config *config_ref(struct config *c)

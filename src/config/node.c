@@ -117,6 +117,7 @@ static void use_file(struct config_node *n, const struct xml_file *xml)
     struct config_file *f =
         scan_file(&n->arena, xml, up, up ? up->rank + 1 : 0, n->key);
 
+    n->scanned = f;
     if (f->n_errors && n->parent) {
         n->error = f->errors[0];
         return;
