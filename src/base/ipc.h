@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { IPC_MAX_FDS = 32, IPC_INLINE_MAX = 60000 };
+enum { IPC_MAX_FDS = 250, IPC_INLINE_MAX = 60000 };
 
 /* Sends msg (borrowed). A message larger than IPC_INLINE_MAX travels in a memfd. Blocks no longer
  * than the socket's buffers require. False if the peer is gone or the socket refuses. */

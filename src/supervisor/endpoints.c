@@ -1,0 +1,332 @@
+#include "supervisor/endpoints.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "supervisor/port_holder.h"
+#include "base/poison.h"
+
+enum { BACKLOG = 65535 }; /* the kernel takes it down to net.core.somaxconn */
+
+void endpoints_init(struct endpoints *e, unsigned threads)
+{
+    INVARIANT(threads >= 1 && threads <= ENDPOINT_THREADS_MAX);
+    *e = (struct endpoints){.threads = threads};
+}
+
+static void close_sockets(const struct endpoints *e, struct endpoint *ep)
+{
+    for (unsigned i = 0; i < e->threads; i++)
+        if (ep->fds[i] >= 0)
+            close(ep->fds[i]);
+}
+
+void endpoints_close(struct endpoints *e, size_t i)
+{
+    close_sockets(e, e->list[i]);
+    free(e->list[i]);
+    e->list[i] = e->list[--e->n];
+}
+
+void endpoints_fini(struct endpoints *e)
+{
+    while (e->n)
+        endpoints_close(e, e->n - 1);
+    free(e->list);
+    e->list = NULL;
+    e->cap = 0;
+}
+
+void endpoints_begin(struct endpoints *e)
+{
+    for (size_t i = 0; i < e->n; i++)
+        e->list[i]->wanted = false;
+}
+
+static bool parse_v6(struct str s, uint16_t port, struct sockaddr_in6 *ret)
+{
+    char z[INET6_ADDRSTRLEN + IF_NAMESIZE];
+    size_t zone = str_find_char(s, '%');
+
+    if (s.n >= sizeof(z))
+        return false;
+    memcpy(z, s.p, s.n);
+    z[s.n] = '\0';
+    *ret = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    if (zone != SIZE_MAX) {
+        uint64_t index;
+        z[zone] = '\0';
+        if (str_u64(str_z(z + zone + 1), UINT32_MAX, &index))
+            ret->sin6_scope_id = (uint32_t)index;
+        else if ((ret->sin6_scope_id = if_nametoindex(z + zone + 1)) == 0)
+            return false;
+    }
+    return inet_pton(AF_INET6, z, &ret->sin6_addr) == 1;
+}
+
+static bool parse_address(struct str s, uint16_t port, struct endpoint *ret)
+{
+    char z[INET_ADDRSTRLEN];
+
+    if (str_find_char(s, ':') != SIZE_MAX)
+        return parse_v6(s, port, &ret->addr.v6);
+    if (s.n == 0 || s.n >= sizeof(z))
+        return false;
+    memcpy(z, s.p, s.n);
+    z[s.n] = '\0';
+    ret->addr.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+    return inet_pton(AF_INET, z, &ret->addr.v4.sin_addr) == 1;
+}
+
+static socklen_t address_len(const struct endpoint *ep)
+{
+    return ep->addr.any.sa_family == AF_INET ? sizeof(ep->addr.v4) : sizeof(ep->addr.v6);
+}
+
+static bool same_address(const struct endpoint *a, const struct endpoint *b)
+{
+    if (a->addr.any.sa_family != b->addr.any.sa_family)
+        return false;
+    if (a->addr.any.sa_family == AF_INET)
+        return a->addr.v4.sin_port == b->addr.v4.sin_port &&
+               a->addr.v4.sin_addr.s_addr == b->addr.v4.sin_addr.s_addr;
+    return a->addr.v6.sin6_port == b->addr.v6.sin6_port &&
+           a->addr.v6.sin6_scope_id == b->addr.v6.sin6_scope_id &&
+           memcmp(&a->addr.v6.sin6_addr, &b->addr.v6.sin6_addr, 16) == 0;
+}
+
+static bool is_wildcard(const struct endpoint *ep)
+{
+    return ep->addr.any.sa_family == AF_INET ? ep->addr.v4.sin_addr.s_addr == htonl(INADDR_ANY)
+                                             : IN6_IS_ADDR_UNSPECIFIED(&ep->addr.v6.sin6_addr);
+}
+
+uint16_t endpoint_port(const struct endpoint *ep)
+{
+    return ntohs(ep->addr.any.sa_family == AF_INET ? ep->addr.v4.sin_port : ep->addr.v6.sin6_port);
+}
+
+void endpoint_address_text(const struct endpoint *ep, char out[ENDPOINT_TEXT_MAX])
+{
+    char z[INET6_ADDRSTRLEN] = "?";
+
+    if (ep->addr.any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &ep->addr.v4.sin_addr, z, sizeof(z));
+        snprintf(out, ENDPOINT_TEXT_MAX, "%s", z);
+        return;
+    }
+    inet_ntop(AF_INET6, &ep->addr.v6.sin6_addr, z, sizeof(z));
+    if (ep->addr.v6.sin6_scope_id)
+        snprintf(out, ENDPOINT_TEXT_MAX, "[%s%%%u]", z, ep->addr.v6.sin6_scope_id);
+    else
+        snprintf(out, ENDPOINT_TEXT_MAX, "[%s]", z);
+}
+
+/* A bound socket, not yet listening; -1 with errno. */
+static int bind_socket(const struct endpoint *ep, bool share)
+{
+    int one = 1;
+    int s = socket(ep->addr.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (s < 0)
+        return -1;
+    setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (share)
+        setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+    if (ep->addr.any.sa_family == AF_INET6)
+        setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+    /* Accepted connections inherit it. */
+    setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (bind(s, &ep->addr.any, address_len(ep)) < 0) {
+        int e = errno;
+        close(s);
+        errno = e;
+        return -1;
+    }
+    return s;
+}
+
+/* One of our own sockets covers the address, or would be covered by it. */
+static bool overlaps_own(const struct endpoints *e, const struct endpoint *ep)
+{
+    for (size_t i = 0; i < e->n; i++)
+        if (e->list[i]->addr.any.sa_family == ep->addr.any.sa_family &&
+            endpoint_port(e->list[i]) == endpoint_port(ep) &&
+            (is_wildcard(ep) || is_wildcard(e->list[i])))
+            return true;
+    return false;
+}
+
+/* SO_REUSEPORT would let us share the port with another server of the same user, unnoticed: half
+ * of the clients would go astray. A socket without it tells. */
+static bool is_free(const struct endpoints *e, const struct endpoint *ep)
+{
+    if (overlaps_own(e, ep))
+        return true;
+    int s = bind_socket(ep, /* share */ false);
+
+    if (s < 0)
+        return false;
+    bool ok = listen(s, 1) == 0;
+    int err = errno;
+
+    close(s);
+    errno = err;
+    return ok;
+}
+
+static bool open_sockets(struct endpoints *e, struct endpoint *ep)
+{
+    for (unsigned i = 0; i < e->threads; i++)
+        ep->fds[i] = -1;
+    if (!is_free(e, ep))
+        return false;
+    for (unsigned i = 0; i < e->threads; i++) {
+        ep->fds[i] = bind_socket(ep, /* share */ true);
+        if (ep->fds[i] < 0 || listen(ep->fds[i], BACKLOG) < 0) {
+            int err = errno;
+            close_sockets(e, ep);
+            errno = err;
+            return false;
+        }
+    }
+    return true;
+}
+
+static void describe_failure(const struct endpoint *ep, int err, char *out, size_t room)
+{
+    char text[ENDPOINT_TEXT_MAX], holder[96];
+
+    endpoint_address_text(ep, text);
+    if (err == EADDRINUSE) {
+        port_holder_describe(endpoint_port(ep), holder, sizeof(holder));
+        snprintf(out, room, "cannot listen on http://%s:%u: the port is in use%s%s", text,
+                 endpoint_port(ep), holder[0] ? " by " : "", holder);
+    } else if (err == EACCES) {
+        snprintf(out, room,
+                 "cannot listen on http://%s:%u: ports below 1024 need root or CAP_NET_BIND_SERVICE",
+                 text, endpoint_port(ep));
+    } else if (err == EADDRNOTAVAIL) {
+        snprintf(out, room, "cannot listen on http://%s:%u: this machine has no such address", text,
+                 endpoint_port(ep));
+    } else {
+        snprintf(out, room, "cannot listen on http://%s:%u: %s", text, endpoint_port(ep),
+                 strerror(err));
+    }
+}
+
+static bool want_one(struct endpoints *e, const struct endpoint *like, int *ret_errno)
+{
+    for (size_t i = 0; i < e->n; i++) {
+        if (same_address(e->list[i], like)) {
+            e->list[i]->wanted = true;
+            return true;
+        }
+    }
+    struct endpoint *ep = xmalloc(sizeof(*ep));
+
+    *ep = *like;
+    if (!open_sockets(e, ep)) {
+        *ret_errno = errno;
+        free(ep);
+        return false;
+    }
+    ep->id = ++e->last_id;
+    ep->wanted = true;
+    e->list = xgrow(e->list, e->n, &e->cap, sizeof(*e->list));
+    e->list[e->n++] = ep;
+    return true;
+}
+
+static bool lacks_ipv6(int err)
+{
+    return err == EAFNOSUPPORT || err == EADDRNOTAVAIL || err == EPROTONOSUPPORT;
+}
+
+static bool want_everywhere(struct endpoints *e, uint16_t port, char *out, size_t room)
+{
+    struct endpoint v4 = {.addr.v4 = {.sin_family = AF_INET, .sin_port = htons(port)}};
+    struct endpoint v6 = {.addr.v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)}};
+    int err = 0;
+
+    if (!want_one(e, &v4, &err)) {
+        describe_failure(&v4, err, out, room);
+        return false;
+    }
+    if (!want_one(e, &v6, &err) && !lacks_ipv6(err)) {
+        describe_failure(&v6, err, out, room);
+        return false;
+    }
+    return true;
+}
+
+bool endpoints_want(struct endpoints *e, struct str address, uint16_t port, char *out, size_t room)
+{
+    struct endpoint ep = {0};
+    int err = 0;
+
+    if (address.n == 0 || str_eq(address, STR("*")))
+        return want_everywhere(e, port, out, room);
+    if (!parse_address(address, port, &ep)) {
+        snprintf(out, room, "cannot listen on \"%.*s\": not an address of this machine",
+                 STR_ARG(address));
+        return false;
+    }
+    if (want_one(e, &ep, &err))
+        return true;
+    describe_failure(&ep, err, out, room);
+    return false;
+}
+
+bool endpoints_can_use(const char *address)
+{
+    struct endpoint ep = {0};
+
+    if (!parse_address(str_z(address), 0, &ep))
+        return false;
+    int s = bind_socket(&ep, /* share */ false);
+
+    if (s < 0)
+        return false;
+    close(s);
+    return true;
+}
+
+static bool free_on_all(const char *const *addresses, size_t n, uint16_t port)
+{
+    const struct endpoints none = {.threads = 1};
+
+    for (size_t i = 0; i < n; i++) {
+        struct endpoint ep = {0};
+        if (!parse_address(str_z(addresses[i]), port, &ep) || !is_free(&none, &ep))
+            return false;
+    }
+    return true;
+}
+
+uint16_t endpoints_free_port(const char *const *addresses, size_t n)
+{
+    enum { TRIES = 50 };
+
+    for (int i = 0; n > 0 && i < TRIES; i++) {
+        struct endpoint ep = {0};
+        if (!parse_address(str_z(addresses[0]), 0, &ep))
+            return 0;
+        int s = bind_socket(&ep, /* share */ false);
+        socklen_t len = sizeof(ep.addr);
+        if (s < 0)
+            return 0;
+        bool known = getsockname(s, &ep.addr.any, &len) == 0;
+        close(s);
+        if (known && free_on_all(addresses, n, endpoint_port(&ep)))
+            return endpoint_port(&ep);
+    }
+    return 0;
+}

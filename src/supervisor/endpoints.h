@@ -1,0 +1,61 @@
+/* The listening sockets. They belong to the supervisor, so that the listener needs no privilege
+ * and a new one can take over where the old one ended. */
+#ifndef CANDOR_SUPERVISOR_ENDPOINTS_H
+#define CANDOR_SUPERVISOR_ENDPOINTS_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/rc.h"
+#include "base/str.h"
+
+enum { ENDPOINT_THREADS_MAX = 64, ENDPOINT_TEXT_MAX = 80 };
+
+struct endpoint {
+    uint32_t id;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } addr;
+    int fds[ENDPOINT_THREADS_MAX]; /* one per listener thread, SO_REUSEPORT */
+    bool wanted;                   /* by the generation being built */
+    bool sent;                     /* the listener has it */
+};
+
+struct endpoints {
+    struct endpoint **list;
+    size_t n, cap;
+    unsigned threads; /* 1..ENDPOINT_THREADS_MAX */
+    uint32_t last_id;
+};
+
+void endpoints_init(struct endpoints *e, unsigned threads);
+/* Closes every socket. */
+void endpoints_fini(struct endpoints *e);
+
+/* Marks all as not wanted: a new set is going to be named. */
+void endpoints_begin(struct endpoints *e);
+
+/* Wants address:port: "*" (every IPv4 address, and every IPv6 one where the kernel has IPv6), an
+ * IPv4 address, or an IPv6 address without brackets, with or without %zone. Opens what is not
+ * open. False: out[] says in one sentence what went wrong, naming the address and, if the port is
+ * taken, who has it. */
+MUST_CHECK bool endpoints_want(struct endpoints *e, struct str address, uint16_t port, char *out,
+                               size_t room);
+
+/* A port that is free on every one of the addresses, for `--port 0`. 0: none found. */
+uint16_t endpoints_free_port(const char *const *addresses, size_t n);
+/* Whether the machine can listen on the address at all (IPv6 may be missing). */
+bool endpoints_can_use(const char *address);
+
+/* Closes and forgets endpoint i. */
+void endpoints_close(struct endpoints *e, size_t i);
+
+/* "127.0.0.1", "[::1]": as in URLs. */
+void endpoint_address_text(const struct endpoint *ep, char out[ENDPOINT_TEXT_MAX]);
+uint16_t endpoint_port(const struct endpoint *ep);
+
+#endif

@@ -1,0 +1,38 @@
+/* What the listener is told of a configuration: the "generation" message of queue/control.h. */
+#ifndef CANDOR_SUPERVISOR_ROUTING_H
+#define CANDOR_SUPERVISOR_ROUTING_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "tables/http_parameters.h"
+
+struct routing_options {
+    uint64_t id;
+    const struct http_parameters *parameters;
+    const char *computer_name;
+    void *arg;
+    /* Whether the site takes requests. */
+    bool (*site_started)(void *arg, const struct config_site *site);
+    /* Whether the pool does; *ret_reason is set if it does not. */
+    bool (*pool_started)(void *arg, const struct config_pool *pool, const char **ret_reason);
+};
+
+/* The caller owns the reference. */
+json_t *routing_to_json(const struct config *c, const struct routing_options *o);
+
+/* The pool's attributes whose change makes WAS recycle it, as text to compare. The caller frees. */
+char *routing_pool_signature(const struct config_pool *pool);
+
+/* The other site for which started() holds that has a binding of `site` already (same protocol,
+ * address, port and host). NULL: none; *ret_binding is the binding. */
+const struct config_site *routing_find_duplicate(const struct config *c,
+                                                 const struct config_site *site,
+                                                 bool (*started)(void *arg,
+                                                                 const struct config_site *other),
+                                                 void *arg,
+                                                 const struct config_binding **ret_binding);
+
+#endif

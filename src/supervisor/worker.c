@@ -1,0 +1,571 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/ipc.h"
+#include "queue/region.h"
+#include "supervisor/action.h"
+#include "supervisor/internal.h"
+#include "supervisor/process.h"
+#include "supervisor/schedule.h"
+#include "base/poison.h"
+
+/* How long a worker whose channel is broken may take to end by itself: mostly it is ending. */
+enum { BROKEN_CHANNEL_MS = 2000 };
+
+static json_t *worker_data(const struct worker *w)
+{
+    return json_pack("{s:s, s:i, s:i}", "pool", w->pool->name, "process", (int)w->pid, "worker",
+                     (int)w->id);
+}
+
+bool worker_is_serving(const struct worker *w)
+{
+    return w->state == WORKER_STARTING || w->state == WORKER_RUNNING;
+}
+
+void worker_kill(struct worker *w)
+{
+    kill(w->pid, SIGKILL);
+}
+
+/* Ends a worker for a reason that counts as a failure of its pool. */
+static void fail_worker(struct worker *w, enum event_id event)
+{
+    if (!w->failure_said)
+        sup_event(w->pool->s, event, worker_data(w), w->pool->name,
+                  sup_number((uint64_t)w->pid).z, NULL);
+    w->failure_said = true;
+    worker_kill(w);
+}
+
+void worker_send(struct worker *w, json_t *msg, const int *fds, size_t n_fds)
+{
+    INVARIANT(msg);
+    if (!w->channel_broken && !ipc_send(w->control.fd, msg, fds, n_fds)) {
+        /* Its end, if it is that, is noticed by its exit; if not, the deadline ends it. */
+        w->channel_broken = true;
+        loop_io_set(w->pool->s->loop, &w->control, 0);
+        loop_timer_set(w->pool->s->loop, &w->deadline,
+                       loop_now_ms(w->pool->s->loop) + BROKEN_CHANNEL_MS);
+    }
+    json_decref(msg);
+}
+
+/* ---- ping, recycling, deadlines ---------------------------------------------------------------- */
+
+static uint64_t now_ms(const struct worker *w)
+{
+    return loop_now_ms(w->pool->s->loop);
+}
+
+/* orphanWorkerProcess: a hung worker stays as it is for somebody to look at. */
+static void orphan_worker(struct worker *w)
+{
+    const struct config_pool *conf = w->pool->conf;
+    struct supervisor *s = w->pool->s;
+
+    sup_event(s, EV_WAS_NO_PONG, worker_data(w), w->pool->name,
+              sup_number((uint64_t)w->pid).z, NULL);
+    w->state = WORKER_ORPHANED;
+    w->ends_by_us = true;
+    loop_timer_clear(s->loop, &w->deadline);
+    loop_timer_clear(s->loop, &w->recycle);
+    listener_send(s, json_pack("{s:s, s:i}", "type", "worker_gone", "worker", (int)w->id), NULL, 0);
+    w->attached = false;
+    if (conf->orphan_action_exe.n)
+        action_run(conf->orphan_action_exe, conf->orphan_action_params, w->pid);
+    pool_worker_gone(w->pool, /* unexpected */ true, /* was_starting */ false, 0);
+}
+
+static void on_ping_time(struct loop_timer *t)
+{
+    struct worker *w = CONTAINER_OF(t, struct worker, ping);
+    const struct config_pool *conf = w->pool->conf;
+
+    if (w->ping_out) {
+        if (conf->orphan_worker_process)
+            orphan_worker(w);
+        else
+            fail_worker(w, EV_WAS_NO_PONG);
+        return;
+    }
+    w->ping_out = true;
+    w->ping_token++;
+    loop_timer_set(w->pool->s->loop, t, now_ms(w) + conf->ping_response_time_ms);
+    worker_send(w, json_pack("{s:s, s:I}", "type", "ping", "token", (json_int_t)w->ping_token),
+                NULL, 0);
+}
+
+static void plan_ping(struct worker *w)
+{
+    w->ping_out = false;
+    if (w->pool->conf->pinging_enabled && w->pool->conf->ping_interval_ms)
+        loop_timer_set(w->pool->s->loop, &w->ping,
+                       now_ms(w) + w->pool->conf->ping_interval_ms);
+}
+
+static void take_pong(struct worker *w, const json_t *msg)
+{
+    if (w->ping_out && ipc_get_int(msg, "token", -1) == (json_int_t)w->ping_token)
+        plan_ping(w);
+}
+
+static void on_recycle_time(struct loop_timer *t)
+{
+    struct worker *w = CONTAINER_OF(t, struct worker, recycle);
+
+    pool_recycle_worker(w, w->recycle_event);
+}
+
+static void plan_recycle(struct worker *w)
+{
+    const struct config_pool *conf = w->pool->conf;
+    uint64_t in_ms = conf->restart_time_ms ? conf->restart_time_ms : UINT64_MAX;
+    uint64_t next_s = schedule_seconds_to_next(conf->schedule_ms, conf->n_schedule,
+                                               clock_wall_us() / 1000000);
+
+    w->recycle_event = EV_WAS_RECYCLE_TIME;
+    if (next_s < UINT64_MAX / 1000 && next_s * 1000 < in_ms) {
+        in_ms = next_s * 1000;
+        w->recycle_event = EV_WAS_RECYCLE_SCHEDULE;
+    }
+    if (in_ms != UINT64_MAX)
+        loop_timer_set(w->pool->s->loop, &w->recycle, now_ms(w) + in_ms);
+}
+
+static void on_deadline(struct loop_timer *t)
+{
+    struct worker *w = CONTAINER_OF(t, struct worker, deadline);
+
+    switch (w->state) {
+    case WORKER_STARTING:
+        fail_worker(w, w->channel_broken ? EV_WAS_PIPE : EV_WAS_START_TIMEOUT);
+        break;
+    case WORKER_RUNNING:
+        fail_worker(w, EV_WAS_PIPE);
+        break;
+    case WORKER_DRAINING:
+    case WORKER_STOPPING:
+        sup_event(w->pool->s, EV_WAS_STOP_TIMEOUT, worker_data(w), w->pool->name,
+                  sup_number((uint64_t)w->pid).z, NULL);
+        worker_kill(w);
+        break;
+    case WORKER_ORPHANED:
+        break;
+    }
+}
+
+/* ---- ending ------------------------------------------------------------------------------------ */
+
+static void tell_stop(struct worker *w)
+{
+    uint64_t left = w->deadline.at_ms > now_ms(w) ? w->deadline.at_ms - now_ms(w) : 0;
+
+    w->state = WORKER_STOPPING;
+    worker_send(w, json_pack("{s:s, s:I}", "type", "stop", "timeout_ms", (json_int_t)left), NULL, 0);
+}
+
+static void begin_end(struct worker *w, uint64_t timeout_ms)
+{
+    struct loop *l = w->pool->s->loop;
+
+    w->ends_by_us = true;
+    loop_timer_clear(l, &w->ping);
+    loop_timer_clear(l, &w->recycle);
+    loop_timer_set(l, &w->deadline, loop_now_ms(l) + timeout_ms);
+}
+
+void worker_end(struct worker *w)
+{
+    if (!worker_is_serving(w))
+        return;
+    begin_end(w, w->pool->conf->shutdown_time_limit_ms);
+    if (w->state == WORKER_STARTING) {
+        w->state = WORKER_STOPPING;
+        worker_kill(w);
+        return;
+    }
+    w->state = WORKER_DRAINING;
+    if (!listener_send(w->pool->s,
+                       json_pack("{s:s, s:i}", "type", "worker_drain", "worker", (int)w->id), NULL,
+                       0))
+        tell_stop(w);
+}
+
+void worker_drained(struct worker *w)
+{
+    if (w->state == WORKER_DRAINING)
+        tell_stop(w);
+}
+
+void worker_stop_now(struct worker *w, uint64_t timeout_ms)
+{
+    if (w->state == WORKER_ORPHANED) {
+        worker_kill(w);
+        return;
+    }
+    begin_end(w, timeout_ms);
+    tell_stop(w);
+}
+
+void worker_malformed(struct worker *w, const char *text)
+{
+    if (w->failure_said)
+        return;
+    sup_event(w->pool->s, EV_CND_WORKER_MALFORMED, worker_data(w), w->pool->name,
+              sup_number((uint64_t)w->pid).z, text, NULL);
+    w->failure_said = true;
+    worker_kill(w);
+}
+
+static void close_all(const int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+}
+
+static void drop_kit(struct worker *w)
+{
+    close_all(w->kit, w->n_kit);
+    free(w->kit);
+    w->kit = NULL;
+    w->n_kit = 0;
+}
+
+static void say_crash(struct worker *w, int status)
+{
+    char code[16];
+    json_t *data = worker_data(w);
+
+    if (WIFSIGNALED(status))
+        json_object_set_new(data, "signal", json_integer(WTERMSIG(status)));
+    else
+        json_object_set_new(data, "exitCode", json_integer(WEXITSTATUS(status)));
+    /* As shells count: a signal is 128 and its number. */
+    snprintf(code, sizeof(code), "%x",
+             WIFSIGNALED(status) ? 128u + (unsigned)WTERMSIG(status) : (unsigned)WEXITSTATUS(status));
+    sup_event(w->pool->s, EV_WAS_CRASH, data, w->pool->name, sup_number((uint64_t)w->pid).z, code,
+              NULL);
+}
+
+/* As one does that was told to go, or was killed for not going. */
+static bool ended_cleanly(int status)
+{
+    return WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0;
+}
+
+void worker_exited(struct worker *w, int status)
+{
+    struct pool *p = w->pool;
+    struct supervisor *s = p->s;
+    bool unexpected = !w->ends_by_us, was_starting = w->state == WORKER_STARTING;
+    uint32_t replaces = w->replaces;
+
+    if (!w->failure_said && (unexpected || !ended_cleanly(status)))
+        say_crash(w, status);
+    if (w->attached)
+        listener_send(s, json_pack("{s:s, s:i}", "type", "worker_gone", "worker", (int)w->id), NULL,
+                      0);
+    for (struct worker **at = &p->workers; *at; at = &(*at)->next) {
+        if (*at == w) {
+            *at = w->next;
+            break;
+        }
+    }
+    loop_io_set(s->loop, &w->control, 0);
+    close(w->control.fd);
+    loop_timer_clear(s->loop, &w->deadline);
+    loop_timer_clear(s->loop, &w->ping);
+    loop_timer_clear(s->loop, &w->recycle);
+    drop_kit(w);
+    free(w);
+    pool_worker_gone(p, unexpected, was_starting, replaces);
+}
+
+/* ---- messages from it -------------------------------------------------------------------------- */
+
+static void take_ready(struct worker *w)
+{
+    struct supervisor *s = w->pool->s;
+
+    if (w->state != WORKER_STARTING)
+        return;
+    w->state = WORKER_RUNNING;
+    loop_timer_clear(s->loop, &w->deadline);
+    w->attached = listener_send(s,
+                                json_pack("{s:s, s:i, s:s, s:i}", "type", "worker_attach", "worker",
+                                          (int)w->id, "pool", w->pool->name, "pid", (int)w->pid),
+                                w->kit, w->n_kit);
+    drop_kit(w);
+    if (!w->attached) {
+        /* The listener has just ended: this ring leads nowhere. */
+        worker_stop_now(w, w->pool->conf->shutdown_time_limit_ms);
+        return;
+    }
+    plan_ping(w);
+    plan_recycle(w);
+    pool_worker_ready(w->pool, w);
+}
+
+static void take_idle(struct worker *w, const json_t *msg)
+{
+    struct pool *p = w->pool;
+    json_int_t ms = ipc_get_int(msg, "idle_ms", 0);
+
+    if (w->state != WORKER_RUNNING || w->successor_started)
+        return;
+    if (p->conf->log_idle_timeout)
+        sup_event(p->s, EV_WAS_IDLE, worker_data(w), sup_number((uint64_t)w->pid).z, p->name,
+                  sup_number(ms < 0 ? 0 : (uint64_t)ms / 60000).z, NULL);
+    worker_end(w);
+}
+
+static void take_failed(struct worker *w, const json_t *msg)
+{
+    if (w->failure_said)
+        return;
+    sup_child_event(w->pool->s, "Microsoft-Windows-IIS-W3SVC-WP", msg);
+    w->failure_said = true;
+}
+
+static void take_message(struct worker *w, const json_t *msg)
+{
+    const char *type = ipc_get_str(msg, "type", "");
+
+    if (strcmp(type, "ready") == 0)
+        take_ready(w);
+    else if (strcmp(type, "pong") == 0)
+        take_pong(w, msg);
+    else if (strcmp(type, "idle") == 0)
+        take_idle(w, msg);
+    else if (strcmp(type, "failed") == 0)
+        take_failed(w, msg);
+    else if (strcmp(type, "event") == 0)
+        sup_child_event(w->pool->s, "Microsoft-Windows-IIS-W3SVC-WP", msg);
+}
+
+static void on_control(struct loop_io *io, uint32_t events)
+{
+    struct worker *w = CONTAINER_OF(io, struct worker, control);
+    int fds[IPC_MAX_FDS];
+
+    for (int i = 0; i < 16; i++) {
+        size_t n_fds = 0;
+        json_t *msg = NULL;
+        int rc = ipc_recv(io->fd, &msg, fds, &n_fds);
+
+        if (rc == 0)
+            return;
+        if (rc < 0) {
+            w->channel_broken = true;
+            loop_io_set(w->pool->s->loop, io, 0);
+            if (worker_is_serving(w))
+                loop_timer_set(w->pool->s->loop, &w->deadline, now_ms(w) + BROKEN_CHANNEL_MS);
+            return;
+        }
+        close_all(fds, n_fds);
+        take_message(w, msg);
+        json_decref(msg);
+        if (w->channel_broken)
+            return;
+    }
+}
+
+/* ---- starting ---------------------------------------------------------------------------------- */
+
+/* The server-level file as this generation read it; -1 with errno. */
+static int config_memfd(const struct config *c)
+{
+    struct str bytes = config_source(c);
+    int fd = memfd_create("candor-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0)
+        return -1;
+    for (size_t done = 0; done < bytes.n;) {
+        ssize_t n = write(fd, bytes.p + done, bytes.n - done);
+        if (n < 0) {
+            int e = errno;
+            close(fd);
+            errno = e;
+            return -1;
+        }
+        done += (size_t)n;
+    }
+    (void)lseek(fd, 0, SEEK_SET);
+    (void)fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    return fd;
+}
+
+void worker_send_generation(struct worker *w)
+{
+    struct supervisor *s = w->pool->s;
+
+    if (w->state == WORKER_ORPHANED)
+        return;
+    _cleanup_close_ int fd = config_memfd(s->config);
+
+    if (fd < 0) {
+        sup_event(s, EV_WAS_RECYCLE_NOT_SENT,
+                  json_pack("{s:s, s:s}", "pool", w->pool->name, "error", strerror(errno)),
+                  w->pool->name, NULL);
+        return;
+    }
+    struct str name = config_source_name(s->config);
+
+    worker_send(w,
+                json_pack("{s:s, s:I, s:s%}", "type", "generation", "id",
+                          (json_int_t)s->generation, "config_path", name.p, name.n),
+                &fd, 1);
+}
+
+/* Everything that joins a worker with the listener. Both lists are what control.h wants sent. */
+struct kit {
+    int worker[2 + 3 * ENDPOINT_THREADS_MAX];
+    int listener[1 + 3 * ENDPOINT_THREADS_MAX];
+    size_t n_worker, n_listener;
+};
+
+static bool add_pair(struct kit *k)
+{
+    int listener_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int worker_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int files[2] = {-1, -1};
+
+    (void)!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, files);
+    k->listener[k->n_listener++] = listener_event;
+    k->listener[k->n_listener++] = worker_event;
+    k->listener[k->n_listener++] = files[0];
+    k->worker[k->n_worker++] = fcntl(worker_event, F_DUPFD_CLOEXEC, 0);
+    k->worker[k->n_worker++] = fcntl(listener_event, F_DUPFD_CLOEXEC, 0);
+    k->worker[k->n_worker++] = files[1];
+    return listener_event >= 0 && worker_event >= 0 && files[0] >= 0 &&
+           k->worker[k->n_worker - 3] >= 0 && k->worker[k->n_worker - 2] >= 0;
+}
+
+static bool make_kit(const struct supervisor *s, struct kit *k)
+{
+    *k = (struct kit){0};
+    k->worker[k->n_worker++] = config_memfd(s->config);
+    int region = region_create(s->threads, s->parameters.max_request_bytes);
+    k->listener[k->n_listener++] = region;
+    k->worker[k->n_worker++] = region < 0 ? -1 : fcntl(region, F_DUPFD_CLOEXEC, 0);
+    bool ok = k->worker[0] >= 0 && k->worker[1] >= 0;
+
+    for (unsigned i = 0; ok && i < s->threads; i++)
+        ok = add_pair(k);
+    if (!ok) {
+        int e = errno;
+        close_all(k->worker, k->n_worker);
+        close_all(k->listener, k->n_listener);
+        errno = e;
+    }
+    return ok;
+}
+
+static bool start_process(struct pool *p, pid_t *ret_pid, int *ret_control)
+{
+    const struct config_pool *conf = p->conf;
+    struct process_env *env = xcalloc(conf->n_environment + 1, sizeof(*env));
+
+    env[0] = (struct process_env){STR("APP_POOL_ID"), conf->name};
+    for (size_t i = 0; i < conf->n_environment; i++)
+        env[i + 1] = (struct process_env){conf->environment[i].name, conf->environment[i].value};
+    bool ok = process_start(&(struct process_options){.role = "worker",
+                                                      .label = p->name,
+                                                      .identity = &p->identity,
+                                                      .env = env,
+                                                      .n_env = conf->n_environment + 1},
+                            ret_pid, ret_control);
+    int e = errno;
+
+    free(env);
+    errno = e;
+    return ok;
+}
+
+static void send_start(struct worker *w, const struct kit *k)
+{
+    struct supervisor *s = w->pool->s;
+    struct str name = config_source_name(s->config);
+
+    worker_send(w,
+                json_pack("{s:s, s:i, s:s, s:i, s:s, s:s%, s:I, s:o}", "type", "start", "worker",
+                          (int)w->id, "pool", w->pool->name, "threads", (int)s->threads,
+                          "system_drive", s->system_drive, "config_path", name.p, name.n,
+                          "generation", (json_int_t)s->generation, "parameters",
+                          http_parameters_to_json(&s->parameters)),
+                k->worker, k->n_worker);
+}
+
+static struct worker *add_worker(struct pool *p, pid_t pid, int control, uint32_t replaces,
+                                 const struct kit *k)
+{
+    struct worker *w = xcalloc(1, sizeof(*w));
+
+    *w = (struct worker){.next = p->workers,
+                         .pool = p,
+                         .id = ++p->s->last_worker,
+                         .pid = pid,
+                         .control = {.on_event = on_control, .fd = control},
+                         .deadline.on_time = on_deadline,
+                         .ping.on_time = on_ping_time,
+                         .recycle.on_time = on_recycle_time,
+                         .replaces = replaces,
+                         .n_kit = k->n_listener};
+    w->kit = xcalloc(k->n_listener, sizeof(int));
+    memcpy(w->kit, k->listener, k->n_listener * sizeof(int));
+    p->workers = w;
+    return w;
+}
+
+/* Nothing could be started: a failure of the machine, which counts like one of the worker. */
+static struct worker *cannot_start(struct pool *p, int err)
+{
+    sup_event(p->s, EV_WAS_NO_WORKER,
+              json_pack("{s:s, s:s}", "pool", p->name, "error", strerror(err)), p->name, NULL);
+    (void)pool_count_failure(p);
+    return NULL;
+}
+
+struct worker *worker_start(struct pool *p, uint32_t replaces)
+{
+    struct supervisor *s = p->s;
+    struct kit k;
+    const char *why = NULL;
+    pid_t pid;
+    int control;
+
+    if (identity_for_pool(p->conf, &p->identity, &why) == RC_FAIL) {
+        pool_disable(p, EV_WAS_DISABLED_IDENTITY);
+        return NULL;
+    }
+    if (why && !p->identity_told)
+        sup_say("application pool \"%s\": %s", p->name, why);
+    p->identity_told = true;
+    if (!make_kit(s, &k))
+        return cannot_start(p, errno);
+    if (!start_process(p, &pid, &control)) {
+        int e = errno;
+        close_all(k.worker, k.n_worker);
+        close_all(k.listener, k.n_listener);
+        return cannot_start(p, e);
+    }
+    struct worker *w = add_worker(p, pid, control, replaces, &k);
+
+    INVARIANT(loop_io_set(s->loop, &w->control, EPOLLIN));
+    loop_timer_set(s->loop, &w->deadline, loop_now_ms(s->loop) + p->conf->startup_time_limit_ms);
+    send_start(w, &k);
+    close_all(k.worker, k.n_worker);
+    return w;
+}
