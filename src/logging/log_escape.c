@@ -23,16 +23,61 @@ static inline bool any_high(v16 v)
     return ((w[0] | w[1]) & HIGH_BITS) != 0;
 }
 
-/* Writes 16 bytes with every byte <= low and DEL replaced by '+'; collects the bytes in *seen so
- * that the caller can tell afterwards whether any was outside ASCII. */
+/* Every byte <= low and DEL replaced by '+'. */
+static inline v16 escaped(v16 v, uint8_t low)
+{
+    v16 bad = (v16)(v <= low) | (v16)(v == 0x7f);
+
+    return (v & ~bad) | ('+' & bad);
+}
+
+/* Writes 16 bytes; collects them in *seen so that the caller can tell afterwards whether any was
+ * outside ASCII. */
 static inline void escape16(char *out, const char *in, uint8_t low, v16 *seen)
 {
-    v16 v = load16(in);
-    v16 bad = (v16)(v <= low) | (v16)(v == 0x7f);
-    v16 o = (v & ~bad) | ('+' & bad);
+    v16 v = load16(in), o = escaped(v, low);
 
     memcpy(out, &o, sizeof o);
     *seen |= v;
+}
+
+/* Fewer than 16 bytes, without reading beyond them: the first and last 8 or 4 overlap, of one to
+ * three bytes the middle one may. */
+static inline void escape_short(char *out, const char *in, size_t n, uint8_t low, v16 *seen)
+{
+    uint64_t first, last;
+    v2x64 w;
+
+    if (n >= 8) {
+        memcpy(&first, in, 8);
+        memcpy(&last, in + n - 8, 8);
+        w = (v2x64){first, last};
+        *seen |= (v16)w;
+        w = (v2x64)escaped((v16)w, low);
+        first = w[0];
+        last = w[1];
+        memcpy(out, &first, 8);
+        memcpy(out + n - 8, &last, 8);
+    } else if (n >= 4) {
+        uint32_t head, tail;
+
+        memcpy(&head, in, 4);
+        memcpy(&tail, in + n - 4, 4);
+        w = (v2x64){head, tail};
+        *seen |= (v16)w;
+        w = (v2x64)escaped((v16)w, low);
+        head = (uint32_t)w[0];
+        tail = (uint32_t)w[1];
+        memcpy(out, &head, 4);
+        memcpy(out + n - 4, &tail, 4);
+    } else {
+        uint8_t a = (uint8_t)in[0], b = (uint8_t)in[n / 2], c = (uint8_t)in[n - 1];
+
+        *seen |= (v16)(v2x64){a | b | c, 0};
+        out[0] = a <= low || a == 0x7f ? '+' : (char)a;
+        out[n / 2] = b <= low || b == 0x7f ? '+' : (char)b;
+        out[n - 1] = c <= low || c == 0x7f ? '+' : (char)c;
+    }
 }
 
 /* Length of the well-formed UTF-8 sequence of two or more bytes at p, or 0. */
@@ -94,10 +139,7 @@ static inline char *put_field(char *at, struct str s, bool utf8, uint8_t low)
             escape16(at + i, s.p + i, low, &seen);
         escape16(at + s.n - 16, s.p + s.n - 16, low, &seen);
     } else if (s.n) {
-        char tmp[16] = {0};
-
-        memcpy(tmp, s.p, s.n);
-        escape16(at, tmp, low, &seen);
+        escape_short(at, s.p, s.n, low, &seen);
     } else {
         *at = '-';
         return at + 1;

@@ -32,25 +32,35 @@ static inline char *put_str(char *at, struct str s)
     return at + s.n;
 }
 
-/* Most numbers of a log line have one to three digits. */
+/* Most numbers of a log line have one to five digits: statuses, times, ports. */
 static inline char *put_u64(char *at, uint64_t v)
 {
-    if (v < 10) {
-        *at = (char)('0' + v);
-        return at + 1;
+    if (v >= 100000)
+        return at + fmt_u64(at, v);
+    uint32_t n = (uint32_t)v;
+    unsigned digits = n < 10 ? 1 : n < 100 ? 2 : n < 1000 ? 3 : n < 10000 ? 4 : 5;
+
+    switch (digits) {
+    case 5:
+        at[4] = (char)('0' + n % 10);
+        n /= 10;
+        /* fall through */
+    case 4:
+        at[3] = (char)('0' + n % 10);
+        n /= 10;
+        /* fall through */
+    case 3:
+        at[2] = (char)('0' + n % 10);
+        n /= 10;
+        /* fall through */
+    case 2:
+        at[1] = (char)('0' + n % 10);
+        n /= 10;
+        /* fall through */
+    default:
+        at[0] = (char)('0' + n);
     }
-    if (v < 100) {
-        at[0] = (char)('0' + v / 10);
-        at[1] = (char)('0' + v % 10);
-        return at + 2;
-    }
-    if (v < 1000) {
-        at[0] = (char)('0' + v / 100);
-        at[1] = (char)('0' + v / 10 % 10);
-        at[2] = (char)('0' + v % 10);
-        return at + 3;
-    }
-    return at + fmt_u64(at, v);
+    return at + digits;
 }
 
 static inline char *put_number_or_dash(char *at, uint64_t v)
