@@ -51,11 +51,16 @@ static struct config *load_config(struct fixture *f, const char *app_host)
     buf_init(&text, 1 << 20);
     config_builtin_text(&text, f->root, bindings, 1);
     if (app_host) {
-        size_t end = str_find(buf_view(&text), STR("</configuration>"));
+        bool is_application = strncmp(app_host, "<application ", 13) == 0;
+        size_t at = str_find(buf_view(&text), is_application ? STR("</site>")
+                                                             : STR("</configuration>"));
 
-        assert_true(end != SIZE_MAX);
-        text.n = end;
-        buf_printf(&text, "%s</configuration>", app_host);
+        assert_true(at != SIZE_MAX);
+        char *tail = str_dup_z(str_sub(buf_view(&text), at, text.n));
+
+        text.n = at;
+        buf_printf(&text, "%s%s", app_host, tail);
+        free(tail);
     }
     struct config_options options = {.bytes = buf_view(&text), .system_drive = f->root};
     struct config *c = config_load(&options, &error);

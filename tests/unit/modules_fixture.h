@@ -27,8 +27,9 @@ struct fixture {
     enum pipe_rc execute_rc;    /* what the child answers */
 };
 
-/* A fresh site. app_host is put behind the shipped applicationHost.config's sections (NULL: nothing),
- * web_config becomes the content of the root's web.config (NULL: none). */
+/* A fresh site. app_host is put behind the shipped applicationHost.config's sections, or into the
+ * site if it is an <application> (NULL: nothing); web_config becomes the content of the root's
+ * web.config (NULL: none). */
 struct fixture *fixture_new(const char *app_host, const char *web_config);
 void fixture_free(struct fixture *f);
 /* Writes root/name, with the folders it needs. */
