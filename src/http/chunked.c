@@ -84,8 +84,9 @@ static enum rc size_end(struct chunked *c, char b)
     c->line = 0;
     if (c->left == 0)
         return go(c, S_TRAILER);
-    if (__builtin_add_overflow(c->total, c->left, &c->total))
+    if (c->left > UINT64_MAX - c->total)
         return fail(c, HTTPERR_ENTITY_TOO_LARGE);
+    c->total += c->left;
     if (line / 2 > c->left && line > OVERHEAD_FREE) {
         c->overhead += line;
         if (c->overhead > OVERHEAD_MAX)
