@@ -406,13 +406,15 @@ struct str request_base_url(struct request *r)
     bool tls = r->msg.head.flags & MSGF_TLS;
     const char *scheme = tls ? "https" : "http";
     struct str alternate = r->url ? r->url->plan->alternate_host_name : STR_NULL;
-    struct str host = alternate.n ? alternate : request_header(r, HDR_HOST);
+    struct str host = request_header(r, HDR_HOST);
 
-    /* The absolute form of the target names the host, whatever the header says. */
-    if (!alternate.n && r->msg.host.n && !str_istarts(host, r->msg.host))
-        host = r->msg.host;
-    if (host.n && !alternate.n)
+    if (alternate.n) {
+        host = alternate;
+    } else if (host.n && str_istarts(host, r->msg.host)) {
         return arena_printf(&r->arena, "%s://%.*s", scheme, STR_ARG(host));
+    } else {
+        host = r->msg.host; /* absolute-form: it counts, whatever the header says */
+    }
     if (!host.n)
         host = local_address(r);
     uint16_t port = r->msg.head.local.port;
