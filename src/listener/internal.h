@@ -302,7 +302,8 @@ static inline uint64_t exchange_id(const struct exchange *x)
 }
 
 /* thread.c */
-void thread_start(struct listener *l, unsigned index);
+void thread_init(struct listener *l, unsigned index);
+void thread_start(struct listener *l, unsigned index); /* init, and runs it */
 void thread_fini(struct thread *t);
 void thread_post(struct thread *t, const struct letter *letter);   /* any thread */
 void listener_post(struct listener *l, const struct letter *letter); /* any event thread */

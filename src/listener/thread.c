@@ -343,7 +343,7 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-void thread_start(struct listener *l, unsigned index)
+void thread_init(struct listener *l, unsigned index)
 {
     struct thread *t = &l->threads[index];
 
@@ -363,5 +363,10 @@ void thread_start(struct listener *l, unsigned index)
                                                 .arg = t});
     t->tick.on_time = on_tick;
     loop_timer_set(t->loop, &t->tick, thread_now_ms(t) + TIMER_TICK_MS);
-    INVARIANT(pthread_create(&t->id, NULL, thread_main, t) == 0);
+}
+
+void thread_start(struct listener *l, unsigned index)
+{
+    thread_init(l, index);
+    INVARIANT(pthread_create(&l->threads[index].id, NULL, thread_main, &l->threads[index]) == 0);
 }
