@@ -338,7 +338,7 @@ static uint64_t read_statm(pid_t pid, uint64_t *ret_private)
     return v[SIZE] * page / 1024;
 }
 
-void pool_tick(struct pool *p)
+void pool_look_after(struct pool *p)
 {
     struct worker *next;
 

@@ -83,7 +83,7 @@ void pool_recycle_worker(struct worker *w, enum event_id event);
 /* Replaces all workers after the listener, and with it their rings, is gone. */
 void pool_listener_gone(struct pool *p);
 /* Now and then: watches memory limits, and that an AlwaysRunning pool runs. */
-void pool_tick(struct pool *p);
+void pool_look_after(struct pool *p);
 /* "Started", "Stopped", "Starting", "Stopping". */
 const char *pool_state_name(const struct pool *p);
 size_t pool_count_workers(const struct pool *p);

@@ -133,7 +133,7 @@ static void on_tick(struct loop_timer *t)
     struct supervisor *s = CONTAINER_OF(t, struct supervisor, tick);
 
     for (size_t i = 0; i < s->n_pools && !s->stopping; i++)
-        pool_tick(s->pools[i]);
+        pool_look_after(s->pools[i]);
     loop_timer_set(s->loop, t, loop_now_ms(s->loop) + TICK_MS);
 }
 

@@ -1,0 +1,167 @@
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/alloc.h"
+#include "base/str.h"
+#include "supervisor/supervisor.h"
+#include "toolkit/command.h"
+#include "base/poison.h"
+
+enum { DEFAULT_PORT = 8080, THREADS_MAX = 64 };
+
+static const char help[] =
+    "With DIR: serves that folder as \"Default Web Site\"; no configuration file is needed.\n"
+    "  --port N             port (default 8080); 0 takes a free one\n"
+    "  --bind ADDRESS       address (default 127.0.0.1 and ::1)\n"
+    "\n"
+    "With a configuration file: serves its sites, pools and bindings.\n"
+    "  --config FILE        applicationHost.config\n"
+    "\n"
+    "  --http-parameters FILE  HTTP.sys parameters, a registry export (default: http.reg beside\n"
+    "                       the configuration file, if there)\n"
+    "  --system-drive DIR   the folder that %SystemDrive% and drive letters stand for\n"
+    "                       (default: /var/lib/candor for root, else ~/.local/state/candor)\n"
+    "  --log stdout         logs and events to standard output as JSON lines\n"
+    "  --threads N          listener threads (default: processors); also --workers N\n"
+    "  --control PATH       control socket\n"
+    "\n"
+    "SIGTERM or SIGINT stops gracefully, a second one at once; SIGHUP reads the configuration\n"
+    "again; SIGUSR1 opens the log files again.\n";
+
+enum option {
+    OPT_CONFIG,
+    OPT_HTTP_PARAMETERS,
+    OPT_SYSTEM_DRIVE,
+    OPT_PORT,
+    OPT_BIND,
+    OPT_LOG,
+    OPT_THREADS,
+    OPT_WORKERS,
+    OPT_CONTROL,
+    OPT_COUNT,
+};
+
+static const char *const option_names[OPT_COUNT] = {
+    [OPT_CONFIG] = "--config",   [OPT_HTTP_PARAMETERS] = "--http-parameters",
+    [OPT_SYSTEM_DRIVE] = "--system-drive", [OPT_PORT] = "--port",
+    [OPT_BIND] = "--bind",       [OPT_LOG] = "--log",
+    [OPT_THREADS] = "--threads", [OPT_WORKERS] = "--workers",
+    [OPT_CONTROL] = "--control"};
+
+struct arguments {
+    const char *folder;
+    const char *value[OPT_COUNT];
+    bool wants_help;
+};
+
+/* 0, or EXIT_USAGE with the reason said. */
+static int read_arguments(int argc, char **argv, struct arguments *ret)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i];
+        int o = 0;
+        if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+            ret->wants_help = true;
+            return 0;
+        }
+        while (o < OPT_COUNT && !command_option(argc, argv, &i, option_names[o], &ret->value[o]))
+            o++;
+        if (o < OPT_COUNT) {
+            if (!ret->value[o])
+                return command_wrong(&command_serve, "%s needs a value", arg);
+        } else if (arg[0] == '-' && arg[1]) {
+            return command_wrong(&command_serve, "unknown option %s", arg);
+        } else if (ret->folder) {
+            return command_wrong(&command_serve, "more than one folder: %s", arg);
+        } else {
+            ret->folder = arg;
+        }
+    }
+    return 0;
+}
+
+static bool read_number(const char *text, uint64_t max, uint64_t *ret)
+{
+    return !text || str_u64(str_z(text), max, ret);
+}
+
+static int check_arguments(const struct arguments *a, struct supervisor_options *ret)
+{
+    uint64_t port = DEFAULT_PORT, threads = 0;
+    const char *threads_text = a->value[OPT_THREADS] ? a->value[OPT_THREADS] : a->value[OPT_WORKERS];
+
+    if (!a->folder && !a->value[OPT_CONFIG])
+        return command_wrong(&command_serve, "name a folder, or a file with --config");
+    if (a->folder && a->value[OPT_CONFIG])
+        return command_wrong(&command_serve, "a folder and --config exclude each other");
+    if (!a->folder && (a->value[OPT_PORT] || a->value[OPT_BIND]))
+        return command_wrong(&command_serve,
+                             "--port and --bind belong to a folder; the file has bindings");
+    if (!read_number(a->value[OPT_PORT], 65535, &port))
+        return command_wrong(&command_serve, "--port %s is not a port", a->value[OPT_PORT]);
+    if (!read_number(threads_text, THREADS_MAX, &threads) || (threads_text && threads == 0))
+        return command_wrong(&command_serve, "--threads must be 1 to %d", THREADS_MAX);
+    if (a->value[OPT_LOG] && strcmp(a->value[OPT_LOG], "stdout") != 0)
+        return command_wrong(&command_serve, "--log can only be \"stdout\"");
+    *ret = (struct supervisor_options){.config_path = a->value[OPT_CONFIG],
+                                       .http_parameters = a->value[OPT_HTTP_PARAMETERS],
+                                       .system_drive = a->value[OPT_SYSTEM_DRIVE],
+                                       .control_path = a->value[OPT_CONTROL],
+                                       .port = (uint16_t)port,
+                                       .threads = (unsigned)threads,
+                                       .log_stdout = a->value[OPT_LOG] != NULL};
+    return 0;
+}
+
+/* "[::1]" as in URLs, or without brackets. */
+static char *bare_address(const char *text)
+{
+    struct str s = str_z(text);
+
+    if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']')
+        s = str_sub(s, 1, s.n - 1);
+    return str_dup_z(s);
+}
+
+static int run(int argc, char **argv)
+{
+    struct arguments a = {0};
+    struct supervisor_options o = {0};
+    int rc = read_arguments(argc, argv, &a);
+
+    if (rc == 0 && a.wants_help)
+        return command_help(&command_serve);
+    if (rc == 0)
+        rc = check_arguments(&a, &o);
+    if (rc)
+        return rc;
+    _cleanup_free_ char *folder = a.folder ? realpath(a.folder, NULL) : NULL;
+    _cleanup_free_ char *file = o.config_path ? realpath(o.config_path, NULL) : NULL;
+    _cleanup_free_ char *bind = a.value[OPT_BIND] ? bare_address(a.value[OPT_BIND]) : NULL;
+    struct stat st;
+
+    if (a.folder && (!folder || stat(folder, &st) < 0 || !S_ISDIR(st.st_mode))) {
+        fprintf(stderr, "candor: %s: %s\n", a.folder, folder ? "not a folder" : strerror(errno));
+        return 1;
+    }
+    if (o.config_path && !file) {
+        fprintf(stderr, "%s:0: %s\n", o.config_path, strerror(errno));
+        return 1;
+    }
+    o.folder = folder;
+    o.config_path = file;
+    o.bind = bind;
+    return supervisor_run(&o);
+}
+
+const struct command command_serve = {
+    .name = "serve",
+    .usage = "DIR [options] | --config FILE [options]",
+    .summary = "Runs the server in the foreground.",
+    .help = help,
+    .run = run,
+};
