@@ -92,7 +92,8 @@ static void start(const char *folder, const char *log_file)
     _cleanup_free_ char *text =
         xasprintf("{\"sites\": [{\"id\": 1, \"logFile\": {\"directory\": \"%s\", \"period\": "
                   "\"Monthly\"%s}}], \"httperr\": {\"ErrorLoggingDir\": \"%s\", "
-                  "\"ErrorLoggingRolloverType\": 3}}", folder, log_file, folder);
+                  "\"ErrorLoggingRolloverType\": 3}}",
+                  folder, log_file, folder);
     json_t *j = json_loads(text, 0, NULL);
     struct log_settings s;
     struct str why;
@@ -117,9 +118,13 @@ int main(int argc, char **argv)
 {
     char own[] = "/dev/shm/candor-micro-log-XXXXXX";
     const char *folder = argc > 1 ? argv[1] : mkdtemp(own);
-    static const char *const names[] = {"W3SVC1/u_ex2610.log", "W3SVC1/u_in2610.log",
-                                        "W3SVC1/u_nc2610.log", "HTTPERR/ht2610.log", "W3SVC1",
-                                        "HTTPERR", ""};
+    static const char *const names[] = {"W3SVC1/u_ex2610.log",
+                                        "W3SVC1/u_in2610.log",
+                                        "W3SVC1/u_nc2610.log",
+                                        "HTTPERR/ht2610.log",
+                                        "W3SVC1",
+                                        "HTTPERR",
+                                        ""};
 
     if (!folder) {
         fprintf(stderr, "micro_log: %s: %m\n", own);

@@ -16,7 +16,12 @@
 #include "logging/log_folders.h"
 #include "base/poison.h"
 
-enum { DEFAULT_MAX_BYTES = 20 << 20, LINE_MAX_BYTES = 64 << 10, TEXT_MAX = 8 << 10, SYSLOG_MAX = 2000 };
+enum {
+    DEFAULT_MAX_BYTES = 20 << 20,
+    LINE_MAX_BYTES = 64 << 10,
+    TEXT_MAX = 8 << 10,
+    SYSLOG_MAX = 2000
+};
 
 struct event_log {
     pthread_mutex_t lock;
@@ -49,8 +54,8 @@ static void open_file(struct event_log *el)
         close(el->file);
     }
     for (int attempt = 0; attempt < 2; attempt++) {
-        el->file = open(el->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                        0640);
+        el->file =
+            open(el->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
         if (el->file >= 0 || errno != ENOENT || log_folders_make_for(el->path, 0750))
             break;
     }

@@ -78,13 +78,12 @@ static struct log_channel *file_channel(struct logging *lg, const struct log_fil
 
     ch->period = f->period;
     ch->is_local = f->local_time_rollover;
-    ch->truncate_size = f->truncate_size < LOG_TRUNCATE_SIZE_MIN ? LOG_TRUNCATE_SIZE_MIN
-                                                                 : f->truncate_size;
+    ch->truncate_size =
+        f->truncate_size < LOG_TRUNCATE_SIZE_MIN ? LOG_TRUNCATE_SIZE_MIN : f->truncate_size;
     return ch;
 }
 
-static bool is_usable(struct logging *lg, const char *directory, uint32_t site_id,
-                      const char *what)
+static bool is_usable(struct logging *lg, const char *directory, uint32_t site_id, const char *what)
 {
     if (directory && directory[0] == '/')
         return true;
@@ -130,8 +129,7 @@ static struct log_program *compile_stdout(struct generation *g, const struct log
                             ch);
 }
 
-static struct log_program *compile_central(struct generation *g,
-                                           const struct log_site_settings *s)
+static struct log_program *compile_central(struct generation *g, const struct log_site_settings *s)
 {
     const struct log_central_settings *c = &g->settings->central;
 
@@ -188,8 +186,8 @@ static struct log_program *compile_site(struct generation *g, const struct log_s
         ch->header = log_program_header(&ch->arena, s->fields, s->custom, n_custom).p;
         ch->flush_lines = s->flush_by_entry_count;
     }
-    return log_program_site(s, s->fields, n_custom, forms[format], utf8,
-                            g->settings->computer_name, ch);
+    return log_program_site(s, s->fields, n_custom, forms[format], utf8, g->settings->computer_name,
+                            ch);
 }
 
 static struct log_program *compile_httperr(struct generation *g)
@@ -213,8 +211,8 @@ static struct log_program *compile_httperr(struct generation *g)
         log_event_report(lg, LOG_EVENT_BAD_SETTING, 0, h->files.directory,
                          "ErrorLogFileTruncateSize is below its minimum: 1 MB is used");
 
-    struct log_channel *ch = file_channel(lg, &h->files, "HTTPERR", 0,
-                                          log_naming_httperr(h->files.period), true);
+    struct log_channel *ch =
+        file_channel(lg, &h->files, "HTTPERR", 0, log_naming_httperr(h->files.period), true);
 
     ch->software = api_software;
     ch->header = log_httperr_header(&ch->arena, h).p;

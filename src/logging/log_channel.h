@@ -24,7 +24,7 @@ enum {
 struct log_slot {
     _Alignas(64) struct log_chunk *chunk; /* NULL: nothing buffered */
     char *at, *end;
-    uint32_t key;   /* the file's digits, see struct log_clock */
+    uint32_t key; /* the file's digits, see struct log_clock */
     uint32_t lines;
     bool is_large, is_listed;
     uint64_t born_ms;
@@ -43,8 +43,8 @@ struct log_channel {
     enum log_period period;
     bool is_local;
     uint32_t truncate_size;
-    uint32_t flush_lines; /* hand over after so many; 0: when full */
-    struct arena arena;   /* what header looks into */
+    uint32_t flush_lines;   /* hand over after so many; 0: when full */
+    struct arena arena;     /* what header looks into */
     struct log_slot *slots; /* one per event thread */
 };
 

@@ -9,7 +9,7 @@
 
 /* How a column's value is written; what it is taken from is the column's offset in the record. */
 enum log_op {
-    LOG_OP_DATE,      /* of the completion, UTC */
+    LOG_OP_DATE, /* of the completion, UTC */
     LOG_OP_TIME,
     LOG_OP_STAMP,     /* date and time beside each other */
     LOG_OP_SITE_NAME, /* of the program */
@@ -22,18 +22,18 @@ enum log_op {
     LOG_OP_ADDR_ZONE, /* the same, IPv6 always with a zone */
     LOG_OP_PORT,      /* port of a struct log_addr */
     LOG_OP_U16,
-    LOG_OP_STATUS,    /* uint16_t, "-" for 0 */
+    LOG_OP_STATUS, /* uint16_t, "-" for 0 */
     LOG_OP_U32,
-    LOG_OP_U32_DASH,  /* uint32_t, "-" for 0 */
+    LOG_OP_U32_DASH, /* uint32_t, "-" for 0 */
     LOG_OP_U64,
-    LOG_OP_DASH,      /* a column that we never have a value for */
-    LOG_OP_CUSTOM,    /* offset: index of the custom field */
+    LOG_OP_DASH,   /* a column that we never have a value for */
+    LOG_OP_CUSTOM, /* offset: index of the custom field */
 };
 
 enum { LOG_METHOD_MAX = 255 };
 
 struct log_column {
-    const char *name;  /* as in #Fields */
+    const char *name;      /* as in #Fields */
     const char *flag_name; /* as in logExtFileFlags; NULL for HTTPERR */
     uint32_t flag;
     enum log_op op;

@@ -1,4 +1,4 @@
-/* Writing one line. The hot path of the logs: no allocation, no lock, no library call but memcpy. */
+/* Writing one line, the hot path of the logs: no allocation, no lock, no system call. */
 #include "logging/log_program.h"
 
 #include <stdio.h>
@@ -7,7 +7,8 @@
 #include "base/poison.h"
 
 /* The value of a member named by its offset; records are plain structs of the caller. */
-#define MEMBER(type, record, offset) ((const type *)(const void *)((const char *)(record) + (offset)))
+#define MEMBER(type, record, offset) \
+    ((const type *)(const void *)((const char *)(record) + (offset)))
 
 size_t log_program_room(const struct log_program *p, const void *record, struct str *custom)
 {
@@ -107,8 +108,8 @@ static char *put_uri(char *at, const struct log_httperr_record *r, bool is_utf8)
     return at;
 }
 
-static char *run_columns(const struct log_program *p, const struct log_clock *clock,
-                         const void *r, const struct str *custom, char *at)
+static char *run_columns(const struct log_program *p, const struct log_clock *clock, const void *r,
+                         const struct str *custom, char *at)
 {
     for (const struct log_step *s = p->steps, *end = s + p->n_steps; s < end; s++) {
         size_t offset = s->offset;
@@ -283,7 +284,8 @@ static char *put_json_value(const struct log_program *p, const struct log_step *
     if (!v.n)
         return at;
     at = log_put_json(put_str(at, key), v);
-    if (s->op == LOG_OP_URI && MEMBER(struct str, r, offsetof(struct log_httperr_record, query))->n) {
+    if (s->op == LOG_OP_URI &&
+        MEMBER(struct str, r, offsetof(struct log_httperr_record, query))->n) {
         const struct str *query = MEMBER(struct str, r, offsetof(struct log_httperr_record, query));
         char *quote = at - 1;
         char *end = log_put_json(at - 1, log_clip(*query, LOG_FIELD_MAX));

@@ -110,8 +110,7 @@ struct log_program *log_program_site(const struct log_site_settings *s, uint32_t
     p->json_head = arena_printf(&p->arena, "{\"log\":\"site\",\"site\":%u", s->id);
     p->max_line = s->max_line_length;
     p->max_custom = s->max_custom_field_length;
-    p->fixed += p->site_name.n * JSON_EXPANSION + p->computer.n * JSON_EXPANSION +
-                p->json_head.n;
+    p->fixed += p->site_name.n * JSON_EXPANSION + p->computer.n * JSON_EXPANSION + p->json_head.n;
     if (form == LOG_LINE_IIS || form == LOG_LINE_NCSA) {
         add_fixed_form(p);
         return p;
@@ -123,9 +122,9 @@ struct log_program *log_program_site(const struct log_site_settings *s, uint32_t
     struct log_custom_field *f = arena_zalloc(&p->arena, (n_custom + 1) * sizeof *f);
 
     for (size_t i = 0; i < n_custom; i++) {
-        f[i] = (struct log_custom_field){arena_dup(&p->arena, s->custom[i].name),
-                                         arena_dup(&p->arena, s->custom[i].source),
-                                         s->custom[i].type};
+        f[i] =
+            (struct log_custom_field){arena_dup(&p->arena, s->custom[i].name),
+                                      arena_dup(&p->arena, s->custom[i].source), s->custom[i].type};
         add_step(p, LOG_OP_CUSTOM, i, f[i].name);
     }
     p->custom = f;

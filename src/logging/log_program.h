@@ -30,7 +30,7 @@ struct log_program {
     size_t fixed;      /* room for a line without what the record's strings need */
     size_t max_custom; /* bytes of one custom field */
     struct log_step steps[LOG_STEPS_MAX];
-    uint16_t strs[LOG_STEPS_MAX]; /* offsets of the record's strings that the line may hold */
+    uint16_t strs[LOG_STEPS_MAX];   /* offsets of the record's strings that the line may hold */
     struct str site_name, computer; /* escaped already */
     struct str json_head;           /* {"log":"site","site":1 */
     struct str *json_keys;          /* per step: ,"s-ip": */
@@ -51,8 +51,8 @@ struct log_program *log_program_httperr(const struct log_httperr_settings *h,
 void log_program_free(struct logging *lg, struct log_program *p);
 
 /* The blank-separated column names, in arena. */
-struct str log_program_header(struct arena *a, uint32_t flags, const struct log_custom_field *custom,
-                              size_t n_custom);
+struct str log_program_header(struct arena *a, uint32_t flags,
+                              const struct log_custom_field *custom, size_t n_custom);
 struct str log_httperr_header(struct arena *a, const struct log_httperr_settings *h);
 
 /* Room that a line for the record (struct log_record or struct log_httperr_record, as the program

@@ -6,8 +6,7 @@
 
 #include "base/poison.h"
 
-static void set_v6(struct log_addr *ret, char out[LOG_ADDR_TEXT_MAX],
-                   const struct sockaddr_in6 *a)
+static void set_v6(struct log_addr *ret, char out[LOG_ADDR_TEXT_MAX], const struct sockaddr_in6 *a)
 {
     ret->port = ntohs(a->sin6_port);
     if (IN6_IS_ADDR_V4MAPPED(&a->sin6_addr)) {

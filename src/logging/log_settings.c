@@ -16,18 +16,22 @@ struct choice {
     int value;
 };
 
-static const struct choice format_names[] = {
-    {"IIS", LOG_FORMAT_IIS}, {"NCSA", LOG_FORMAT_NCSA}, {"W3C", LOG_FORMAT_W3C},
-    {"Custom", LOG_FORMAT_CUSTOM}, {0}};
+static const struct choice format_names[] = {{"IIS", LOG_FORMAT_IIS},
+                                             {"NCSA", LOG_FORMAT_NCSA},
+                                             {"W3C", LOG_FORMAT_W3C},
+                                             {"Custom", LOG_FORMAT_CUSTOM},
+                                             {0}};
 static const struct choice period_names[] = {
-    {"MaxSize", LOG_PERIOD_MAX_SIZE}, {"Daily", LOG_PERIOD_DAILY}, {"Weekly", LOG_PERIOD_WEEKLY},
+    {"MaxSize", LOG_PERIOD_MAX_SIZE}, {"Daily", LOG_PERIOD_DAILY},   {"Weekly", LOG_PERIOD_WEEKLY},
     {"Monthly", LOG_PERIOD_MONTHLY},  {"Hourly", LOG_PERIOD_HOURLY}, {0}};
-static const struct choice central_names[] = {
-    {"Site", LOG_CENTRAL_SITE}, {"CentralBinary", LOG_CENTRAL_BINARY},
-    {"CentralW3C", LOG_CENTRAL_W3C}, {0}};
-static const struct choice custom_names[] = {
-    {"RequestHeader", LOG_CUSTOM_REQUEST_HEADER}, {"ResponseHeader", LOG_CUSTOM_RESPONSE_HEADER},
-    {"ServerVariable", LOG_CUSTOM_SERVER_VARIABLE}, {0}};
+static const struct choice central_names[] = {{"Site", LOG_CENTRAL_SITE},
+                                              {"CentralBinary", LOG_CENTRAL_BINARY},
+                                              {"CentralW3C", LOG_CENTRAL_W3C},
+                                              {0}};
+static const struct choice custom_names[] = {{"RequestHeader", LOG_CUSTOM_REQUEST_HEADER},
+                                             {"ResponseHeader", LOG_CUSTOM_RESPONSE_HEADER},
+                                             {"ServerVariable", LOG_CUSTOM_SERVER_VARIABLE},
+                                             {0}};
 static const struct choice columns_names[] = {
     {"2008", LOG_HTTPERR_2008}, {"2016", LOG_HTTPERR_2016}, {"current", LOG_HTTPERR_CURRENT}, {0}};
 
@@ -183,8 +187,7 @@ static void read_site(struct reader *rd, const json_t *o, struct log_site_settin
         complain(rd, "id", "a site needs an id from 1 up");
     read_bool(rd, file, "enabled", &s->enabled);
     read_bool(rd, file, "logSiteId", &s->log_site_id);
-    s->format =
-        (enum log_format)read_choice(rd, file, "logFormat", format_names, LOG_FORMAT_W3C);
+    s->format = (enum log_format)read_choice(rd, file, "logFormat", format_names, LOG_FORMAT_W3C);
     read_files(rd, file, &s->files);
     read_w3c_flags(rd, file, "logExtFileFlags", &s->fields);
     read_u32(rd, file, "flushByEntryCountW3CLog", 0, UINT32_MAX, &s->flush_by_entry_count);
@@ -219,8 +222,8 @@ static void read_httperr(struct reader *rd, const json_t *o, struct log_httperr_
     h->files.period = (enum log_period)read_choice(rd, o, "ErrorLoggingRolloverType", period_names,
                                                    LOG_PERIOD_MAX_SIZE);
     read_bool(rd, o, "ErrorLoggingLocaltimeRollover", &h->files.local_time_rollover);
-    h->columns = (enum log_httperr_columns)read_choice(rd, o, "columns", columns_names,
-                                                       LOG_HTTPERR_2016);
+    h->columns =
+        (enum log_httperr_columns)read_choice(rd, o, "columns", columns_names, LOG_HTTPERR_2016);
 }
 
 void log_settings_init(struct log_settings *s)

@@ -91,16 +91,16 @@ enum log_httperr_flag {
 /* Which Windows generation's columns HTTPERR has. */
 enum log_httperr_columns {
     LOG_HTTPERR_2008 = 0,
-    LOG_HTTPERR_2016 = 1, /* streamid */
+    LOG_HTTPERR_2016 = 1,    /* streamid */
     LOG_HTTPERR_CURRENT = 2, /* streamid streamid_ex … transport fault-code extended-fault-code */
 };
 
 enum {
-    LOG_FIELD_MAX = 4096,               /* a longer standard W3C field becomes "..." */
-    LOG_CUSTOM_FIELDS_MAX = 64,         /* per site; more are left out with an event */
-    LOG_CUSTOM_BYTES_MAX = 65536,       /* all custom fields of a line together */
-    LOG_LINE_MAX = 65536,               /* ceiling and default of maxLogLineLength */
-    LOG_TRUNCATE_SIZE_MIN = 1048576,    /* smaller values of the two truncate sizes count as this */
+    LOG_FIELD_MAX = 4096,            /* a longer standard W3C field becomes "..." */
+    LOG_CUSTOM_FIELDS_MAX = 64,      /* per site; more are left out with an event */
+    LOG_CUSTOM_BYTES_MAX = 65536,    /* all custom fields of a line together */
+    LOG_LINE_MAX = 65536,            /* ceiling and default of maxLogLineLength */
+    LOG_TRUNCATE_SIZE_MIN = 1048576, /* smaller values of the two truncate sizes count as this */
     LOG_TRUNCATE_SIZE_DEFAULT = 20971520,
 };
 /* This truncateSize means one file without limit. */

@@ -18,8 +18,8 @@ enum {
     CHECK_MS = 500,           /* how often a file is looked up by name while it is written to */
     IDLE_MS = 15 * 60 * 1000, /* an unused file is closed; its next line starts a new block */
     PREVIOUS_MS = 10 * 1000,  /* the file before a roll-over, for lines that come late */
-    REPEAT_MS = 60 * 1000,    /* between reports of the same failure */
     POLL_MS = 1000,           /* how long the writer waits for a full standard output */
+    REPEAT_RETRIES = 20,      /* so many retries' time between reports of the same failure */
 };
 
 static void out_close(struct log_out *o)
@@ -279,7 +279,7 @@ static int write_block(struct log_sink *s, struct log_out *o, const struct log_c
     return 0;
 }
 
-/* How many whole lines from p on fit into max bytes; if not even one, and one_at_least, the first. */
+/* Bytes of the whole lines from p on that fit into max; if none does, the first on request. */
 static size_t whole_lines(const char *p, size_t n, uint64_t max, bool one_at_least)
 {
     const char *nl = n <= max ? p + n - 1 : max ? memrchr(p, '\n', (size_t)max) : NULL;
@@ -306,8 +306,8 @@ static size_t next_piece(const struct log_sink *s, const struct log_out *o,
 }
 
 /* 0 when all of the chunk is written, or an errno. */
-static int write_chunk(struct logging *lg, struct log_sink *s, struct log_chunk *c,
-                       uint64_t now_ms, bool *ret_open_failed)
+static int write_chunk(struct logging *lg, struct log_sink *s, struct log_chunk *c, uint64_t now_ms,
+                       bool *ret_open_failed)
 {
     struct log_out *o;
     int err = out_for(lg, s, c, now_ms, &o);
@@ -347,7 +347,9 @@ static void report(struct logging *lg, struct log_sink *s, enum log_event_code c
     struct log_event ev = {
         .code = code,
         .text = text,
-        .path = s->stdout_fd >= 0 ? "standard output" : s->cur.path ? s->cur.path : s->directory,
+        .path = s->stdout_fd >= 0 ? "standard output"
+                : s->cur.path     ? s->cur.path
+                                  : s->directory,
         .err = err,
         .count = count,
         .site_id = s->site_id,
@@ -356,26 +358,26 @@ static void report(struct logging *lg, struct log_sink *s, enum log_event_code c
     log_event_note(lg, &ev);
 }
 
-static void fail(struct logging *lg, struct log_sink *s, int err, bool open_failed,
-                 uint64_t now_ms)
+static void fail(struct logging *lg, struct log_sink *s, int err, bool open_failed, uint64_t now_ms)
 {
     s->next_try_ms = now_ms + lg->options.retry_ms;
-    if (!s->is_failing || s->reported_errno != err || now_ms - s->reported_ms >= REPEAT_MS) {
+    s->is_failing = true;
+    if (s->reported_errno != err ||
+        now_ms - s->reported_ms >= (uint64_t)lg->options.retry_ms * REPEAT_RETRIES) {
         report(lg, s, open_failed ? LOG_EVENT_OPEN_FAILED : LOG_EVENT_WRITE_FAILED,
                open_failed ? "The log file or its folder cannot be opened; its lines wait in memory"
                            : "The log file cannot be written; its lines wait in memory",
                err, 0);
         s->reported_ms = now_ms;
         s->reported_errno = err;
+        s->is_reported = true;
     }
-    s->is_failing = true;
     /* These say that the descriptor itself is of no more use. */
     if (err == EIO || err == ESTALE || err == EBADF || err == ENXIO)
         log_sink_close(s);
 }
 
-void log_sink_work(struct logging *lg, struct log_sink *s, uint64_t now_ms,
-                   struct log_chunks *done)
+void log_sink_work(struct logging *lg, struct log_sink *s, uint64_t now_ms, struct log_chunks *done)
 {
     bool open_failed;
 
@@ -390,10 +392,9 @@ void log_sink_work(struct logging *lg, struct log_sink *s, uint64_t now_ms,
         }
         log_chunks_push(done, log_chunks_pop(&s->pending));
     }
-    if (s->is_failing) {
-        s->is_failing = false;
-        /* A loss is reported with its count once it is over. */
-        if (!atomic_load(&s->is_losing))
-            report(lg, s, LOG_EVENT_RECOVERED, "The log is written again; nothing was lost", 0, 0);
-    }
+    s->is_failing = false;
+    /* A loss is reported with its count once it is over. */
+    if (s->is_reported && !atomic_load(&s->is_losing))
+        report(lg, s, LOG_EVENT_RECOVERED, "The log is written again; nothing was lost", 0, 0);
+    s->is_reported = false;
 }

@@ -25,6 +25,7 @@ struct log_out {
 struct log_sink {
     struct log_sink *next; /* all sinks, under the lock */
     uint32_t refs;         /* under the lock */
+    size_t bytes_in_use;   /* of chunks for it; under the lock */
     char *directory;       /* "" for standard output */
     struct log_naming naming;
     uint32_t site_id;
@@ -37,7 +38,8 @@ struct log_sink {
     uint64_t lost_seen, lost_seen_ms; /* the writer's last look at lost, and when it changed */
 
     struct log_sink *next_active;
-    bool is_active, is_failing;
+    bool is_active;
+    bool is_failing, is_reported; /* since the last success */
     struct log_chunks pending;
     struct log_out cur, prev;
     char *block; /* a #-block on its way to the file */
@@ -54,7 +56,8 @@ struct log_sink_place {
     int stdout_fd;
 };
 
-/* The sink for this place, made if there is none yet; a reference for the caller. Takes the lock. */
+/* The sink for this place, made if there is none yet; a reference for the caller. Takes the lock.
+ */
 struct log_sink *log_sink_get(struct logging *lg, const struct log_sink_place *place);
 /* Drops a reference. With the last one the files are closed: the writer's, or after its end. */
 void log_sink_unref(struct logging *lg, struct log_sink *s);

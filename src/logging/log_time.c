@@ -52,9 +52,9 @@ void log_clock_refresh(struct log_clock *c, int64_t wall_us)
 
     c->native_len = (uint8_t)snprintf(c->native, sizeof c->native, "%u/%u/%u, %u:%02u:%02u",
                                       month + 1, day, year, hour, minute, sec);
-    c->ncsa_len = (uint8_t)snprintf(c->ncsa, sizeof c->ncsa, "[%02u/%s/%04u:%02u:%02u:%02u %c%02u%02u]",
-                                    day, months[month], year, hour, minute, sec,
-                                    offset < 0 ? '-' : '+', away / 60 % 100, away % 60);
+    c->ncsa_len = (uint8_t)snprintf(
+        c->ncsa, sizeof c->ncsa, "[%02u/%s/%04u:%02u:%02u:%02u %c%02u%02u]", day, months[month],
+        year, hour, minute, sec, offset < 0 ? '-' : '+', away / 60 % 100, away % 60);
 }
 
 /* Digits of a name by period; a number by size has as many as it needs. */

@@ -12,10 +12,10 @@ enum { LOG_STAMP_LEN = 19, LOG_NAME_MAX = 64 };
 
 /* Belongs to one thread. */
 struct log_clock {
-    int64_t second_us; /* the second the texts are for */
+    int64_t second_us;             /* the second the texts are for */
     char stamp[LOG_STAMP_LEN + 1]; /* 2026-10-07 12:24:54, UTC */
-    char native[24];   /* 10/7/2026, 12:24:54, local */
-    char ncsa[32];     /* [07/Oct/2026:14:24:54 +0200] */
+    char native[24];               /* 10/7/2026, 12:24:54, local */
+    char ncsa[32];                 /* [07/Oct/2026:14:24:54 +0200] */
     uint8_t native_len, ncsa_len;
     /* What tells one file from the next: the digits of its name. [local?][period] */
     uint32_t keys[2][LOG_PERIOD_HOURLY + 1];

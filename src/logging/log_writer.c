@@ -10,7 +10,7 @@
 #include "base/poison.h"
 
 enum {
-    SETTLE_MS = 1000,    /* no line lost for so long: the loss is over */
+    SETTLE_MS = 1000,    /* no line lost for so long (or a retry's time): the loss is over */
     LOOK_MS = 500,       /* between looks at losses and retired programs, while there are any */
     IDLE_LOOK_MS = 5000, /* between looks for idle files */
     STOP_RETRY_MS = 100,
@@ -71,7 +71,8 @@ static struct log_chunk *pop_free(struct log_chunk **list, size_t *n)
     return c;
 }
 
-struct log_chunk *log_chunk_take(struct logging *lg, size_t need, bool large)
+struct log_chunk *log_chunk_take(struct logging *lg, struct log_channel *ch, size_t need,
+                                 bool large)
 {
     size_t cap = large || need > LOG_CHUNK_SMALL ? LOG_CHUNK_LARGE : LOG_CHUNK_SMALL;
     struct log_chunk *c = NULL;
@@ -79,10 +80,11 @@ struct log_chunk *log_chunk_take(struct logging *lg, size_t need, bool large)
     if (need > cap)
         cap = need;
     pthread_mutex_lock(&lg->lock);
-    bool may = lg->bytes_in_use + cap <= lg->options.max_waiting_bytes;
+    bool may = lg->bytes_in_use + ch->sink->bytes_in_use + cap <= lg->options.max_waiting_bytes;
 
     if (may) {
         lg->bytes_in_use += cap;
+        ch->sink->bytes_in_use += cap;
         if (cap == LOG_CHUNK_SMALL)
             c = pop_free(&lg->free_small, &lg->n_free_small);
         else if (cap == LOG_CHUNK_LARGE)
@@ -94,10 +96,12 @@ struct log_chunk *log_chunk_take(struct logging *lg, size_t need, bool large)
     if (!c && !(c = malloc(sizeof *c + cap + LOG_SLACK))) {
         pthread_mutex_lock(&lg->lock);
         lg->bytes_in_use -= cap;
+        ch->sink->bytes_in_use -= cap;
         pthread_mutex_unlock(&lg->lock);
         return NULL;
     }
-    *c = (struct log_chunk){.cap = cap};
+    *c = (struct log_chunk){.cap = cap, .channel = ch};
+    log_channel_ref(ch);
     return c;
 }
 
@@ -117,6 +121,10 @@ static void give_back(struct logging *lg, struct log_chunks *done)
     struct log_chunk *surplus = NULL;
     uint64_t n = done->count;
 
+    pthread_mutex_lock(&lg->lock);
+    for (struct log_chunk *c = done->head; c; c = c->next)
+        c->channel->sink->bytes_in_use -= c->cap;
+    pthread_mutex_unlock(&lg->lock);
     for (struct log_chunk *c = done->head; c; c = c->next) {
         atomic_fetch_sub_explicit(&c->slot->waiting, 1, memory_order_release);
         log_channel_unref(lg, c->channel);
@@ -224,7 +232,7 @@ static void settle_losses(struct logging *lg, uint64_t now)
             s->lost_seen = lost;
             s->lost_seen_ms = now;
         }
-        if (now - s->lost_seen_ms < SETTLE_MS) {
+        if (now - s->lost_seen_ms < SETTLE_MS || now - s->lost_seen_ms < lg->options.retry_ms) {
             at = &s->next_losing;
             continue;
         }
@@ -364,13 +372,14 @@ static void for_each_sink(struct logging *lg, uint64_t now, bool close_all)
     }
 }
 
-/* Under the lock: sleeps until there is something to do, at most until by_ms. */
-static void wait_until(struct logging *lg, uint64_t by_ms)
+/* Under the lock: sleeps until there is something new to do, at most until by_ms. */
+static void wait_until(struct logging *lg, uint64_t by_ms, bool knows_stop)
 {
     struct timespec t = {.tv_sec = (time_t)(by_ms / 1000),
                          .tv_nsec = (long)(by_ms % 1000) * 1000000};
 
-    while (!lg->queue.head && !lg->must_reopen && log_now_ms() < by_ms)
+    while (!lg->queue.head && !lg->must_reopen && (!lg->must_stop || knows_stop) &&
+           log_now_ms() < by_ms)
         if (pthread_cond_timedwait(&lg->wake, &lg->lock, &t))
             break;
 }
@@ -380,6 +389,7 @@ static void *writer_main(void *arg)
     struct logging *lg = arg;
     uint64_t next_try = UINT64_MAX, next_idle = log_now_ms() + IDLE_LOOK_MS;
     size_t left = 0;
+    bool stop = false;
 
     for (;;) {
         struct log_chunks in;
@@ -390,15 +400,16 @@ static void *writer_main(void *arg)
 
         if (lg->losing || lg->retired)
             by = now + LOOK_MS < by ? now + LOOK_MS : by;
-        if (lg->must_stop)
-            by = now + (left ? STOP_RETRY_MS : 0);
-        wait_until(lg, by);
+        if (stop)
+            by = now + STOP_RETRY_MS;
+        wait_until(lg, by, stop);
         in = lg->queue;
         if (!in.head)
             in.tail = &in.head;
         log_chunks_init(&lg->queue);
-        bool reopen = lg->must_reopen, stop = lg->must_stop;
+        bool reopen = lg->must_reopen;
         uint64_t stop_by = lg->stop_by_ms;
+        stop = lg->must_stop;
         lg->must_reopen = false;
         pthread_mutex_unlock(&lg->lock);
 

@@ -17,7 +17,7 @@ struct log_site {
 
 struct log_thread {
     _Alignas(64) struct log_clock clock;
-    uint64_t now_ms;         /* of the last tick */
+    uint64_t now_ms;                       /* of the last tick */
     struct log_slot *listed, **listed_end; /* slots that got lines since the last tick, in order */
     uint32_t flushes_seen;
     uint64_t epoch_flushed; /* the settings that the listed lines were written under */
@@ -77,8 +77,11 @@ uint64_t log_now_ms(void);
 
 void log_writer_start(struct logging *lg);
 
-/* A chunk with room for at least need bytes, or NULL when too much is waiting. */
-struct log_chunk *log_chunk_take(struct logging *lg, size_t need, bool large);
+/* A chunk for ch (with a reference to it) with room for at least need bytes, or NULL when too much
+ * is waiting: no log may hold more than what is still free, so that one broken disk leaves room for
+ * the other logs. */
+struct log_chunk *log_chunk_take(struct logging *lg, struct log_channel *ch, size_t need,
+                                 bool large);
 void log_chunk_hand_over(struct logging *lg, struct log_chunk *c);
 
 /* Lines lost for want of memory: counted, and said once until the sink has recovered. */

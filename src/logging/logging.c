@@ -29,8 +29,8 @@ struct logging *logging_new(const struct log_settings *settings,
         lg->options.max_waiting_bytes = DEFAULT_WAITING_BYTES;
     if (!lg->options.retry_ms)
         lg->options.retry_ms = DEFAULT_RETRY_MS;
-    lg->threads = aligned_alloc(_Alignof(struct log_thread),
-                                options->threads * sizeof *lg->threads);
+    lg->threads =
+        aligned_alloc(_Alignof(struct log_thread), options->threads * sizeof *lg->threads);
     INVARIANT(lg->threads != NULL);
     memset(lg->threads, 0, options->threads * sizeof *lg->threads);
     for (size_t i = 0; i < options->threads; i++) {
@@ -54,8 +54,6 @@ struct logging *logging_new(const struct log_settings *settings,
 void logging_apply(struct logging *lg, const struct log_settings *settings)
 {
     log_apply(lg, settings);
-    /* What was replaced is looked at again until it can be freed. */
-    pthread_cond_signal(&lg->wake);
 }
 
 struct log_site *logging_site_find(struct logging *lg, uint32_t site_id)
@@ -134,7 +132,7 @@ static __attribute__((noinline)) char *new_chunk(struct logging *lg, struct log_
     }
     if (slot->chunk)
         hand_over(lg, slot);
-    struct log_chunk *c = log_chunk_take(lg, need, slot->is_large);
+    struct log_chunk *c = log_chunk_take(lg, ch, need, slot->is_large);
 
     if (!c) {
         atomic_store_explicit(&t->lost, atomic_load_explicit(&t->lost, memory_order_relaxed) + 1,
@@ -142,8 +140,6 @@ static __attribute__((noinline)) char *new_chunk(struct logging *lg, struct log_
         log_sink_lose(lg, ch->sink, 1);
         return NULL;
     }
-    log_channel_ref(ch);
-    c->channel = ch;
     c->slot = slot;
     c->key = key;
     c->first_us = wall_us;

@@ -1,4 +1,5 @@
-/* What the tests of src/logging share: a folder of their own, settings from JSON, captured events. */
+/* What the tests of src/logging share: a folder of their own, settings from JSON, captured events.
+ */
 #ifndef CANDOR_TEST_LOGGING_H
 #define CANDOR_TEST_LOGGING_H
 
@@ -69,8 +70,7 @@ static inline void log_test_init(struct log_test *t)
 }
 
 /* Settings from JSON in which every $ stands for the test's folder and ' for ". */
-static inline void log_test_settings(struct log_test *t, const char *text,
-                                     struct log_settings *ret)
+static inline void log_test_settings(struct log_test *t, const char *text, struct log_settings *ret)
 {
     _cleanup_buf_ struct buf b;
     struct str why;
@@ -198,8 +198,12 @@ static inline bool log_test_exists(const struct log_test *t, const char *name)
 
 static inline int64_t utc_us(int year, int month, int day, int hour, int minute, int second)
 {
-    struct tm tm = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day,
-                    .tm_hour = hour, .tm_min = minute, .tm_sec = second};
+    struct tm tm = {.tm_year = year - 1900,
+                    .tm_mon = month - 1,
+                    .tm_mday = day,
+                    .tm_hour = hour,
+                    .tm_min = minute,
+                    .tm_sec = second};
 
     return (int64_t)timegm(&tm) * 1000000;
 }
@@ -231,11 +235,11 @@ static inline void log_test_site(struct log_test *t, const struct log_record *r)
     logging_site(t->lg, 0, s, r);
 }
 
-#define W3C_HEAD(date, fields)                                                                     \
-    "#Software: Microsoft Internet Information Services 10.0\r\n#Version: 1.0\r\n#Date: " date     \
+#define W3C_HEAD(date, fields)                                                                 \
+    "#Software: Microsoft Internet Information Services 10.0\r\n#Version: 1.0\r\n#Date: " date \
     "\r\n#Fields: " fields "\r\n"
-#define DEFAULT_FIELDS                                                                             \
-    "date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) "    \
+#define DEFAULT_FIELDS                                                                          \
+    "date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) " \
     "cs(Referer) sc-status sc-substatus sc-win32-status time-taken"
 
 #endif

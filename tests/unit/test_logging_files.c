@@ -7,8 +7,8 @@
 
 #include "logging/log_time.h"
 
-#define SITE(members)                                                                              \
-    "{'sites': [{'id': 1, 'name': 'Default Web Site', 'logFile': {'directory': '$', "              \
+#define SITE(members)                                                                 \
+    "{'sites': [{'id': 1, 'name': 'Default Web Site', 'logFile': {'directory': '$', " \
     "'logExtFileFlags': 'Date,Time,UriStem'" members "}}], 'computerName': 'SERVER'}"
 #define FIELDS "date time cs-uri-stem"
 
@@ -46,7 +46,8 @@ static void names_of_every_period(void **state)
         {", 'customFields': {'add': [{'logFieldName': 'a', 'sourceName': 'A'}]}", "",
          "W3SVC1/u_ex260930_x.log"},
         {", 'period': 'MaxSize', 'customFields': {'add': [{'logFieldName': 'a', "
-         "'sourceName': 'A'}]}", "", "W3SVC1/u_extend1_x.log"},
+         "'sourceName': 'A'}]}",
+         "", "W3SVC1/u_extend1_x.log"},
     };
 
     setenv("TZ", "EET-2", 1);
@@ -57,7 +58,8 @@ static void names_of_every_period(void **state)
         log_test_init(&t);
         _cleanup_free_ char *json =
             xasprintf("{'sites': [{'id': 1, 'name': 'S', 'logFile': {'directory': '$'%s}}], "
-                      "'log': {%s}}", rows[i].members, rows[i].log);
+                      "'log': {%s}}",
+                      rows[i].members, rows[i].log);
         log_test_start(&t, json);
         r.wall_us = utc_us(2026, 9, 30, 22, 30, 0);
         log_test_site(&t, &r);
@@ -101,8 +103,8 @@ static void weeks_of_a_month(void **state)
     static const struct {
         int day;
         uint32_t want;
-    } rows[] = {{1, 260801}, {7, 260801}, {8, 260802}, {14, 260802}, {15, 260803}, {22, 260804},
-                {28, 260804}, {29, 260805}, {31, 260805}};
+    } rows[] = {{1, 260801},  {7, 260801},  {8, 260802},  {14, 260802}, {15, 260803},
+                {22, 260804}, {28, 260804}, {29, 260805}, {31, 260805}};
     struct log_clock c;
 
     log_clock_init(&c);
@@ -160,8 +162,8 @@ static void a_restart_adds_a_block(void **state)
         log_test_stop(&t);
     }
     log_test_expect(&t, "W3SVC1/u_ex261007.log",
-                    W3C_HEAD("2026-10-07 12:00:00", FIELDS) "2026-10-07 12:00:00 /\r\n"
-                    W3C_HEAD("2026-10-07 12:00:01", FIELDS) "2026-10-07 12:00:01 /\r\n");
+                    W3C_HEAD("2026-10-07 12:00:00", FIELDS) "2026-10-07 12:00:00 /\r\n" W3C_HEAD(
+                        "2026-10-07 12:00:01", FIELDS) "2026-10-07 12:00:01 /\r\n");
     log_test_fini(&t);
 }
 
@@ -190,11 +192,15 @@ static void changed_fields_add_a_block(void **state)
     assert_ptr_equal(site, logging_site_find(t.lg, 1));
     log_at(&t, noon, "/four");
     log_test_sync(&t);
-    log_test_expect(&t, "W3SVC1/u_ex261007.log",
-                    W3C_HEAD("2026-10-07 12:00:00", FIELDS) "2026-10-07 12:00:00 /one\r\n"
-                                                            "2026-10-07 12:00:00 /two\r\n"
-                    W3C_HEAD("2026-10-07 12:00:00", "cs-uri-stem") "/three\r\n"
-                    W3C_HEAD("2026-10-07 12:00:00", FIELDS) "2026-10-07 12:00:00 /four\r\n");
+    log_test_expect(
+        &t, "W3SVC1/u_ex261007.log",
+        W3C_HEAD("2026-10-07 12:00:00",
+                 FIELDS) "2026-10-07 12:00:00 /one\r\n"
+                         "2026-10-07 12:00:00 /two\r\n" W3C_HEAD(
+                             "2026-10-07 12:00:00",
+                             "cs-uri-stem") "/three\r\n" W3C_HEAD("2026-10-07 12:00:00",
+                                                                  FIELDS) "2026-10-07 12:00:00 "
+                                                                          "/four\r\n");
     log_test_fini(&t);
 }
 
@@ -279,9 +285,8 @@ static void httperr_rolls_over_at_a_megabyte(void **state)
 {
     struct log_test t;
     static char uri[4000];
-    struct log_httperr_record r = {.wall_us = utc_us(2026, 10, 7, 12, 0, 0),
-                                   .uri = {uri, sizeof uri},
-                                   .reason = STR("URL")};
+    struct log_httperr_record r = {
+        .wall_us = utc_us(2026, 10, 7, 12, 0, 0), .uri = {uri, sizeof uri}, .reason = STR("URL")};
 
     memset(uri, 'u', sizeof uri);
     log_test_init(&t);
@@ -317,9 +322,9 @@ static void central_w3c(void **state)
     logging_site(t.lg, 0, logging_site_find(t.lg, 7), &r);
     logging_site(t.lg, 0, logging_site_find(t.lg, 8), &r);
     log_test_stop(&t);
-    log_test_expect(&t, "W3SVC/u_ex150813.log",
-                    W3C_HEAD("2015-08-13 18:46:11", "s-sitename cs-uri-stem")
-                    "W3SVC1 /a\r\nB /b\r\n");
+    log_test_expect(
+        &t, "W3SVC/u_ex150813.log",
+        W3C_HEAD("2015-08-13 18:46:11", "s-sitename cs-uri-stem") "W3SVC1 /a\r\nB /b\r\n");
     assert_false(log_test_exists(&t, "own"));
     log_test_fini(&t);
 
@@ -412,12 +417,12 @@ static void reopens_by_name(void **state)
 }
 
 /* Ticks and logs until the condition holds; the writer works in its own time. */
-#define WAIT_FOR(t, condition)                                                                     \
-    for (int tries_ = 0; !(condition); tries_++) {                                                 \
-        if (tries_ > 1000)                                                                         \
-            fail_msg("waited in vain for %s", #condition);                                         \
-        usleep(10000);                                                                             \
-        log_test_tick(t);                                                                          \
+#define WAIT_FOR(t, condition)                             \
+    for (int tries_ = 0; !(condition); tries_++) {         \
+        if (tries_ > 1000)                                 \
+            fail_msg("waited in vain for %s", #condition); \
+        usleep(10000);                                     \
+        log_test_tick(t);                                  \
     }
 
 static void a_vanished_folder_comes_back(void **state)
@@ -444,6 +449,7 @@ static void a_file_in_the_folders_place(void **state)
     int64_t noon = utc_us(2026, 10, 7, 12, 0, 0);
 
     log_test_init(&t);
+    t.options.retry_ms = 100;
     _cleanup_free_ char *place = xasprintf("%s/W3SVC1", t.dir);
 
     close(open(place, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
@@ -527,10 +533,10 @@ static void a_line_cut_by_the_limit_is_completed(void **state)
         log_clock_init(&c);
         log_clock_set(&c, noon + (int64_t)limit * 86400000000);
         snprintf(name, sizeof name, "W3SVC1/u_ex%06u.log", c.keys[0][LOG_PERIOD_DAILY]);
-        _cleanup_free_ char *want = xasprintf(
-            "#Software: Microsoft Internet Information Services 10.0\r\n#Version: 1.0\r\n"
-            "#Date: %s\r\n#Fields: " FIELDS "\r\n%s /first\r\n%s /second\r\n",
-            c.stamp, c.stamp, c.stamp);
+        _cleanup_free_ char *want =
+            xasprintf("#Software: Microsoft Internet Information Services 10.0\r\n#Version: 1.0\r\n"
+                      "#Date: %s\r\n#Fields: " FIELDS "\r\n%s /first\r\n%s /second\r\n",
+                      c.stamp, c.stamp, c.stamp);
 
         log_test_expect(&t, name, want);
     }
@@ -573,6 +579,35 @@ static void memory_is_bounded_and_losses_are_counted(void **state)
     for (const char *at = got; (at = strstr(at, "\r\n2026-10-07")); at++)
         lines++;
     assert_int_equal(lines, 1000 - lost + 1);
+    log_test_fini(&t);
+}
+
+static void a_broken_log_leaves_room_for_the_others(void **state)
+{
+    struct log_test t;
+    struct log_record r = sample_record();
+    static char stem[1001];
+
+    memset(stem, 's', sizeof stem - 1);
+    r.stem = str_z(stem);
+    log_test_init(&t);
+    t.options.max_waiting_bytes = 512 << 10;
+    _cleanup_free_ char *place = xasprintf("%s/W3SVC1", t.dir);
+
+    close(open(place, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    log_test_start(&t, "{'sites': [{'id': 1, 'logFile': {'directory': '$'}},"
+                       "{'id': 2, 'logFile': {'directory': '$'}}]}");
+    for (int i = 0; i < 1000; i++)
+        log_test_site(&t, &r);
+    uint64_t lost = logging_count(t.lg).lines_lost;
+
+    assert_true(lost > 500);
+    for (int i = 0; i < 100; i++) {
+        logging_site(t.lg, 0, logging_site_find(t.lg, 2), &r);
+        log_test_tick(&t);
+    }
+    assert_int_equal(logging_count(t.lg).lines_lost, lost);
+    unlink(place);
     log_test_fini(&t);
 }
 
@@ -681,6 +716,7 @@ int main(void)
         cmocka_unit_test(a_full_disk),
         cmocka_unit_test(a_line_cut_by_the_limit_is_completed),
         cmocka_unit_test(memory_is_bounded_and_losses_are_counted),
+        cmocka_unit_test(a_broken_log_leaves_room_for_the_others),
         cmocka_unit_test(stopping_gives_up_in_time),
         cmocka_unit_test(standard_output),
     };

@@ -31,7 +31,10 @@ static void escapes_fields(void **state)
         {"not UTF-8 stays", STR("\xff\xc3(\x80"), "\xff\xc3(\x80", "?\?(?", "\xff\xc3(\x80"},
         {"overlong stays", STR("\xc0\xaf"), "\xc0\xaf", "??", "\xc0\xaf"},
         {"surrogate stays", STR("\xed\xa0\x80"), "\xed\xa0\x80", "???", "\xed\xa0\x80"},
-        {"C1 control", STR("a\xc2\x9b""31m"), "a+31m", "a+31m", "a+31m"},
+        {"C1 control",
+         STR("a\xc2\x9b"
+             "31m"),
+         "a+31m", "a+31m", "a+31m"},
         {"no-break space stays", STR("\xc2\xa0"), "\xc2\xa0", "?", "\xc2\xa0"},
         {"cut character", STR("a\xe2\x82"), "a\xe2\x82", "a??", "a\xe2\x82"},
         {"sixteen", STR("0123456789abcde "), "0123456789abcde+", "0123456789abcde+",
@@ -96,7 +99,8 @@ static void writes_json_strings(void **state)
         {STR("\xc3\xa9\xe2\x82\xac"), "\"\xc3\xa9\xe2\x82\xac\""},
         {STR("\xff\xc3("), "\"\\ufffd\\ufffd(\""},
         {STR("\xc2\x9b"), "\"\\u009b\""},
-        {STR("0123456789abcdef\"0123456789abcdef\n"), "\"0123456789abcdef\\\"0123456789abcdef\\u000a\""},
+        {STR("0123456789abcdef\"0123456789abcdef\n"),
+         "\"0123456789abcdef\\\"0123456789abcdef\\u000a\""},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -144,8 +148,10 @@ static void w3c_default_is_the_golden_line(void **state)
     struct log_record r = sample_record();
     _cleanup_free_ char *got = one_line("", "", &r, "W3SVC1/u_ex150813.log");
 
-    assert_string_equal(got, W3C_HEAD("2015-08-13 18:46:11", DEFAULT_FIELDS)
-                        "2015-08-13 18:46:11 ::1 GET / - 443 - ::1 " AGENT " - 200 0 0 391\r\n");
+    assert_string_equal(got,
+                        W3C_HEAD("2015-08-13 18:46:11",
+                                 DEFAULT_FIELDS) "2015-08-13 18:46:11 ::1 GET / - 443 - ::1 " AGENT
+                                                 " - 200 0 0 391\r\n");
     free(got);
     /* With cs-version it is the published sample to the letter. */
     got = one_line(", 'logExtFileFlags': 3002319", "", &r, "W3SVC1/u_ex150813.log");
@@ -154,8 +160,8 @@ static void w3c_default_is_the_golden_line(void **state)
         W3C_HEAD("2015-08-13 18:46:11",
                  "date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip "
                  "cs-version cs(User-Agent) cs(Referer) sc-status sc-substatus sc-win32-status "
-                 "time-taken")
-        "2015-08-13 18:46:11 ::1 GET / - 443 - ::1 HTTP/2.0 " AGENT " - 200 0 0 391\r\n");
+                 "time-taken") "2015-08-13 18:46:11 ::1 GET / - 443 - ::1 HTTP/2.0 " AGENT
+                               " - 200 0 0 391\r\n");
 }
 
 static struct log_record full_record(void)
@@ -244,19 +250,19 @@ static void w3c_empty_record_is_all_dashes(void **state)
     struct log_record r = {.wall_us = utc_us(2015, 8, 13, 18, 46, 11)};
     _cleanup_free_ char *got = one_line("", "", &r, "W3SVC1/u_ex150813.log");
 
-    assert_string_equal(got, W3C_HEAD("2015-08-13 18:46:11", DEFAULT_FIELDS)
-                        "2015-08-13 18:46:11 - - - - - - - - - 0 0 0 0\r\n");
+    assert_string_equal(
+        got, W3C_HEAD("2015-08-13 18:46:11",
+                      DEFAULT_FIELDS) "2015-08-13 18:46:11 - - - - - - - - - 0 0 0 0\r\n");
 }
 
 static void w3c_site_name_and_ansi(void **state)
 {
     struct log_record r = full_record();
-    _cleanup_free_ char *got =
-        one_line(", 'logExtFileFlags': 272, 'logSiteId': false", "'logInUTF8': false", &r,
-                 "W3SVC1/ex150813.log");
+    _cleanup_free_ char *got = one_line(", 'logExtFileFlags': 272, 'logSiteId': false",
+                                        "'logInUTF8': false", &r, "W3SVC1/ex150813.log");
 
-    assert_string_equal(got, W3C_HEAD("2015-08-13 18:46:11", "s-sitename cs-uri-stem")
-                        "Default+Web+Site /a+b/?\r\n");
+    assert_string_equal(got, W3C_HEAD("2015-08-13 18:46:11",
+                                      "s-sitename cs-uri-stem") "Default+Web+Site /a+b/?\r\n");
 }
 
 static void long_fields_and_lines(void **state)
@@ -278,8 +284,8 @@ static void long_fields_and_lines(void **state)
     free(got);
     got = one_line(", 'logExtFileFlags': 768, 'maxLogLineLength': 10", "", &r,
                    "W3SVC1/u_ex150813.log");
-    assert_string_equal(got, W3C_HEAD("2015-08-13 18:46:11", "cs-uri-stem cs-uri-query")
-                        "aaaaaaaaaa\r\n");
+    assert_string_equal(
+        got, W3C_HEAD("2015-08-13 18:46:11", "cs-uri-stem cs-uri-query") "aaaaaaaaaa\r\n");
 }
 
 static struct str custom_value(void *arg, const struct log_custom_field *f)
@@ -317,8 +323,10 @@ static void custom_fields(void **state)
     _cleanup_free_ char *got = one_line(file, "", &r, "W3SVC1/u_ex150813_x.log");
 
     assert_string_equal(
-        got, W3C_HEAD("2015-08-13 18:46:11", "sc-status x-forwarded-for powered+by empty crypt")
-        "200 192.0.2.1,+192.0.2.2 ASP.NET+\xc3\xa9 - 400\r\n");
+        got,
+        W3C_HEAD("2015-08-13 18:46:11",
+                 "sc-status x-forwarded-for powered+by empty crypt") "200 192.0.2.1,+192.0.2.2 "
+                                                                     "ASP.NET+\xc3\xa9 - 400\r\n");
     assert_int_equal(asked, 4);
 
     /* Cut, not replaced, and between characters. */
@@ -349,9 +357,11 @@ static void custom_fields_are_bounded_together(void **state)
     memset(huge, 'h', sizeof huge);
     r.custom_value = huge_value;
     _cleanup_free_ char *got = one_line(
-        ", 'logExtFileFlags': 'HttpStatus', 'customFields': {'maxCustomFieldLength': 40000, 'add': ["
+        ", 'logExtFileFlags': 'HttpStatus', 'customFields': {'maxCustomFieldLength': 40000, 'add': "
+        "["
         "{'logFieldName': 'a', 'sourceName': 'A'}, {'logFieldName': 'b', 'sourceName': 'B'},"
-        "{'logFieldName': 'c', 'sourceName': 'C'}]}", "", &r, "W3SVC1/u_ex150813_x.log");
+        "{'logFieldName': 'c', 'sourceName': 'C'}]}",
+        "", &r, "W3SVC1/u_ex150813_x.log");
     const char *line = strstr(got, "\r\n200 ");
 
     assert_non_null(line);
@@ -414,7 +424,8 @@ static char *one_error(const char *httperr, const struct log_httperr_record *r, 
 
     log_test_init(&t);
     _cleanup_free_ char *json = xasprintf("{'httperr': {'ErrorLoggingDir': '$'%s}, "
-                                          "'computerName': 'SERVER'}", httperr);
+                                          "'computerName': 'SERVER'}",
+                                          httperr);
     log_test_start(&t, json);
     logging_httperr(t.lg, 0, r);
     log_test_stop(&t);
@@ -426,8 +437,8 @@ static char *one_error(const char *httperr, const struct log_httperr_record *r, 
     return got;
 }
 
-#define ERR_HEAD(fields)                                                                           \
-    "#Software: Microsoft HTTP API 2.0\r\n#Version: 1.0\r\n#Date: 2026-10-07 12:24:54\r\n"         \
+#define ERR_HEAD(fields)                                                                   \
+    "#Software: Microsoft HTTP API 2.0\r\n#Version: 1.0\r\n#Date: 2026-10-07 12:24:54\r\n" \
     "#Fields: " fields "\r\n"
 
 static struct log_httperr_record sample_error(void)
@@ -450,23 +461,32 @@ static void httperr_generations(void **state)
     struct log_httperr_record r = sample_error();
     _cleanup_free_ char *got = one_error(", 'columns': '2008'", &r, "HTTPERR/httperr1.log");
 
-    assert_string_equal(got, ERR_HEAD("date time c-ip c-port s-ip s-port cs-version cs-method cs-uri "
-                                      "sc-status s-siteid s-reason s-queuename")
-                        "2026-10-07 12:24:54 127.0.0.1 54517 127.0.0.1 8123 HTTP/1.1 GET "
-                        "/test'XOR(1)*! 400 - Hostname -\r\n");
+    assert_string_equal(
+        got,
+        ERR_HEAD("date time c-ip c-port s-ip s-port cs-version cs-method cs-uri "
+                 "sc-status s-siteid s-reason s-queuename") "2026-10-07 12:24:54 127.0.0.1 54517 "
+                                                            "127.0.0.1 8123 HTTP/1.1 GET "
+                                                            "/test'XOR(1)*! 400 - Hostname -\r\n");
     free(got);
     got = one_error("", &r, "HTTPERR/httperr1.log");
-    assert_string_equal(got, ERR_HEAD("date time c-ip c-port s-ip s-port cs-version cs-method cs-uri "
-                                      "streamid sc-status s-siteid s-reason s-queuename")
-                        "2026-10-07 12:24:54 127.0.0.1 54517 127.0.0.1 8123 HTTP/1.1 GET "
-                        "/test'XOR(1)*! - 400 - Hostname -\r\n");
+    assert_string_equal(
+        got,
+        ERR_HEAD(
+            "date time c-ip c-port s-ip s-port cs-version cs-method cs-uri "
+            "streamid sc-status s-siteid s-reason s-queuename") "2026-10-07 12:24:54 127.0.0.1 "
+                                                                "54517 127.0.0.1 8123 HTTP/1.1 GET "
+                                                                "/test'XOR(1)*! - 400 - Hostname "
+                                                                "-\r\n");
     free(got);
     got = one_error(", 'columns': 'current'", &r, "HTTPERR/httperr1.log");
-    assert_string_equal(got, ERR_HEAD("date time c-ip c-port s-ip s-port cs-version cs-method cs-uri "
-                                      "streamid streamid_ex sc-status s-siteid s-reason s-queuename "
-                                      "transport fault-code extended-fault-code")
-                        "2026-10-07 12:24:54 127.0.0.1 54517 127.0.0.1 8123 HTTP/1.1 GET "
-                        "/test'XOR(1)*! - - 400 - Hostname - TCP - -\r\n");
+    assert_string_equal(
+        got,
+        ERR_HEAD("date time c-ip c-port s-ip s-port cs-version cs-method cs-uri "
+                 "streamid streamid_ex sc-status s-siteid s-reason s-queuename "
+                 "transport fault-code extended-fault-code") "2026-10-07 12:24:54 127.0.0.1 54517 "
+                                                             "127.0.0.1 8123 HTTP/1.1 GET "
+                                                             "/test'XOR(1)*! - - 400 - Hostname - "
+                                                             "TCP - -\r\n");
 }
 
 static void httperr_values(void **state)
@@ -521,15 +541,18 @@ static void httperr_every_column(void **state)
     r.time_taken_ms = 3;
     r.site_id = 4;
     r.queue_name = STR("P");
-    _cleanup_free_ char *got =
-        one_error(", 'ErrorLoggingFields': 132117735, 'columns': '2008'", &r, "HTTPERR/httperr1.log");
+    _cleanup_free_ char *got = one_error(", 'ErrorLoggingFields': 132117735, 'columns': '2008'", &r,
+                                         "HTTPERR/httperr1.log");
 
     assert_string_equal(
-        got, ERR_HEAD("date time s-computername c-ip c-port s-ip s-port cs-version cs-method cs-uri "
-                      "cs(User-Agent) cs(Cookie) cs(referrer) cs-host sc-status sc-bytes cs-bytes "
-                      "time-taken s-siteid s-reason s-queuename")
-        "2026-10-07 12:24:54 SERVER 127.0.0.1 54517 127.0.0.1 8123 HTTP/1.1 GET /test'XOR(1)*! a+b "
-        "c=d http://r/ h 400 1 2 3 4 Hostname P\r\n");
+        got,
+        ERR_HEAD("date time s-computername c-ip c-port s-ip s-port cs-version cs-method cs-uri "
+                 "cs(User-Agent) cs(Cookie) cs(referrer) cs-host sc-status sc-bytes cs-bytes "
+                 "time-taken s-siteid s-reason s-queuename") "2026-10-07 12:24:54 SERVER 127.0.0.1 "
+                                                             "54517 127.0.0.1 8123 HTTP/1.1 GET "
+                                                             "/test'XOR(1)*! a+b "
+                                                             "c=d http://r/ h 400 1 2 3 4 Hostname "
+                                                             "P\r\n");
 }
 
 static void addresses_become_text(void **state)

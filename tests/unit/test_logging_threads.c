@@ -23,8 +23,7 @@ static void *produce(void *arg)
     for (unsigned i = 0; i < LINES; i++) {
         /* Midnight passes in the middle. */
         r.wall_us = e.wall_us = utc_us(2026, 10, 7, 23, 59, 50) + (int64_t)i * 1000;
-        r.stem = e.uri =
-            str_n(stem, (size_t)snprintf(stem, sizeof stem, "/t%u/%u", p->thread, i));
+        r.stem = e.uri = str_n(stem, (size_t)snprintf(stem, sizeof stem, "/t%u/%u", p->thread, i));
         logging_site(lg, p->thread, logging_site_find(lg, 1 + i % SITES), &r);
         if (i % 16 == 0)
             logging_httperr(lg, p->thread, &e);
@@ -39,11 +38,12 @@ static void *produce(void *arg)
     return NULL;
 }
 
-#define SETTINGS(flags)                                                                            \
-    "{'sites': [{'id': 1, 'logFile': {'directory': '$', 'logExtFileFlags': '" flags "'}}, "        \
-    "{'id': 2, 'logFile': {'directory': '$', 'logExtFileFlags': 'UriStem', "                       \
-    "'flushByEntryCountW3CLog': 7}}, "                                                             \
-    "{'id': 3, 'logFile': {'directory': '$', 'logExtFileFlags': 'UriStem', 'period': 'MaxSize'}}],"\
+#define SETTINGS(flags)                                                                     \
+    "{'sites': [{'id': 1, 'logFile': {'directory': '$', 'logExtFileFlags': '" flags "'}}, " \
+    "{'id': 2, 'logFile': {'directory': '$', 'logExtFileFlags': 'UriStem', "                \
+    "'flushByEntryCountW3CLog': 7}}, "                                                      \
+    "{'id': 3, 'logFile': {'directory': '$', 'logExtFileFlags': 'UriStem', 'period': "      \
+    "'MaxSize'}}],"                                                                         \
     "'httperr': {'ErrorLoggingDir': '$', 'ErrorLoggingFields': 8388608, 'columns': '2008'}}"
 
 /* Counts the lines of all files below a folder and checks their order. */
