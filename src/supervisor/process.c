@@ -178,13 +178,8 @@ bool process_start(const struct process_options *o, pid_t *ret_pid, int *ret_con
     int pair[2];
     pid_t parent = getpid();
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
         return false;
-    if (fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0) {
-        close(pair[0]);
-        close(pair[1]);
-        return false;
-    }
     char **env = build_environment(o);
     pid_t pid = fork();
 
