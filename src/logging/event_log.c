@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@ enum {
     DEFAULT_MAX_BYTES = 20 << 20,
     LINE_MAX_BYTES = 64 << 10,
     TEXT_MAX = 8 << 10,
-    SYSLOG_MAX = 2000
+    SYSLOG_MAX = 2000,
+    PATIENCE_MS = 100
 };
 
 struct event_log {
@@ -158,6 +160,14 @@ static bool write_line(int fd, const char *line, size_t n)
     return w == (ssize_t)n;
 }
 
+/* A reader of our standard output that has stopped must not stop the control plane with it. */
+static bool is_writable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    return poll(&p, 1, PATIENCE_MS) > 0 && (p.revents & POLLOUT);
+}
+
 static void to_syslog(const char *source, uint32_t id, enum event_level level, const char *text)
 {
     _cleanup_free_ char *copy = xstrdup(text);
@@ -195,7 +205,7 @@ void event_log_write(struct event_log *el, const char *source, uint32_t id, enum
             el->has_complained = true;
             fprintf(stderr, "candor: %s: %m; an event was not written\n", el->path);
         }
-        if (el->fd >= 0)
+        if (el->fd >= 0 && is_writable(el->fd))
             (void)write_line(el->fd, line, n);
         pthread_mutex_unlock(&el->lock);
     }

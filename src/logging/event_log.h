@@ -19,7 +19,7 @@ struct event_log;
 
 struct event_log_options {
     const char *path; /* copied; NULL: no file */
-    int fd;           /* lines also go to this descriptor (borrowed); -1: none */
+    int fd;           /* lines also go to this descriptor (borrowed), unless it is full; -1: none */
     bool to_syslog;
     uint64_t max_bytes; /* the file is then renamed to PATH.1; 0: 20 MiB */
 };

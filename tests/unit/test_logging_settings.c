@@ -179,6 +179,32 @@ static void writes_events(void **state)
     log_test_fini(&t);
 }
 
+static void a_reader_that_stopped_stops_nobody(void **state)
+{
+    int p[2];
+    char part[4096] = {0};
+
+    assert_int_equal(pipe2(p, O_NONBLOCK), 0);
+    while (write(p[1], part, sizeof part) > 0)
+        ;
+    assert_int_equal(fcntl(p[1], F_SETFL, 0), 0);
+    struct event_log *el = event_log_new(&(struct event_log_options){.fd = p[1]});
+
+    alarm(20);
+    event_log_write(el, "WAS", 1, EVENT_INFO, "dropped", NULL);
+    alarm(0);
+    while (read(p[0], part, sizeof part) == sizeof part)
+        assert_null(memmem(part, sizeof part, "dropped", 7));
+    event_log_write(el, "WAS", 2, EVENT_INFO, "kept", NULL);
+    ssize_t n = read(p[0], part, sizeof part);
+
+    assert_true(n > 0);
+    assert_non_null(memmem(part, (size_t)n, "kept", 4));
+    event_log_free(el);
+    close(p[0]);
+    close(p[1]);
+}
+
 static void events_do_not_grow_without_end(void **state)
 {
     struct log_test t;
@@ -208,6 +234,7 @@ int main(void)
         cmocka_unit_test(every_member),
         cmocka_unit_test(refusals_name_the_member),
         cmocka_unit_test(writes_events),
+        cmocka_unit_test(a_reader_that_stopped_stops_nobody),
         cmocka_unit_test(events_do_not_grow_without_end),
     };
 
