@@ -1,6 +1,7 @@
 /* The listener's main thread: orders from the supervisor, letters to and from the event threads. */
 #include "listener/listener.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "base/ipc.h"
+#include "base/sandbox.h"
 #include "listener/internal.h"
 #include "queue/control.h"
 #include "base/poison.h"
@@ -434,9 +436,15 @@ int listener_main(void)
     pthread_mutex_init(&l.inbox_lock, NULL);
     loop_set_hooks(l.loop, (struct loop_hooks){.after_wait = after_wait, .arg = &l});
     l.control_io = (struct loop_io){.on_event = on_control, .fd = l.control};
-    if (!loop_io_set(l.loop, &l.control_io, EPOLLIN)) {
+    if (fcntl(l.control, F_SETFL, O_NONBLOCK) < 0 ||
+        !loop_io_set(l.loop, &l.control_io, EPOLLIN)) {
         fprintf(stderr, "candor: the listener is started by the supervisor, not by hand\n");
         return 2;
+    }
+    /* From here on it meets strangers. */
+    if (!sandbox_listener()) {
+        perror("candor: the listener could not give up its privileges");
+        return 1;
     }
     loop_run(l.loop);
     fini(&l);
