@@ -108,6 +108,9 @@ struct request {
     bool authenticated;
     bool is_local;                     /* loopback, or peer address = own address */
     bool is_head;
+    /* What requestFiltering allows a body to have; 0: no limit set. A body whose length was sent has
+     * been checked against it; who reads a chunked one compares as bytes come. */
+    uint64_t body_limit;
 
     enum notification at;              /* where the pipeline is */
     const struct module *in_module;

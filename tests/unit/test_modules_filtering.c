@@ -291,6 +291,19 @@ static void test_webdav_exemption(void **state)
     check(&off, DAV("false"));
 }
 
+/* A chunked body cannot be measured yet: its reader gets the limit. */
+static void test_body_limit_is_noted(void **state)
+{
+    struct fixture *f =
+        fixture_new(NULL, RF("<requestLimits maxAllowedContentLength='10'/>"));
+    struct request *r = fixture_request(f, "POST", "/a", NULL);
+
+    r->msg.head.content_length = -1;
+    assert_int_equal(fixture_run(f, &mod_request_filtering, N_BEGIN_REQUEST), PIPE_CONTINUE);
+    assert_int_equal(r->body_limit, 10);
+    fixture_free(f);
+}
+
 static void test_child_requests_pass(void **state)
 {
     struct fixture *f = fixture_new(NULL, NULL);
@@ -307,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_each_filter),
         cmocka_unit_test(test_filtering_rules),
         cmocka_unit_test(test_webdav_exemption),
+        cmocka_unit_test(test_body_limit_is_noted),
         cmocka_unit_test(test_child_requests_pass),
     };
 

@@ -35,7 +35,7 @@ static const void *load_conf(const struct config_node *node, struct arena *a,
     c->selective = (enum selective)config_enum(e, "selectiveLogging");
     if (!site)
         return c;
-    /* The site outlives the node's generation no less than the node does. */
+    /* Part of the configuration that the node keeps alive. */
     c->fields = site->log.custom_fields;
     c->n_fields = site->log.n_custom_fields;
     for (size_t i = 0; i < c->n_fields; i++)

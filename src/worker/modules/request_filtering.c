@@ -446,6 +446,7 @@ static enum pipe_rc on_begin(struct request *r, const void *conf)
 
     if (r->child_depth > 0)
         return PIPE_CONTINUE;
+    r->body_limit = c->max_content_length;
     struct path_facts facts = look_at_path(c, r->path);
 
     if (facts.double_escape && !c->allow_double_escaping)
