@@ -31,8 +31,8 @@ struct custom_entry {
     uint16_t status;
     int32_t substatus;
     enum response_mode mode;
-    bool by_language; /* File: folder holds one folder per language */
-    bool shipped;     /* File: IIS installs this very file, and so we have its like built in */
+    bool by_language;  /* File: folder holds one folder per language */
+    bool shipped;      /* File: IIS installs this very file, and so we have its like built in */
     struct str folder; /* File: the real folder that path is relative to */
     struct str path;   /* File: as written; ExecuteURL: cooked, empty if it cannot be run */
     struct str query;  /* ExecuteURL: of the entry itself */
@@ -119,8 +119,7 @@ static struct str mime_of(const struct config_node *node, struct str path)
 
     if (extension.n == 0 || str_ieq(extension, STR(".htm")) || str_ieq(extension, STR(".html")))
         return STR("text/html");
-    const struct config_elem *e =
-        config_section(node, "system.webServer/staticContent", &error);
+    const struct config_elem *e = config_section(node, "system.webServer/staticContent", &error);
 
     for (size_t i = 0; e && i < config_n_items(e); i++)
         if (str_ieq(config_str(config_item(e, i), "fileExtension"), extension))
@@ -148,9 +147,9 @@ static void load_target(struct custom_entry *entry, const struct config_node *no
     if (entry->mode == RESPONSE_FILE) {
         entry->by_language = prefix.n > 0;
         entry->shipped = is_shipped(entry->status, prefix, path);
-        entry->folder = prefix.n ? config_real_path(config_node_config(node), a, prefix,
-                                                    site_root(node))
-                                 : site_root(node);
+        entry->folder = prefix.n
+                            ? config_real_path(config_node_config(node), a, prefix, site_root(node))
+                            : site_root(node);
         entry->mime = mime_of(node, path);
     } else if (entry->mode == RESPONSE_EXECUTE_URL) {
         struct url_limits limits = url_limits_default();
@@ -158,8 +157,7 @@ static void load_target(struct custom_entry *entry, const struct config_node *no
         size_t cap = URL_COOK_CAP(path.n);
         char *room = arena_alloc(a, cap);
         bool usable = path.n && path.p[0] == '/' &&
-                      url_cook(path, &limits, room, cap, &url) == RC_OK &&
-                      url.form == URL_ORIGIN;
+                      url_cook(path, &limits, room, cap, &url) == RC_OK && url.form == URL_ORIGIN;
 
         entry->path = usable ? url.path : STR_NULL;
         entry->query = usable ? url.query : STR_NULL;
@@ -318,9 +316,9 @@ static bool is_language(struct str tag)
 static struct open_file *open_in(struct request *r, const struct custom_entry *entry,
                                  struct str language)
 {
-    struct str relative = language.n ? arena_printf(&r->arena, "%.*s/%.*s", STR_ARG(language),
-                                                    STR_ARG(entry->path))
-                                     : entry->path;
+    struct str relative =
+        language.n ? arena_printf(&r->arena, "%.*s/%.*s", STR_ARG(language), STR_ARG(entry->path))
+                   : entry->path;
     struct str path =
         config_real_path(config_node_config(r->url->node), &r->arena, relative, entry->folder);
     int error;
@@ -336,8 +334,8 @@ static struct open_file *open_by_language(struct request *r, const struct custom
     /* Without the folder, the usual case on this system, no language needs a look. */
     if (access(entry->folder.p, X_OK) != 0)
         return NULL;
-    size_t n = http_accept_languages(request_header(r, HDR_ACCEPT_LANGUAGE), languages,
-                                     LANGUAGES_MAX);
+    size_t n =
+        http_accept_languages(request_header(r, HDR_ACCEPT_LANGUAGE), languages, LANGUAGES_MAX);
 
     for (size_t i = 0; !file && i < n; i++)
         if (is_language(languages[i].tag))
@@ -365,8 +363,7 @@ static enum pipe_rc answer_file(struct request *r, const struct custom_entry *en
 static bool is_other_pool(struct request *r, struct str path)
 {
     const struct url_entry *target = request_lookup_url(r, path);
-    const struct config_application *theirs =
-        target ? config_node_application(target->node) : NULL;
+    const struct config_application *theirs = target ? config_node_application(target->node) : NULL;
     const struct config_application *ours = r->url ? config_node_application(r->url->node) : NULL;
 
     return ours && theirs && !str_ieq(ours->pool, theirs->pool);
@@ -426,14 +423,21 @@ static enum pipe_rc answer_redirect(struct request *r, const struct custom_entry
 
 /* Statuses for which IIS documents that no page can be configured. What the listener answers never
  * gets here; for an application's own 400 or 503 an entry of its own is honoured all the same, as
- * IIS 10 does, but not defaultPath. 500 and 501 are on the list and yet among the shipped entries. */
+ * IIS 10 does, but not defaultPath. 500 and 501 are on the list and yet among the shipped entries.
+ */
 static bool takes_fallback(const struct status_row *row)
 {
     static const struct {
         uint16_t status;
         int16_t substatus;
-    } rows[] = {{400, ANY_SUBSTATUS}, {403, 9},  {411, ANY_SUBSTATUS}, {414, ANY_SUBSTATUS},
-                {500, 11},            {500, 14}, {500, 15},            {503, ANY_SUBSTATUS},
+    } rows[] = {{400, ANY_SUBSTATUS},
+                {403, 9},
+                {411, ANY_SUBSTATUS},
+                {414, ANY_SUBSTATUS},
+                {500, 11},
+                {500, 14},
+                {500, 15},
+                {503, ANY_SUBSTATUS},
                 {505, ANY_SUBSTATUS}};
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -491,7 +495,8 @@ static enum pipe_rc on_send(struct request *r, const void *conf)
     if (r->response.row->status < 400)
         return PIPE_CONTINUE;
     bool has_body = r->response.body_length > 0;
-    bool detailed = c->mode == MODE_DETAILED || (c->mode == MODE_DETAILED_LOCAL_ONLY && r->is_local);
+    bool detailed =
+        c->mode == MODE_DETAILED || (c->mode == MODE_DETAILED_LOCAL_ONLY && r->is_local);
 
     if (c->existing == EXISTING_PASS_THROUGH)
         return has_body ? PIPE_CONTINUE : answer_line(r, false);

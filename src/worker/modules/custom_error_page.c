@@ -17,7 +17,13 @@ enum { URL_MAX = 256 * 1024 };
 
 /* ---- single lines --------------------------------------------------------------------------- */
 
-#define LINE(status, text) {(status), {(text), sizeof(text) - 1}}
+#define LINE(status, text)           \
+    {                                \
+        (status),                    \
+        {                            \
+            (text), sizeof(text) - 1 \
+        }                            \
+    }
 
 static const struct {
     uint16_t status;
@@ -52,31 +58,38 @@ struct str error_page_note(void)
 
 /* ---- shipped pages -------------------------------------------------------------------------- */
 
-#define STYLE                                                                                      \
-    "<style type=\"text/css\">\r\n"                                                                \
-    ":root{color-scheme:light dark}\r\n"                                                           \
-    "body{margin:0;font:15px/1.5 system-ui,'Segoe UI',sans-serif;background:#f4f5f7;color:#1b1f24}" \
-    "\r\n#header{padding:14px 24px;background:#3a4654;color:#fff}\r\n"                             \
-    "h1{margin:0;font-size:18px}h2{margin:0;font-size:19px;color:#b3261e}h3{font-size:15px;"       \
-    "font-weight:400}\r\n#content{margin:24px}fieldset{border:0;padding:16px 20px;"                \
-    "background:#fff;border-radius:6px}\r\n"                                                       \
-    "@media (prefers-color-scheme:dark){body{background:#16191d;color:#e2e5e9}"                    \
+#define STYLE                                                                                \
+    "<style type=\"text/css\">\r\n"                                                          \
+    ":root{color-scheme:light dark}\r\n"                                                     \
+    "body{margin:0;font:15px/1.5 system-ui,'Segoe "                                          \
+    "UI',sans-serif;background:#f4f5f7;color:#1b1f24}"                                       \
+    "\r\n#header{padding:14px 24px;background:#3a4654;color:#fff}\r\n"                       \
+    "h1{margin:0;font-size:18px}h2{margin:0;font-size:19px;color:#b3261e}h3{font-size:15px;" \
+    "font-weight:400}\r\n#content{margin:24px}fieldset{border:0;padding:16px 20px;"          \
+    "background:#fff;border-radius:6px}\r\n"                                                 \
+    "@media (prefers-color-scheme:dark){body{background:#16191d;color:#e2e5e9}"              \
     "fieldset{background:#20252b}h2{color:#ff8a80}}\r\n</style>\r\n"
 
-#define DOCTYPE                                                                                    \
-    "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\" "                                  \
-    "\"http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd\">\r\n"                                   \
-    "<html xmlns=\"http://www.w3.org/1999/xhtml\">\r\n<head>\r\n"                                  \
+#define DOCTYPE                                                   \
+    "<!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\" " \
+    "\"http://www.w3.org/TR/xhtml1/DTD/xhtml1-strict.dtd\">\r\n"  \
+    "<html xmlns=\"http://www.w3.org/1999/xhtml\">\r\n<head>\r\n" \
     "<meta http-equiv=\"Content-Type\" content=\"text/html; charset=utf-8\"/>\r\n"
 
-#define PAGE(title, explanation)                                                                   \
-    DOCTYPE "<title>" title "</title>\r\n" STYLE "</head>\r\n<body>\r\n"                           \
-            "<div id=\"header\"><h1>Server Error</h1></div>\r\n<div id=\"content\">\r\n"           \
-            "<div class=\"content-container\"><fieldset>\r\n<h2>" title "</h2>\r\n<h3>"            \
-            explanation "</h3>\r\n</fieldset></div>\r\n</div>\r\n</body>\r\n</html>\r\n"
+#define PAGE(title, explanation)                                                         \
+    DOCTYPE "<title>" title "</title>\r\n" STYLE "</head>\r\n<body>\r\n"                 \
+            "<div id=\"header\"><h1>Server Error</h1></div>\r\n<div id=\"content\">\r\n" \
+            "<div class=\"content-container\"><fieldset>\r\n<h2>" title                  \
+            "</h2>\r\n<h3>" explanation                                                  \
+            "</h3>\r\n</fieldset></div>\r\n</div>\r\n</body>\r\n</html>\r\n"
 
-#define SHIPPED(status, title, explanation)                                                        \
-    {(status), {PAGE(title, explanation), sizeof(PAGE(title, explanation)) - 1}}
+#define SHIPPED(status, title, explanation)                                \
+    {                                                                      \
+        (status),                                                          \
+        {                                                                  \
+            PAGE(title, explanation), sizeof(PAGE(title, explanation)) - 1 \
+        }                                                                  \
+    }
 
 static const struct {
     uint16_t status;
@@ -117,7 +130,8 @@ struct str error_page_shipped(uint16_t status)
 static const char detail_style[] =
     "<style type=\"text/css\">\n"
     ":root{color-scheme:light dark}\n"
-    "body{margin:0;font:14px/1.5 system-ui,'Segoe UI',sans-serif;background:#f4f5f7;color:#1b1f24}\n"
+    "body{margin:0;font:14px/1.5 system-ui,'Segoe "
+    "UI',sans-serif;background:#f4f5f7;color:#1b1f24}\n"
     "#content{max-width:70em;margin:0 auto;padding:20px}\n"
     ".content-container{background:#fff;border-radius:6px;padding:14px 20px;margin:0 0 12px}\n"
     "fieldset{border:0;margin:0;padding:0}\n"
@@ -187,8 +201,8 @@ static void table_open(struct table *t, struct buf *b, const char *id)
 
 static void table_row(struct table *t, const char *heading, struct str value)
 {
-    buf_printf(t->b, "<tr%s><th>%s</th><td>&nbsp;&nbsp;&nbsp;", t->rows++ % 2 ? "" : " class=\"alt\"",
-               heading);
+    buf_printf(t->b, "<tr%s><th>%s</th><td>&nbsp;&nbsp;&nbsp;",
+               t->rows++ % 2 ? "" : " class=\"alt\"", heading);
     buf_html(t->b, value);
     buf_str(t->b, STR("</td></tr>\n"));
 }
@@ -280,11 +294,11 @@ static void append_details_left(struct buf *b, struct request *r)
     struct table t;
 
     table_open(&t, b, "details-left");
-    table_row(&t, "Module", str_z(known && r->failure.module ? r->failure.module->name : "IIS Web Core"));
+    table_row(&t, "Module",
+              str_z(known && r->failure.module ? r->failure.module->name : "IIS Web Core"));
     table_row(&t, "Notification",
               str_z(known ? notification_names[r->failure.notification] : "Unknown"));
-    table_row(&t, "Handler",
-              scan || !r->handler ? STR("Not yet determined") : r->handler->name);
+    table_row(&t, "Handler", scan || !r->handler ? STR("Not yet determined") : r->handler->name);
     table_row(&t, "Error Code", arena_printf(&r->arena, "0x%08x", hresult_of(r)));
     if (config) {
         table_row(&t, "Config Error", config->text);

@@ -1,5 +1,5 @@
-/* DefaultDocumentModule: for the URL of a folder, the first file of the list that exists is run as a
- * child request, with its own handler and rules. */
+/* DefaultDocumentModule: for the URL of a folder, the first file of the list that exists is run as
+ * a child request, with its own handler and rules. */
 #include "worker/modules/modules.h"
 
 #include "config/config.h"
@@ -13,8 +13,8 @@ struct document_conf {
     size_t n_files;
 };
 
-/* An entry as the part of a URL behind the folder: "index.htm", or "app/index.htm", which IIS allows
- * too. Empty if it could leave the folder. */
+/* An entry as the part of a URL behind the folder: "index.htm", or "app/index.htm", which IIS
+ * allows too. Empty if it could leave the folder. */
 static struct str clean_name(struct arena *a, struct str value)
 {
     char *name = arena_dup_z(a, value);

@@ -1,6 +1,6 @@
-/* HttpRedirectionModule: system.webServer/httpRedirect. A destination may hold $S (the URL below the
- * level that redirects), $V (the whole path), $Q (the query with '?'), $P (without), $0 to $9 (what
- * the wildcard's stars stood for), or be "!" (do not redirect). */
+/* HttpRedirectionModule: system.webServer/httpRedirect. A destination may hold $S (the URL below
+ * the level that redirects), $V (the whole path), $Q (the query with '?'), $P (without), $0 to $9
+ * (what the wildcard's stars stood for), or be "!" (do not redirect). */
 #include "worker/modules/modules.h"
 
 #include "config/config.h"
@@ -79,8 +79,8 @@ static struct str defining_level(const struct config_node *node, const struct co
         const struct config_error *error;
 
         level = str_sub(level, 0, slash == SIZE_MAX ? 0 : slash);
-        enum rc rc = config_node_get(config_node_config(node), site->id,
-                                     level.n ? level : STR("/"), &up, &error);
+        enum rc rc = config_node_get(config_node_config(node), site->id, level.n ? level : STR("/"),
+                                     &up, &error);
 
         if (rc == RC_DECLINED)
             break;
@@ -128,10 +128,10 @@ static bool wildcard_match(struct str pattern, struct str s, struct str *capture
 {
     size_t p = 0;
     size_t i = 0;
-    size_t star = SIZE_MAX;   /* place of the last star in the pattern */
-    size_t star_from = 0;     /* where its run begins in s */
-    size_t star_to = 0;       /* and ends */
-    size_t index = 0;         /* number of the last star */
+    size_t star = SIZE_MAX; /* place of the last star in the pattern */
+    size_t star_from = 0;   /* where its run begins in s */
+    size_t star_to = 0;     /* and ends */
+    size_t index = 0;       /* number of the last star */
 
     for (size_t k = 0; k < CAPTURES; k++)
         captures[k] = STR_NULL;
@@ -140,8 +140,7 @@ static bool wildcard_match(struct str pattern, struct str s, struct str *capture
             index = star == SIZE_MAX ? 0 : index + 1;
             star = p++;
             star_from = star_to = i;
-        } else if (p < pattern.n && i < s.n &&
-                   ascii_lower(pattern.p[p]) == ascii_lower(s.p[i])) {
+        } else if (p < pattern.n && i < s.n && ascii_lower(pattern.p[p]) == ascii_lower(s.p[i])) {
             p++;
             i++;
             continue;

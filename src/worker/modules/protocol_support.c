@@ -31,8 +31,7 @@ struct protocol_conf {
 /* Lines that could not be sent are left out: framing is the listener's, and a name must be one. */
 static bool is_sendable(struct header_line line, struct arena *a)
 {
-    struct str block =
-        arena_printf(a, "%.*s: %.*s\r\n", STR_ARG(line.name), STR_ARG(line.value));
+    struct str block = arena_printf(a, "%.*s: %.*s\r\n", STR_ARG(line.name), STR_ARG(line.value));
 
     return http_is_token(line.name) && http_value_is_writable(line.value) &&
            message_header_block_ok(block);

@@ -55,8 +55,8 @@ struct filter_conf {
     bool allow_unlisted_verbs, allow_unlisted_extensions;
     struct name_set extensions; /* value: allowed */
     struct name_set segments;
-    bool dav_enabled;                                   /* on the site */
-    bool dav_verbs, dav_extensions, dav_segments;       /* applyToWebDAV */
+    bool dav_enabled;                             /* on the site */
+    bool dav_verbs, dav_extensions, dav_segments; /* applyToWebDAV */
     struct name_set allowed_urls, allowed_queries;
     struct patterns url_sequences, query_sequences;
     const struct rule *rules;
@@ -283,7 +283,8 @@ static enum pipe_rc check_limits(struct request *r, const struct filter_conf *c)
     int64_t length = r->msg.head.content_length;
 
     if (length > 0 && (uint64_t)length > c->max_content_length)
-        return deny_number(r, c->modern_codes ? &st_413_1_content_length : &st_404_13_content_length,
+        return deny_number(r,
+                           c->modern_codes ? &st_413_1_content_length : &st_404_13_content_length,
                            "Content-Length", (uint64_t)length, c->max_content_length);
     if (r->path.n > c->max_url)
         return deny_number(r, &st_404_14_url_too_long, "url", r->path.n, c->max_url);
@@ -291,8 +292,8 @@ static enum pipe_rc check_limits(struct request *r, const struct filter_conf *c)
         return deny_number(r, &st_404_15_query_too_long, "query", r->query.n, c->max_query);
     for (size_t i = 0; i < c->n_header_limits; i++) {
         const struct header_limit *h = &c->header_limits[i];
-        struct str value = h->id != HDR_OTHER ? request_header(r, h->id)
-                                              : request_header_named(r, h->name);
+        struct str value =
+            h->id != HDR_OTHER ? request_header(r, h->id) : request_header_named(r, h->name);
 
         if (value.n > h->limit)
             return deny_number(
@@ -419,10 +420,10 @@ static enum pipe_rc check_rules(struct request *r, const struct filter_conf *c,
 static enum pipe_rc check_lists(struct request *r, const struct filter_conf *c,
                                 const struct path_facts *facts)
 {
-    bool skip_url = c->allowed_urls.mask &&
-                    name_set_find(&c->allowed_urls, r->path) != NAME_SET_ABSENT;
-    bool skip_query = c->allowed_queries.mask &&
-                      name_set_find(&c->allowed_queries, r->query) != NAME_SET_ABSENT;
+    bool skip_url =
+        c->allowed_urls.mask && name_set_find(&c->allowed_urls, r->path) != NAME_SET_ABSENT;
+    bool skip_query =
+        c->allowed_queries.mask && name_set_find(&c->allowed_queries, r->query) != NAME_SET_ABSENT;
     bool dav = is_dav(r, c);
     const struct pattern *p;
 

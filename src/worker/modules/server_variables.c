@@ -299,7 +299,10 @@ static struct str var_response_status(struct request *r)
     return r->response.row ? decimal(r, r->response.row->status) : STR_NULL;
 }
 
-#define ROW(name, get) {{(name), sizeof(name) - 1}, (get)}
+#define ROW(name, get)                    \
+    {                                     \
+        {(name), sizeof(name) - 1}, (get) \
+    }
 
 /* Sorted by name, letter case aside. */
 static const struct {

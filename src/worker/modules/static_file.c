@@ -22,6 +22,7 @@
 
 enum {
     RANGES_MAX = 64,
+    ACCEPTED_MAX = 256,
     LOCATION_MAX = 64 * 1024,
 };
 
@@ -37,6 +38,9 @@ struct file_block {
     struct str no_type; /* the same without Content-Type: 304, multipart */
     struct str etag;    /* value; empty: none is sent */
     struct str footer;  /* path of the footer file, or text; empty: none */
+    /* The last Accept header that took this type: browsers send one and the same. */
+    char accepted[ACCEPTED_MAX];
+    size_t accepted_len;
     char bytes[];
 };
 
@@ -112,6 +116,7 @@ static struct file_block *make_block(const struct static_conf *c, const struct u
     memcpy(k->bytes, b.p, b.n);
     if (b.n > etag_at)
         etag = str_n(k->bytes + etag_at, b.n - etag_at);
+    k->accepted_len = 0;
     k->conf = c;
     k->mime = mime;
     k->full = str_n(k->bytes, full);
@@ -126,7 +131,7 @@ static void free_block(void *data)
     free(data);
 }
 
-static const struct file_block *block_of(struct url_entry *url, const struct static_conf *c)
+static struct file_block *block_of(struct url_entry *url, const struct static_conf *c)
 {
     struct file_block *k = url->slot.data;
 
@@ -255,18 +260,30 @@ static void send_footer(struct request *r, const struct static_conf *c)
         response_body_file(r, f, 0, f->size);
 }
 
+static bool accepts(struct str accept, struct file_block *k)
+{
+    if (str_eq(accept, str_n(k->accepted, k->accepted_len)))
+        return true;
+    if (http_accept_quality(accept, k->mime) == 0)
+        return false;
+    if (accept.n <= sizeof(k->accepted)) {
+        memcpy(k->accepted, accept.p, accept.n);
+        k->accepted_len = accept.n;
+    }
+    return true;
+}
+
 static enum pipe_rc send_file(struct request *r, const struct static_conf *c)
 {
     struct open_file *f = url_entry_file(r->thread->urls, r->url);
 
     if (UNLIKELY(!f))
         return fail_open(r);
-    const struct file_block *k = block_of(r->url, c);
+    struct file_block *k = block_of(r->url, c);
 
     if (UNLIKELY(k->mime.n == 0))
         return request_fail(r, &st_404_3_mime_restriction, 0, STR_NULL);
-    if (request_has_header(r, HDR_ACCEPT) &&
-        http_accept_quality(request_header(r, HDR_ACCEPT), k->mime) == 0)
+    if (request_has_header(r, HDR_ACCEPT) && !accepts(request_header(r, HDR_ACCEPT), k))
         return request_fail(r, &st_406_0_not_acceptable, 0, STR_NULL);
     enum verdict v = check_conditions(r, k);
 
