@@ -6,24 +6,25 @@
 enum { NAME_ROOM = 24 };
 
 static const struct known {
-    char name[NAME_ROOM]; /* zero-filled, so that whole words can be compared */
+    _Alignas(32) char name[NAME_ROOM]; /* one cache line holds two rows */
     uint8_t len;
     uint8_t flags;
 } known[HDR_MAX] = {
-#define X(id, text, flags, first, middle, last) [HDR_##id] = {text, sizeof(text) - 1, flags},
+#define X(id, text, flags, ...) [HDR_##id] = {text, sizeof(text) - 1, flags},
     HTTP_HEADERS(X)
 #undef X
 };
 
-/* A perfect hash: the multipliers were searched until the names did not collide. */
-#define SLOT(len, first, middle, last)                                                             \
-    (((unsigned)(len)*136u + (unsigned)(first)*235u + (unsigned)(middle)*138u +                    \
-      (unsigned)(last)*163u) &                                                                     \
-     255u)
+/* A perfect hash over length, first and last four characters; the multiplier was searched until the
+ * names did not collide. tail holds the last four, the very last in the highest byte. */
+#define TAIL(a, b, c, d)                                                                           \
+    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+#define SLOT(len, first, tail)                                                                     \
+    (((tail) + ((uint32_t)(len) + ((uint32_t)(first) << 8)) * 0x9E3779B1u) * 0x1990318Bu >> 24)
 
 static const uint8_t slots[256] = {
-#define X(id, text, flags, first, middle, last)                                                    \
-    [SLOT(sizeof(text) - 1, first, middle, last)] = HDR_##id,
+#define X(id, text, flags, first, a, b, c, d)                                                      \
+    [SLOT(sizeof(text) - 1, first, TAIL(a, b, c, d))] = HDR_##id,
     HTTP_HEADERS(X)
 #undef X
 };
@@ -56,33 +57,48 @@ static inline uint32_t differ32(uint32_t sent, uint32_t name)
     return (sent ^ name) & ~((name & 0x40404040u) >> 1);
 }
 
-static bool same_name(const char *sent, const char *name, size_t n)
+/* Same length n, at least 4: words from both ends, overlapping in the middle. */
+static inline bool same_name(const char *sent, const char *name, size_t n)
 {
-    if (n >= 8) {
-        uint64_t d = differ64(load64(sent + n - 8), load64(name + n - 8));
-
-        for (size_t i = 0; i + 8 < n; i += 8)
-            d |= differ64(load64(sent + i), load64(name + i));
-        return d == 0;
-    }
-    if (n >= 4)
+    if (n < 8)
         return (differ32(load32(sent), load32(name)) |
                 differ32(load32(sent + n - 4), load32(name + n - 4))) == 0;
-    for (size_t i = 0; i < n; i++)
-        if (ascii_lower(sent[i]) != ascii_lower(name[i]))
-            return false;
-    return true;
+
+    uint64_t d = differ64(load64(sent), load64(name)) |
+                 differ64(load64(sent + n - 8), load64(name + n - 8));
+
+    if (n > 16)
+        d |= differ64(load64(sent + 8), load64(name + 8));
+    return d == 0;
+}
+_Static_assert(NAME_ROOM <= 24, "three words cover a name");
+
+/* Names too short for words. */
+static __attribute__((noinline, cold)) enum http_header_id lookup_short(struct str name)
+{
+    static const enum http_header_id ids[] = {HDR_VIA, HDR_AGE, HDR_TE};
+
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+        if (str_ieq(name, http_header_name(ids[i])))
+            return ids[i];
+    return HDR_OTHER;
 }
 
 enum http_header_id http_header_lookup(struct str name)
 {
-    if (name.n < 2 || name.n > NAME_ROOM)
-        return HDR_OTHER;
-    unsigned id = slots[SLOT(name.n, (unsigned char)name.p[0] | 0x20u,
-                             (unsigned char)name.p[name.n / 2] | 0x20u,
-                             (unsigned char)name.p[name.n - 1] | 0x20u)];
+    if (UNLIKELY(name.n < 4 || name.n > NAME_ROOM))
+        return lookup_short(name);
 
-    if (known[id].len != name.n || !same_name(name.p, known[id].name, name.n))
+    uint32_t tail = load32(name.p + name.n - 4) | 0x20202020u;
+    const struct known *k;
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    tail = __builtin_bswap32(tail);
+#endif
+    unsigned id = slots[SLOT(name.n, (unsigned char)name.p[0] | 0x20u, tail)];
+
+    k = &known[id];
+    if (k->len != name.n || !same_name(name.p, k->name, name.n))
         return HDR_OTHER;
     return (enum http_header_id)id;
 }

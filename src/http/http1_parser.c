@@ -247,7 +247,8 @@ static enum rc read_version(struct http1_parser *p, const struct input *in, stru
     uint32_t at = p->mark; /* at most 15 bytes: read again from the start each time */
     uint16_t major = 0, minor = 0;
 
-    if (in->end - at >= 10 && memcmp(in->buf + at, "HTTP/1.1\r\n", 10) == 0) {
+    if (in->end - at >= 10 && memcmp(in->buf + at, "HTTP/1.1", 8) == 0 &&
+        memcmp(in->buf + at + 8, "\r\n", 2) == 0) {
         head->version_major = head->version_minor = 1;
         p->pos = at + 10;
         p->state = S_FIRST;
@@ -307,10 +308,11 @@ static inline bool name_ok(const struct http1_parser *p, struct str name,
     return good == name.n && name.n > 0;
 }
 
-static enum rc read_name(struct http1_parser *p, const struct input *in, struct http1_head *head)
+static inline enum rc read_name(struct http1_parser *p, const struct input *in, uint32_t end,
+                                struct http1_head *head)
 {
     const char *buf = in->buf;
-    uint32_t mark = p->mark, end = element_end(p, in);
+    uint32_t mark = p->mark;
     uint32_t at = (uint32_t)(scan_name(buf + p->pos, buf + end) - buf);
 
     if (UNLIKELY(at >= end)) {
@@ -338,32 +340,38 @@ static enum rc read_name(struct http1_parser *p, const struct input *in, struct 
         head->seen |= bit & ~UINT64_C(1); /* HDR_OTHER is never seen */
     }
 
-    struct http1_header *h = add_header(head);
-
-    if (!h)
-        return fail(p, mark, HTTPERR_NOT_AVAILABLE);
-    *h = (struct http1_header){mark, (uint16_t)name.n, (uint16_t)id, 0, 0};
+    p->name_id = (uint16_t)id;
     p->value_at = p->pos = at + 1;
     p->state = S_VALUE;
     return RC_OK;
 }
 
-static inline void end_value(const char *buf, uint32_t from, uint32_t end, struct http1_head *head)
+/* The line is complete and its value ends before end; a CR or LF stands there. */
+static inline enum rc end_line(struct http1_parser *p, const char *buf, uint32_t end,
+                               struct http1_head *head)
 {
-    struct http1_header *h = (head->more ? head->more : head->first) + head->n_headers - 1;
+    struct http1_header *h = add_header(head);
+    uint32_t from = p->value_at;
 
-    while (from < end && is_blank(buf[from]))
+    if (UNLIKELY(!h))
+        return fail(p, p->mark, HTTPERR_NOT_AVAILABLE);
+    while (is_blank(buf[from]))
         from++;
     while (end > from && is_blank(buf[end - 1]))
         end--;
-    h->value_off = from;
-    h->value_len = end - from;
+    *h = (struct http1_header){.name_off = p->mark,
+                               .name_len = (uint16_t)(p->value_at - 1 - p->mark),
+                               .id = p->name_id,
+                               .value_off = from,
+                               .value_len = end - from};
+    return RC_OK;
 }
 
-static enum rc read_value(struct http1_parser *p, const struct input *in, struct http1_head *head)
+static inline enum rc read_value(struct http1_parser *p, const struct input *in, uint32_t end,
+                                 struct http1_head *head)
 {
     char *buf = in->buf;
-    uint32_t end = element_end(p, in), all = in->end, at = p->pos, next;
+    uint32_t all = in->end, at = p->pos, next;
 
     for (;; at++) {
         at = (uint32_t)(scan_value(buf + at, buf + end) - buf);
@@ -392,10 +400,54 @@ static enum rc read_value(struct http1_parser *p, const struct input *in, struct
         memset(buf + at, ' ', next - at);
         at = min_u32(next, end) - 1;
     }
-    end_value(buf, p->value_at, at, head);
     p->pos = next;
     p->state = S_LINE;
-    return RC_OK;
+    return end_line(p, buf, at, head);
+}
+
+/* The lines of an ordinary request, as long as they lie there complete and nothing about them needs
+ * a closer look; the rest is left to the functions above, which would have found the same. */
+static void read_plain_lines(struct http1_parser *p, const struct input *in,
+                             struct http1_head *head)
+{
+    const char *buf = in->buf;
+    uint32_t at = p->pos, n = head->n_headers;
+    uint64_t seen = head->seen;
+
+    while (n < HTTP1_HEADERS_INLINE && !head->more) {
+        uint32_t colon = (uint32_t)(scan_name(buf + at, buf + in->end) - buf);
+
+        if (in->end - colon < 4 || buf[colon] != ':')
+            break;
+
+        struct str name = str_n(buf + at, colon - at);
+        enum http_header_id id = http_header_lookup(name);
+        uint64_t bit = UINT64_C(1) << id;
+
+        if (id == HDR_OTHER ? !http_is_token(name) : (seen & bit) != 0)
+            break;
+
+        uint32_t from = colon + 1 + (buf[colon + 1] == ' ');
+        uint32_t end = (uint32_t)(scan_value(buf + from, buf + in->end) - buf);
+
+        /* More blanks around the value, none at all, a fold, another line end: not here. */
+        if (in->end - end < 3 || memcmp(buf + end, "\r\n", 2) != 0 || is_blank(buf[end + 2]) ||
+            (unsigned char)buf[from] <= ' ' || (unsigned char)buf[end - 1] <= ' ' ||
+            end - at > p->limits.max_field_length)
+            break;
+        head->at[id] = n;
+        seen |= bit;
+        head->first[n++] = (struct http1_header){at, (uint16_t)name.n, (uint16_t)id, from,
+                                                 end - from};
+        at = end + 2;
+        if (buf[at] == '\r')
+            break;
+    }
+    if (n > head->n_headers)
+        p->state = S_LINE;
+    p->pos = at;
+    head->n_headers = n;
+    head->seen = seen & ~UINT64_C(1); /* HDR_OTHER is never seen */
 }
 
 /* The header block up to the empty line. */
@@ -403,14 +455,18 @@ static enum rc read_headers(struct http1_parser *p, const struct input *in, stru
 {
     enum rc rc;
 
+    if (p->state == S_LINE || p->state == S_FIRST)
+        read_plain_lines(p, in, head);
     for (;;) {
+        uint32_t end = element_end(p, in);
+
         if (p->state == S_NAME) {
-            rc = read_name(p, in, head);
+            rc = read_name(p, in, end, head);
             if (rc != RC_OK)
                 return rc;
         }
         if (p->state == S_VALUE) {
-            rc = read_value(p, in, head);
+            rc = read_value(p, in, end, head);
             if (rc != RC_OK)
                 return rc;
         }
@@ -540,7 +596,8 @@ static void decide_connection(const char *buf, struct http1_head *head)
             struct str value = str_n(buf + h[i].value_off, h[i].value_len);
 
             /* What nearly everyone sends is recognised without taking the list apart. */
-            if (h[i].id == HDR_CONNECTION && str_eq(value, STR("keep-alive")))
+            if (value.n == 10 && memcmp(value.p, "keep-ali", 8) == 0 &&
+                memcmp(value.p + 8, "ve", 2) == 0 && h[i].id == HDR_CONNECTION)
                 keep_alive = true;
             else if (h[i].id == HDR_CONNECTION)
                 connection_options(value, head, &keep_alive);

@@ -93,6 +93,7 @@ struct http1_parser {
     uint32_t value_at;
     uint32_t error_offset;      /* after RC_FAIL: the byte that settled it */
     enum httperr_reason reason; /* after RC_FAIL */
+    uint16_t name_id;           /* of the header line being read */
     uint8_t state;
 };
 
