@@ -52,8 +52,8 @@ static struct config *load_config(struct fixture *f, const char *app_host)
     config_builtin_text(&text, f->root, bindings, 1);
     if (app_host) {
         bool is_application = strncmp(app_host, "<application ", 13) == 0;
-        size_t at = str_find(buf_view(&text), is_application ? STR("</site>")
-                                                             : STR("</configuration>"));
+        size_t at =
+            str_find(buf_view(&text), is_application ? STR("</site>") : STR("</configuration>"));
 
         assert_true(at != SIZE_MAX);
         char *tail = str_dup_z(str_sub(buf_view(&text), at, text.n));
@@ -196,10 +196,10 @@ struct request *fixture_request(struct fixture *f, const char *method, const cha
     r->msg.head.site_id = 1;
     r->msg.head.minor = 1;
     r->msg.head.request_id = 0xabc;
-    r->msg.head.remote = (struct msg_address){.ip = {[10] = 0xff, 0xff, 10, 1, 2, 3},
-                                              .port = 50000, .is_v4 = 1};
-    r->msg.head.local = (struct msg_address){.ip = {[10] = 0xff, 0xff, 10, 1, 2, 9},
-                                             .port = 8080, .is_v4 = 1};
+    r->msg.head.remote =
+        (struct msg_address){.ip = {[10] = 0xff, 0xff, 10, 1, 2, 3}, .port = 50000, .is_v4 = 1};
+    r->msg.head.local =
+        (struct msg_address){.ip = {[10] = 0xff, 0xff, 10, 1, 2, 9}, .port = 8080, .is_v4 = 1};
     add_fields(r, headers, arena_zalloc(&r->arena, 64 * 1024));
     r->response.row = &st_200_0_ok;
     r->response.headers_end = &r->response.headers;
@@ -235,9 +235,8 @@ const char *fixture_body(struct fixture *f)
 
     buf_init(&b, 1 << 24);
     for (struct body_part *p = f->r->response.body; p; p = p->next)
-        buf_str(&b, p->kind == PART_FILE
-                        ? str_n(p->file->content + p->offset, (size_t)p->length)
-                        : p->memory);
+        buf_str(&b, p->kind == PART_FILE ? str_n(p->file->content + p->offset, (size_t)p->length)
+                                         : p->memory);
     assert_int_equal(b.n, f->r->response.body_length);
     const char *text = arena_dup_z(&f->memory, buf_view(&b));
 
@@ -311,8 +310,8 @@ bool response_header_add(struct request *r, struct str name, struct str value)
         return false;
     struct response_header *h = ARENA_NEW(&r->arena, struct response_header);
 
-    *h = (struct response_header){.id = (uint16_t)http_header_lookup(name), .name = name,
-                                  .value = value};
+    *h = (struct response_header){
+        .id = (uint16_t)http_header_lookup(name), .name = name, .value = value};
     *r->response.headers_end = h;
     r->response.headers_end = &h->next;
     return true;

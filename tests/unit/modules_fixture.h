@@ -15,16 +15,16 @@
 #include "worker/url_cache.h"
 
 struct fixture {
-    char root[64];              /* of the site */
+    char root[64]; /* of the site */
     struct config *config;
-    struct arena memory;        /* entries, module configuration */
-    struct request *r;          /* the request under test */
+    struct arena memory; /* entries, module configuration */
+    struct request *r;   /* the request under test */
     struct handler_mapping handler;
     /* What the modules asked of the worker. */
-    unsigned executed;          /* child requests */
+    unsigned executed; /* child requests */
     bool executed_get;
     char executed_path[256], executed_query[512];
-    enum pipe_rc execute_rc;    /* what the child answers */
+    enum pipe_rc execute_rc; /* what the child answers */
 };
 
 /* A fresh site. app_host is put behind the shipped applicationHost.config's sections, or into the

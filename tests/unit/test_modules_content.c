@@ -15,7 +15,7 @@
 #include "base/poison.h"
 
 #define WEB(inner) "<configuration><system.webServer>" inner "</system.webServer></configuration>"
-#define SITE(inner)                                                                                \
+#define SITE(inner) \
     "<location path='Default Web Site'><system.webServer>" inner "</system.webServer></location>"
 
 static const char *const host[] = {"Host: site.test:8080", NULL};
@@ -42,8 +42,8 @@ static void test_default_document(void **state)
     assert_string_equal(f->executed_path, "/sub/index.htm"); /* before index.html in the list */
     assert_string_equal(f->executed_query, "x=1");
     assert_int_equal(run_document(f, "/empty/"), PIPE_CONTINUE);
-    assert_int_equal(run_document(f, "/dir/"), PIPE_CONTINUE);   /* a folder of that name */
-    assert_int_equal(run_document(f, "/sub"), PIPE_CONTINUE);    /* no slash */
+    assert_int_equal(run_document(f, "/dir/"), PIPE_CONTINUE); /* a folder of that name */
+    assert_int_equal(run_document(f, "/sub"), PIPE_CONTINUE);  /* no slash */
     assert_int_equal(run_document(f, "/nope/"), PIPE_CONTINUE);
     assert_int_equal(f->executed, 0);
     f->execute_rc = PIPE_PENDING;
@@ -103,18 +103,19 @@ static void test_listing(void **state)
     struct fixture *f = listing_site("");
 
     fixture_request(f, "GET", "/dir/", host);
-    assert_int_equal(fixture_run(f, &mod_directory_listing, N_EXECUTE_REQUEST_HANDLER), PIPE_FINISH);
+    assert_int_equal(fixture_run(f, &mod_directory_listing, N_EXECUTE_REQUEST_HANDLER),
+                     PIPE_FINISH);
     assert_int_equal(f->r->response.row->status, 200);
     assert_string_equal(fixture_header(f, "Content-Type"), "text/html; charset=UTF-8");
-    assert_string_equal(
-        fixture_body(f),
-        "<html><head><title>site.test - /dir/</title></head><body><H1>site.test - /dir/</H1><hr>\r\n"
-        "\r\n<pre><A HREF=\"/\">[To Parent Directory]</A><br><br>"
-        "  1/1/2023 12:00 AM            0 "
-        "<A HREF=\"/dir/A%20&amp;%20%3Cc%3E.htm\">A &amp; &lt;c&gt;.htm</A><br>"
-        "12/30/2023 11:59 PM           10 <A HREF=\"/dir/b.txt\">b.txt</A><br>"
-        " 9/20/2023 10:11 AM        &lt;dir&gt; <A HREF=\"/dir/n/\">n</A><br>"
-        "</pre><hr></body></html>");
+    assert_string_equal(fixture_body(f),
+                        "<html><head><title>site.test - /dir/</title></head><body><H1>site.test - "
+                        "/dir/</H1><hr>\r\n"
+                        "\r\n<pre><A HREF=\"/\">[To Parent Directory]</A><br><br>"
+                        "  1/1/2023 12:00 AM            0 "
+                        "<A HREF=\"/dir/A%20&amp;%20%3Cc%3E.htm\">A &amp; &lt;c&gt;.htm</A><br>"
+                        "12/30/2023 11:59 PM           10 <A HREF=\"/dir/b.txt\">b.txt</A><br>"
+                        " 9/20/2023 10:11 AM        &lt;dir&gt; <A HREF=\"/dir/n/\">n</A><br>"
+                        "</pre><hr></body></html>");
     fixture_free(f);
 }
 
@@ -123,12 +124,14 @@ static void test_listing_flags(void **state)
     static const struct {
         const char *flags, *want; /* the line of b.txt */
     } rows[] = {
-        {"Date, Time, Size, Extension", "12/30/2023 11:59 PM           10 <A HREF=\"/dir/b.txt\">b.txt</A>"},
+        {"Date, Time, Size, Extension",
+         "12/30/2023 11:59 PM           10 <A HREF=\"/dir/b.txt\">b.txt</A>"},
         {"None", "<pre><A HREF=\"/\">[To Parent Directory]</A><br><br> <A HREF"},
         {"Date", "12/30/2023 <A HREF=\"/dir/b.txt\">b</A>"},
         {"Time", " 11:59 PM <A HREF=\"/dir/b.txt\">b</A>"},
         {"Size, Extension", "           10 <A HREF=\"/dir/b.txt\">b.txt</A>"},
-        {"Date, LongDate, Time", "  Saturday, December 30, 2023 11:59 PM <A HREF=\"/dir/b.txt\">b</A>"},
+        {"Date, LongDate, Time",
+         "  Saturday, December 30, 2023 11:59 PM <A HREF=\"/dir/b.txt\">b</A>"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -162,11 +165,13 @@ static void test_listing_denied(void **state)
 
     fixture_file(f, "dir/", "");
     fixture_request(f, "GET", "/dir/", host);
-    assert_int_equal(fixture_run(f, &mod_directory_listing, N_EXECUTE_REQUEST_HANDLER), PIPE_FINISH);
+    assert_int_equal(fixture_run(f, &mod_directory_listing, N_EXECUTE_REQUEST_HANDLER),
+                     PIPE_FINISH);
     assert_ptr_equal(f->r->failure.row, &st_403_14_listing_denied);
     assert_int_equal(f->r->failure.hresult, 0);
     fixture_request(f, "GET", "/none", host);
-    assert_int_equal(fixture_run(f, &mod_directory_listing, N_EXECUTE_REQUEST_HANDLER), PIPE_CONTINUE);
+    assert_int_equal(fixture_run(f, &mod_directory_listing, N_EXECUTE_REQUEST_HANDLER),
+                     PIPE_CONTINUE);
     fixture_free(f);
 }
 
@@ -237,8 +242,8 @@ static void test_options_and_trace(void **state)
 
 /* ---- AnonymousAuthenticationModule, ConfigurationValidationModule --------------------------- */
 
-#define ANONYMOUS(enabled)                                                                         \
-    SITE("<security><authentication><anonymousAuthentication enabled='" enabled                    \
+#define ANONYMOUS(enabled)                                                      \
+    SITE("<security><authentication><anonymousAuthentication enabled='" enabled \
          "'/></authentication></security>")
 
 static void test_anonymous(void **state)
@@ -262,10 +267,11 @@ static void test_anonymous(void **state)
     fixture_free(f);
 }
 
-#define SYSTEM_WEB(inner, rest)                                                                    \
+#define SYSTEM_WEB(inner, rest) \
     "<configuration><system.web>" inner "</system.web>" rest "</configuration>"
-#define NO_CHECK                                                                                   \
-    "<system.webServer><validation validateIntegratedModeConfiguration='false'/></system.webServer>"
+#define NO_CHECK                     \
+    "<system.webServer><validation " \
+    "validateIntegratedModeConfiguration='false'/></system.webServer>"
 
 static void test_validation(void **state)
 {
@@ -274,7 +280,8 @@ static void test_validation(void **state)
         const struct status_row *want;
     } rows[] = {
         {NULL, NULL},
-        {SYSTEM_WEB("<httpModules><add name='m' type='t'/></httpModules>", ""), &st_500_22_http_modules},
+        {SYSTEM_WEB("<httpModules><add name='m' type='t'/></httpModules>", ""),
+         &st_500_22_http_modules},
         {SYSTEM_WEB("<httpModules/>", ""), NULL},
         {SYSTEM_WEB("<httpHandlers><add path='*.x' verb='*' type='t'/></httpHandlers>", ""),
          &st_500_23_http_handlers},
@@ -373,8 +380,10 @@ static void test_server_variables(void **state)
         {"RESPONSE_X_OUT", "o"},
         {"NO_SUCH_VARIABLE", ""},
         {"", ""},
-        {"ALL_RAW", "Host: site.test:8080\r\nUser-Agent: ua\r\nX-Own-Header: own\r\nContent-Type: text/x\r\n"},
-        {"ALL_HTTP", "HTTP_HOST:site.test:8080\nHTTP_USER_AGENT:ua\nHTTP_X_OWN_HEADER:own\nHTTP_CONTENT_TYPE:text/x\n"},
+        {"ALL_RAW",
+         "Host: site.test:8080\r\nUser-Agent: ua\r\nX-Own-Header: own\r\nContent-Type: text/x\r\n"},
+        {"ALL_HTTP", "HTTP_HOST:site.test:8080\nHTTP_USER_AGENT:ua\nHTTP_X_OWN_HEADER:own\nHTTP_"
+                     "CONTENT_TYPE:text/x\n"},
     };
     struct fixture *f = fixture_new(NULL, NULL);
     struct request *r = fixture_request(f, "POST", "/dir/a%20b.htm?x=%31&y", headers);
@@ -400,8 +409,9 @@ static void test_server_variables(void **state)
 /* Found by binary search: every name of the table must be reachable, also those at its ends. */
 static void test_server_variable_order(void **state)
 {
-    static const char *const names[] = {"ALL_HTTP", "APP_POOL_ID", "APPL_MD_PATH", "HTTP_METHOD",
-                                        "HTTPS", "SERVER_PORT", "SERVER_PORT_SECURE", "URL_PATH_INFO"};
+    static const char *const names[] = {"ALL_HTTP",           "APP_POOL_ID",  "APPL_MD_PATH",
+                                        "HTTP_METHOD",        "HTTPS",        "SERVER_PORT",
+                                        "SERVER_PORT_SECURE", "URL_PATH_INFO"};
     struct fixture *f = fixture_new(NULL, NULL);
 
     fixture_request(f, "GET", "/", host);

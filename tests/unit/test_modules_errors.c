@@ -36,7 +36,8 @@ static void assert_well_formed(const char *page)
             buf_char(&b, *p++);
         }
     }
-    xmlDoc *doc = xmlReadMemory(b.p, (int)b.n, "page", "utf-8", XML_PARSE_NONET | XML_PARSE_NOERROR);
+    xmlDoc *doc =
+        xmlReadMemory(b.p, (int)b.n, "page", "utf-8", XML_PARSE_NONET | XML_PARSE_NOERROR);
 
     if (!doc)
         fail_msg("not well formed: %s\n%s", xmlGetLastError()->message, page);
@@ -82,10 +83,11 @@ static void test_detailed_page(void **state)
     assert_contains(page, "<h4>Most likely causes:</h4>\n<ul>\n<li>");
     assert_contains(page, "<h4>Things you can try:</h4>\n<ul>\n<li>");
     assert_contains(page, "<h4>Detailed Error Information:</h4>\n<div id=\"details-left\">");
-    assert_contains(page, "<tr class=\"alt\"><th>Module</th><td>&nbsp;&nbsp;&nbsp;IIS Web Core</td></tr>\n"
-                          "<tr><th>Notification</th><td>&nbsp;&nbsp;&nbsp;MapRequestHandler</td></tr>\n"
-                          "<tr class=\"alt\"><th>Handler</th><td>&nbsp;&nbsp;&nbsp;StaticFile</td></tr>\n"
-                          "<tr><th>Error Code</th><td>&nbsp;&nbsp;&nbsp;0x80070002</td></tr>\n");
+    assert_contains(
+        page, "<tr class=\"alt\"><th>Module</th><td>&nbsp;&nbsp;&nbsp;IIS Web Core</td></tr>\n"
+              "<tr><th>Notification</th><td>&nbsp;&nbsp;&nbsp;MapRequestHandler</td></tr>\n"
+              "<tr class=\"alt\"><th>Handler</th><td>&nbsp;&nbsp;&nbsp;StaticFile</td></tr>\n"
+              "<tr><th>Error Code</th><td>&nbsp;&nbsp;&nbsp;0x80070002</td></tr>\n");
     assert_contains(page, "<th>Detail</th><td>&nbsp;&nbsp;&nbsp;why=&lt;b&gt;</td>");
     assert_contains(page, "<th>Requested URL</th><td>&nbsp;&nbsp;&nbsp;"
                           "http://site.test:8080/nope/a%20b.htm?q=1</td>");
@@ -180,16 +182,18 @@ static void test_config_error_page(void **state)
     const char *page = fixture_body(f);
 
     assert_well_formed(page);
-    assert_contains(page, "<title>IIS 10.0 Detailed Error - 500.19 - Internal Server Error</title>");
+    assert_contains(page,
+                    "<title>IIS 10.0 Detailed Error - 500.19 - Internal Server Error</title>");
     assert_contains(page, "<th>Module</th><td>&nbsp;&nbsp;&nbsp;IIS Web Core</td>");
     assert_contains(page, "<th>Notification</th><td>&nbsp;&nbsp;&nbsp;Unknown</td>");
     assert_contains(page, "<th>Handler</th><td>&nbsp;&nbsp;&nbsp;Not yet determined</td>");
     assert_contains(page, "<th>Error Code</th><td>&nbsp;&nbsp;&nbsp;0x8007000d</td>");
     assert_contains(page, "<th>Config Error</th>");
     assert_contains(page, "/bad/web.config</td>");
-    assert_contains(page, "<h4>Config Source:</h4>\n<pre><code>    2: &lt;system.webServer&gt;\n"
-                          "<span class=\"highlight-code\">    3:   &lt;oops a=&#39;&lt;&#39;/&gt;</span>\n"
-                          "    4: &lt;/system.webServer&gt;\n</code></pre>");
+    assert_contains(
+        page, "<h4>Config Source:</h4>\n<pre><code>    2: &lt;system.webServer&gt;\n"
+              "<span class=\"highlight-code\">    3:   &lt;oops a=&#39;&lt;&#39;/&gt;</span>\n"
+              "    4: &lt;/system.webServer&gt;\n</code></pre>");
     fixture_free(f);
 }
 
@@ -300,8 +304,8 @@ struct answer_case {
     const char *name;
     const char *config;
     bool local, skip;
-    const char *body;  /* that the handler has set, or NULL */
-    const char *want;  /* in the answer */
+    const char *body; /* that the handler has set, or NULL */
+    const char *want; /* in the answer */
 };
 
 static const char detailed[] = "IIS 10.0 Detailed Error";
@@ -316,12 +320,15 @@ static const struct answer_case answers[] = {
     {"body, remote: replaced", NULL, false, false, "own", page404},
     {"body and skip: left", NULL, false, true, "own", "own"},
     {"Replace, local", ERRORS("existingResponse='Replace'", ""), true, false, "own", detailed},
-    {"Replace, skip does not count", ERRORS("existingResponse='Replace'", ""), false, true, "own", page404},
-    {"PassThrough with body", ERRORS("existingResponse='PassThrough'", ""), false, false, "own", "own"},
+    {"Replace, skip does not count", ERRORS("existingResponse='Replace'", ""), false, true, "own",
+     page404},
+    {"PassThrough with body", ERRORS("existingResponse='PassThrough'", ""), false, false, "own",
+     "own"},
     {"PassThrough without", ERRORS("existingResponse='PassThrough'", ""), true, false, NULL,
      "not here: removed"},
     {"no entry", ERRORS("", "<clear/>"), false, false, NULL, "not here: removed"},
-    {"file of the site", ERRORS("", OWN_404("path='errors\\own.htm'")), false, false, NULL, "OWN PAGE"},
+    {"file of the site", ERRORS("", OWN_404("path='errors\\own.htm'")), false, false, NULL,
+     "OWN PAGE"},
     {"missing file", ERRORS("", OWN_404("path='gone.htm'")), false, false, NULL,
      "could not be shown"},
     {"relative prefix", ERRORS("", OWN_404("path='own.htm' prefixLanguageFilePath='texts'")), false,
@@ -391,10 +398,10 @@ static void test_languages(void **state)
 
 static void test_substatus_wins(void **state)
 {
-    struct fixture *f = site_with(
-        ERRORS("", "<clear/><error statusCode='404' path='any.htm'/>"
-                   "<error statusCode='404' subStatusCode='8' path='eight.json'/>"),
-        false, "/x");
+    struct fixture *f =
+        site_with(ERRORS("", "<clear/><error statusCode='404' path='any.htm'/>"
+                             "<error statusCode='404' subStatusCode='8' path='eight.json'/>"),
+                  false, "/x");
 
     fixture_file(f, "any.htm", "ANY");
     fixture_file(f, "eight.json", "EIGHT");
@@ -407,8 +414,8 @@ static void test_substatus_wins(void **state)
     fixture_free(f);
 }
 
-#define DEFAULT_PATH                                                                               \
-    "<location path='Default Web Site'><system.webServer><httpErrors defaultPath='any.htm'>"       \
+#define DEFAULT_PATH                                                                         \
+    "<location path='Default Web Site'><system.webServer><httpErrors defaultPath='any.htm'>" \
     "<clear/><error statusCode='503' path='busy.htm'/></httpErrors></system.webServer></location>"
 
 static void test_default_path(void **state)
@@ -439,9 +446,9 @@ static void test_default_path(void **state)
 
 static void test_execute_url(void **state)
 {
-    struct fixture *f = site_with(
-        ERRORS("", OWN_404("path='/errors/e%20r.aspx?a=b' responseMode='ExecuteURL'")), false,
-        "/no%20pe?q=1");
+    struct fixture *f =
+        site_with(ERRORS("", OWN_404("path='/errors/e%20r.aspx?a=b' responseMode='ExecuteURL'")),
+                  false, "/no%20pe?q=1");
 
     assert_int_equal(fail_with(f, &st_404_0_not_found, ""), PIPE_FINISH);
     assert_int_equal(f->executed, 1);
@@ -453,8 +460,8 @@ static void test_execute_url(void **state)
 
 static void test_execute_url_that_fails(void **state)
 {
-    struct fixture *f = site_with(
-        ERRORS("", OWN_404("path='/gone.htm' responseMode='ExecuteURL'")), false, "/nope");
+    struct fixture *f = site_with(ERRORS("", OWN_404("path='/gone.htm' responseMode='ExecuteURL'")),
+                                  false, "/nope");
 
     fail_with(f, &st_404_0_not_found, "");
     assert_int_equal(f->executed, 1);
@@ -478,8 +485,8 @@ static void test_execute_url_that_waits(void **state)
     fixture_free(f);
 }
 
-#define APPLICATION(pool)                                                                          \
-    "<application path='/app' applicationPool='" pool "'><virtualDirectory path='/' "              \
+#define APPLICATION(pool)                                                             \
+    "<application path='/app' applicationPool='" pool "'><virtualDirectory path='/' " \
     "physicalPath='%SystemDrive%\\app'/></application>"
 
 static void test_execute_url_of_another_pool(void **state)

@@ -6,8 +6,8 @@
 
 #include "base/poison.h"
 
-#define REDIRECT(attributes, inner)                                                                \
-    "<configuration><system.webServer><httpRedirect enabled='true' " attributes ">" inner          \
+#define REDIRECT(attributes, inner)                                                       \
+    "<configuration><system.webServer><httpRedirect enabled='true' " attributes ">" inner \
     "</httpRedirect></system.webServer></configuration>"
 #define EXACT "exactDestination='true' "
 
@@ -15,16 +15,18 @@ struct redirect_case {
     const char *name;
     const char *file, *config; /* which web.config has it; NULL: the root's */
     const char *target;
-    const char *want;          /* Location; NULL: no redirection */
+    const char *want; /* Location; NULL: no redirection */
 };
 
 static const struct redirect_case cases[] = {
     {"suffix and query go along", NULL, REDIRECT("destination='http://new.test'", ""),
      "/a/b.htm?x=1&y=2", "http://new.test/a/b.htm?x=1&y=2"},
-    {"no double slash", NULL, REDIRECT("destination='http://new.test/'", ""), "/a", "http://new.test/a"},
+    {"no double slash", NULL, REDIRECT("destination='http://new.test/'", ""), "/a",
+     "http://new.test/a"},
     {"into a folder", NULL, REDIRECT("destination='http://new.test/old'", ""), "/a/b",
      "http://new.test/old/a/b"},
-    {"exact", NULL, REDIRECT(EXACT "destination='http://new.test/x'", ""), "/a?b=c", "http://new.test/x"},
+    {"exact", NULL, REDIRECT(EXACT "destination='http://new.test/x'", ""), "/a?b=c",
+     "http://new.test/x"},
     {"exact, $V$Q", NULL, REDIRECT(EXACT "destination='http://new.test$V$Q'", ""), "/a?b=c",
      "http://new.test/a?b=c"},
     {"exact, $V without query", NULL, REDIRECT(EXACT "destination='http://new.test$V$Q'", ""), "/a",
@@ -43,10 +45,10 @@ static const struct redirect_case cases[] = {
      "http://site.test:8080/new.htm"},
     {"relative, variable first", NULL, REDIRECT(EXACT "destination='$V'", ""), "/a",
      "http://site.test:8080/a"},
-    {"escaped again", NULL, REDIRECT("destination='http://new.test'", ""), "/a%20b%C3%A9%25?c\"d\xe9",
-     "http://new.test/a%20b%C3%A9%25?c%22d%E9"},
-    {"no header injection", NULL, REDIRECT(EXACT "destination='http://new.test$V'", ""),
-     "/a%20X:1", "http://new.test/a%20X:1"},
+    {"escaped again", NULL, REDIRECT("destination='http://new.test'", ""),
+     "/a%20b%C3%A9%25?c\"d\xe9", "http://new.test/a%20b%C3%A9%25?c%22d%E9"},
+    {"no header injection", NULL, REDIRECT(EXACT "destination='http://new.test$V'", ""), "/a%20X:1",
+     "http://new.test/a%20X:1"},
     {"do not redirect", NULL, REDIRECT("destination='!'", ""), "/a", NULL},
     {"nothing to go to", NULL, REDIRECT("", ""), "/a", NULL},
 
@@ -55,19 +57,20 @@ static const struct redirect_case cases[] = {
     {"the level itself", "old", REDIRECT("destination='http://new.test/x'", ""), "/old/",
      "http://new.test/x/"},
     {"$S and $V below the level", "old",
-     REDIRECT(EXACT "destination='http://new.test$S?from=$V'", ""), "/old/a", "http://new.test/a?from=/old/a"},
-    {"other folders are left alone", "old", REDIRECT("destination='http://new.test'", ""), "/a", NULL},
+     REDIRECT(EXACT "destination='http://new.test$S?from=$V'", ""), "/old/a",
+     "http://new.test/a?from=/old/a"},
+    {"other folders are left alone", "old", REDIRECT("destination='http://new.test'", ""), "/a",
+     NULL},
 
     {"child only, file", "old", REDIRECT("childOnly='true' destination='http://new.test'", ""),
      "/old/a.htm", "http://new.test/a.htm"},
     {"child only, deeper", "old", REDIRECT("childOnly='true' destination='http://new.test'", ""),
      "/old/a/b.htm", NULL},
 
-    {"wildcard", NULL,
-     REDIRECT(EXACT, "<add wildcard='*.php' destination='/gone.htm'/>"), "/x/a.PHP",
-     "http://site.test:8080/gone.htm"},
-    {"wildcard, no match", NULL,
-     REDIRECT(EXACT, "<add wildcard='*.php' destination='/gone.htm'/>"), "/x/a.htm", NULL},
+    {"wildcard", NULL, REDIRECT(EXACT, "<add wildcard='*.php' destination='/gone.htm'/>"),
+     "/x/a.PHP", "http://site.test:8080/gone.htm"},
+    {"wildcard, no match", NULL, REDIRECT(EXACT, "<add wildcard='*.php' destination='/gone.htm'/>"),
+     "/x/a.htm", NULL},
     {"wildcard, else destination", NULL,
      REDIRECT(EXACT "destination='/other'", "<add wildcard='*.php' destination='/gone.htm'/>"),
      "/x/a.htm", "http://site.test:8080/other"},
@@ -77,14 +80,16 @@ static const struct redirect_case cases[] = {
     {"captures of a run", NULL, REDIRECT(EXACT, "<add wildcard='/a*b*' destination='/[$0][$1]'/>"),
      "/aXbYbZ", "http://site.test:8080/[X][YbZ]"},
     {"first wildcard wins", NULL,
-     REDIRECT(EXACT, "<add wildcard='*.htm' destination='/1'/><add wildcard='/a*' destination='/2'/>"),
+     REDIRECT(EXACT,
+              "<add wildcard='*.htm' destination='/1'/><add wildcard='/a*' destination='/2'/>"),
      "/a.htm", "http://site.test:8080/1"},
     {"wildcard that stops", NULL,
      REDIRECT(EXACT "destination='/other'", "<add wildcard='/keep/*' destination='!'/>"), "/keep/a",
      NULL},
     {"root only", NULL, REDIRECT(EXACT, "<add wildcard='/' destination='/app/'/>"), "/",
      "http://site.test:8080/app/"},
-    {"root only, elsewhere", NULL, REDIRECT(EXACT, "<add wildcard='/' destination='/app/'/>"), "/x", NULL},
+    {"root only, elsewhere", NULL, REDIRECT(EXACT, "<add wildcard='/' destination='/app/'/>"), "/x",
+     NULL},
     {"wildcard below the level", "old",
      REDIRECT(EXACT, "<add wildcard='/*.htm' destination='/new/$0.html'/>"), "/old/a.htm",
      "http://site.test:8080/new/old/a.html"},
@@ -127,7 +132,8 @@ static void test_statuses(void **state)
         char config[512];
 
         snprintf(config, sizeof(config),
-                 REDIRECT("destination='http://new.test' httpResponseStatus='%s'", ""), rows[i].name);
+                 REDIRECT("destination='http://new.test' httpResponseStatus='%s'", ""),
+                 rows[i].name);
         struct fixture *f = fixture_new(NULL, config);
 
         fixture_request(f, "POST", "/a", host);
@@ -140,7 +146,8 @@ static void test_statuses(void **state)
 
 static void test_page(void **state)
 {
-    struct fixture *f = fixture_new(NULL, REDIRECT(EXACT "destination='http://new.test/?a&amp;b'", ""));
+    struct fixture *f =
+        fixture_new(NULL, REDIRECT(EXACT "destination='http://new.test/?a&amp;b'", ""));
 
     fixture_request(f, "GET", "/a", host);
     fixture_run(f, &mod_http_redirection, N_MAP_REQUEST_HANDLER);
@@ -172,9 +179,9 @@ static void test_hostile_wildcard(void **state)
 
 static void test_disabled(void **state)
 {
-    struct fixture *f = fixture_new(
-        NULL, "<configuration><system.webServer><httpRedirect enabled='false' "
-              "destination='http://new.test'/></system.webServer></configuration>");
+    struct fixture *f =
+        fixture_new(NULL, "<configuration><system.webServer><httpRedirect enabled='false' "
+                          "destination='http://new.test'/></system.webServer></configuration>");
 
     fixture_request(f, "GET", "/a", host);
     assert_int_equal(fixture_run(f, &mod_http_redirection, N_MAP_REQUEST_HANDLER), PIPE_CONTINUE);

@@ -3,6 +3,7 @@
  * 500.19, drawn with the settings of the nearest level above that can be used. */
 #include "worker/modules/modules.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "config/config.h"
@@ -131,10 +132,9 @@ static struct str mime_of(const struct config_node *node, struct str path)
 static bool is_shipped(uint16_t status, struct str prefix, struct str path)
 {
     char name[24];
-    size_t n = fmt_u64(name, status);
 
-    memcpy(name + n, ".htm", 4);
-    return str_ieq(path, str_n(name, n + 4)) && error_page_shipped(status).n &&
+    snprintf(name, sizeof(name), "%u.htm", status);
+    return str_ieq(path, str_z(name)) && error_page_shipped(status).n &&
            (str_iends(prefix, STR("\\inetpub\\custerr")) ||
             str_iends(prefix, STR("/inetpub/custerr")));
 }

@@ -115,7 +115,8 @@ static int read_entries(const char *path, struct entries *list)
         };
     }
     closedir(dir);
-    qsort(list->items, list->n, sizeof(*list->items), compare);
+    if (list->n > 1)
+        qsort(list->items, list->n, sizeof(*list->items), compare);
     return 0;
 }
 
