@@ -57,10 +57,11 @@ static struct connection *conn_new(struct acceptor *a, int fd, const struct sock
 {
     struct thread *t = a->thread;
     struct connection *c = calloc(1, sizeof(*c));
-    struct sockaddr_storage own;
+    struct sockaddr_storage own = a->address;
     socklen_t own_len = sizeof(own);
 
-    if (!c || getsockname(fd, (struct sockaddr *)&own, &own_len) < 0) {
+    /* A socket bound to one address has told us once for all; a wildcard has to be asked. */
+    if (!c || (a->any_address && getsockname(fd, (struct sockaddr *)&own, &own_len) < 0)) {
         free(c);
         close(fd);
         return NULL;

@@ -112,6 +112,8 @@ struct acceptor {
     struct thread *thread;
     uint64_t id;
     uint16_t port;
+    bool any_address;
+    struct sockaddr_storage address;
 };
 
 /* A generation as one thread holds it, so that requests count their references without atomics. */

@@ -232,8 +232,10 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
             p = PUT_LIT(p, "\r\n");
     }
     x->body_sent_uncredited += h.body_len;
-    bool more = !closing && !h.body_len && x->length_left != UINT64_MAX && x->length_left > 0 &&
-                !x->no_body;
+    /* A file follows, or the end of the connection: either sends the head along with itself. */
+    bool more = closing ? x->close && x->body != BODY_COMING
+                        : !h.body_len && !x->no_body && x->length_left != UINT64_MAX &&
+                              x->length_left > 0;
 
     x->closing = closing;
     out_bytes(c, out, (size_t)(p - out), more, /* is_body = */ false);

@@ -1,4 +1,5 @@
 /* An event thread: its loop, mailbox and the objects it uses again and again. */
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -147,6 +148,19 @@ void input_free(struct thread *t, struct input *in)
     t->n_free_inputs++;
 }
 
+/* The address that every connection of this socket has on our side; false for a wildcard. */
+static bool bound_address(int fd, struct sockaddr_storage *ret)
+{
+    socklen_t n = sizeof(*ret);
+
+    if (getsockname(fd, (struct sockaddr *)ret, &n) < 0)
+        return false;
+    if (ret->ss_family == AF_INET)
+        return ((struct sockaddr_in *)ret)->sin_addr.s_addr != htonl(INADDR_ANY);
+    return ret->ss_family == AF_INET6 &&
+           !IN6_IS_ADDR_UNSPECIFIED(&((struct sockaddr_in6 *)ret)->sin6_addr);
+}
+
 static void add_endpoint(struct thread *t, const struct letter *m)
 {
     struct acceptor *a = xcalloc(1, sizeof(*a));
@@ -155,6 +169,7 @@ static void add_endpoint(struct thread *t, const struct letter *m)
     a->thread = t;
     a->id = m->id;
     a->port = m->port;
+    a->any_address = !bound_address(m->fd, &a->address);
     a->next = t->acceptors;
     t->acceptors = a;
     loop_io_set(t->loop, &a->io, EPOLLIN);
