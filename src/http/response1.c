@@ -4,30 +4,57 @@
 #include "http/scan.h"
 #include "base/poison.h"
 
-/* One bounded writer: everything goes through put(), fits is tested once. */
+/* One bounded writer: whatever does not fit is left out, and full is tested once at the end. */
 struct out {
     char *p;
     size_t n, cap;
     bool full;
 };
 
+/* Names and values are short: two overlapping words beat a call. */
+static inline char *copy(char *to, struct str s)
+{
+    if (s.n >= 8 && s.n <= 16) {
+        memcpy(to, s.p, 8);
+        memcpy(to + s.n - 8, s.p + s.n - 8, 8);
+    } else if (s.n >= 4 && s.n < 8) {
+        memcpy(to, s.p, 4);
+        memcpy(to + s.n - 4, s.p + s.n - 4, 4);
+    } else if (s.n) {
+        memcpy(to, s.p, s.n);
+    }
+    return to + s.n;
+}
+
+static inline bool has_room(struct out *o, size_t n)
+{
+    if (LIKELY(n <= o->cap - o->n))
+        return true;
+    o->full = true;
+    return false;
+}
+
 static inline void put(struct out *o, struct str s)
 {
-    if (s.n > o->cap - o->n) {
-        o->full = true;
-        return;
+    if (has_room(o, s.n)) {
+        copy(o->p + o->n, s);
+        o->n += s.n;
     }
-    if (s.n)
-        memcpy(o->p + o->n, s.p, s.n);
-    o->n += s.n;
 }
 
 static void put_line(struct out *o, struct str name, struct str value)
 {
-    put(o, name);
-    put(o, STR(": "));
-    put(o, value);
-    put(o, STR("\r\n"));
+    size_t n = name.n + value.n + 4; /* both lie in memory, their lengths cannot wrap */
+
+    if (!has_room(o, n))
+        return;
+
+    char *at = copy(o->p + o->n, name);
+
+    memcpy(at, ": ", 2);
+    at = copy(at + 2, value);
+    memcpy(at, "\r\n", 2);
+    o->n += n;
 }
 
 static void put_u64(struct out *o, uint64_t v)
@@ -109,7 +136,8 @@ static void put_generated(struct out *o, const struct response1 *r, bool has_dat
     };
 
     if (!has_date && r->date.n) {
-        w->date_off = o->n + 6;
+        if (r->date.n == HTTP_DATE_LEN)
+            w->date_off = o->n + 6;
         put_line(o, STR("Date"), r->date);
     }
     if (r->connection != RESPONSE1_SILENT)
@@ -129,10 +157,9 @@ enum rc response1_write(const struct response1 *r, char *out, size_t cap,
     uint8_t ranks[RESPONSE1_HEADERS_MAX];
     uint64_t set;
 
-    INVARIANT(r->status >= 100 && r->status <= 999);
     if (!rank_headers(r, ranks, &set, &ret->bad))
         return RC_FAIL;
-    if (!http_value_is_writable(r->reason) || !http_value_is_writable(r->server) ||
+    if (r->status < 100 || r->status > 999 || !http_value_is_writable(r->reason) || !http_value_is_writable(r->server) ||
         !http_value_is_writable(r->date)) {
         ret->bad = r->n_headers;
         return RC_FAIL;

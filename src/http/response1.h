@@ -44,7 +44,7 @@ struct response1 {
 struct response1_written {
     size_t len;      /* bytes of the head, empty line included */
     size_t date_off; /* where the date's 29 characters stand; 0 if there are none */
-    size_t bad;      /* after RC_FAIL: index of the bad header; n_headers: the reason phrase */
+    size_t bad;      /* after RC_FAIL: index of the bad header; n_headers: the status line */
 };
 
 /* Writes status line, headers and empty line. Headers the API knows come in its order (equal ones
@@ -52,8 +52,8 @@ struct response1_written {
  * Framing and connection are the listener's: Connection, Content-Length, Transfer-Encoding and
  * Keep-Alive among headers are left out.
  * RC_AGAIN: cap is too small (nothing usable was written). RC_FAIL: a name is no token, a value or
- * the reason phrase holds CR, LF or NUL (whoever made it tried to split the response), or there are
- * more than RESPONSE1_HEADERS_MAX headers; ret->bad tells which. */
+ * the reason phrase holds CR, LF or NUL (whoever made it tried to split the response), the status is
+ * not of three digits, or there are more than RESPONSE1_HEADERS_MAX headers; ret->bad tells which. */
 MUST_CHECK enum rc response1_write(const struct response1 *r, char *out, size_t cap,
                                    struct response1_written *ret);
 

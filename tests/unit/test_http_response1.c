@@ -164,10 +164,14 @@ static void splitting_is_refused(void **state)
         assert_int_equal(response1_write(&r, out, sizeof(out), &w), RC_FAIL);
         assert_int_equal(w.bad, 1);
     }
-    const struct response1 r = {.status = 200, .reason = STR("OK\r\nX: y")};
+    struct response1 r = {.status = 200, .reason = STR("OK\r\nX: y")};
 
     assert_int_equal(response1_write(&r, out, sizeof(out), &w), RC_FAIL);
     assert_int_equal(w.bad, 0);
+    r = (struct response1){.status = 1000};
+    assert_int_equal(response1_write(&r, out, sizeof(out), &w), RC_FAIL);
+    r.status = 99;
+    assert_int_equal(response1_write(&r, out, sizeof(out), &w), RC_FAIL);
 }
 
 static void too_many_headers_are_refused(void **state)
