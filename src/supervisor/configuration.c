@@ -65,7 +65,6 @@ static struct config *load_config(struct supervisor *s)
     if (s->is_ready) {
         char *file = str_dup_z(err->file), *why = str_dup_z(err->text.n ? err->text : err->remedy);
         sup_event(s, EV_WAS_CONFIG_FILE, NULL, file, sup_number(err->line).z, why, NULL);
-        sup_event(s, EV_CND_CONFIG_REFUSED, NULL, text.p, NULL);
         free(file);
         free(why);
     }
@@ -144,19 +143,28 @@ static bool plan_started(void *arg, const struct config_site *site)
     return p && p->started;
 }
 
+/* Later than at the start, when it ends the server, a port that cannot be had is an event. */
+static void say_no_socket(struct supervisor *s, const struct endpoint_failure *f)
+{
+    if (s->is_ready)
+        sup_event(s, f->err == EADDRINUSE ? EV_CND_ENDPOINT_IN_USE : EV_CND_ENDPOINT_FORBIDDEN,
+                  NULL, f->address, f->why, NULL);
+}
+
 /* Opens what the site needs; a text to free when it cannot start. */
 static char *open_site(struct supervisor *s, const struct config_site *site, struct site_plan *p)
 {
-    char why[512];
+    struct endpoint_failure f;
     size_t usable = 0;
 
     for (size_t i = 0; i < site->n_bindings; i++) {
         const struct config_binding *b = &site->bindings[i];
         if (!is_http(b))
             continue;
-        if (!endpoints_want(&s->endpoints, b->ip, b->port, why, sizeof(why))) {
+        if (!endpoints_want(&s->endpoints, b->ip, b->port, &f)) {
             p->has_no_socket = true;
-            return xstrdup(why);
+            say_no_socket(s, &f);
+            return xasprintf("cannot listen on %s: %s", f.address, f.why);
         }
         usable++;
     }
@@ -188,16 +196,15 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static void say_plan(struct supervisor *s, const struct config_site *site, const char *why)
+static void say_plan(struct supervisor *s, const struct config_site *site, const struct site_plan *p)
 {
-    char *name = str_dup_z(site->name);
-    char *text = xasprintf("site \"%s\" does not start: %s", name, why);
+    char *text = xasprintf("site \"%.*s\" does not start: %s", STR_ARG(site->name), p->why);
 
     sup_say("%s", text);
-    sup_event(s, EV_CND_CONFIG_SETTING, json_pack("{s:I}", "site", (json_int_t)site->id), text,
-              NULL);
+    if (!p->has_no_socket)
+        sup_event(s, EV_CND_CONFIG_SETTING, json_pack("{s:I}", "site", (json_int_t)site->id), text,
+                  NULL);
     free(text);
-    free(name);
 }
 
 static void free_plan(struct site_plan *plan, size_t n)
@@ -247,7 +254,7 @@ static void plan_sites(struct supervisor *s)
         p->why = why_not(s, &sites[i], p);
         p->started = !p->why;
         if (p->why && !same_text(p->why, old_why(old, n_old, p->id)))
-            say_plan(s, &sites[i], p->why);
+            say_plan(s, &sites[i], p);
     }
     free_plan(old, n_old);
     want_only_used(s);
@@ -441,18 +448,19 @@ static void begin_watch(struct supervisor *s)
 }
 
 /* With --port 0 the sockets choose the port, and the configuration has to name it. */
-static bool choose_port(struct supervisor *s, char *out, size_t room)
+static bool choose_port(struct supervisor *s)
 {
     enum { TRIES = 20 };
     const char *list[] = {s->o->bind ? s->o->bind : "127.0.0.1", "::1"};
     size_t n = !s->o->bind && endpoints_can_use(list[1]) ? 2 : 1;
+    struct endpoint_failure f;
 
     s->port = s->o->port;
     for (int try = 0; s->o->port == 0 && try < TRIES; try++) {
         bool ok = true;
         s->port = endpoints_free_port(list, n);
         for (size_t i = 0; ok && i < n; i++)
-            ok = s->port && endpoints_want(&s->endpoints, str_z(list[i]), s->port, out, room);
+            ok = s->port && endpoints_want(&s->endpoints, str_z(list[i]), s->port, &f);
         if (ok)
             return true;
         s->port = 0;
@@ -460,18 +468,14 @@ static bool choose_port(struct supervisor *s, char *out, size_t room)
             endpoints_close(&s->endpoints, s->endpoints.n - 1);
     }
     if (s->port == 0)
-        snprintf(out, room, "there is no free port on %s", list[0]);
+        sup_say("there is no free port on %s", list[0]);
     return s->port != 0;
 }
 
 bool configuration_begin(struct supervisor *s)
 {
-    char why[512];
-
-    if (s->o->folder && !choose_port(s, why, sizeof(why))) {
-        sup_say("%s", why);
+    if (s->o->folder && !choose_port(s))
         return false;
-    }
     if (!load_parameters(s, &s->parameters))
         return false;
     s->config = load_config(s);

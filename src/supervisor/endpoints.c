@@ -200,25 +200,22 @@ static bool open_sockets(struct endpoints *e, struct endpoint *ep)
     return true;
 }
 
-static void describe_failure(const struct endpoint *ep, int err, char *out, size_t room)
+static void describe_failure(const struct endpoint *ep, int err, struct endpoint_failure *f)
 {
     char text[ENDPOINT_TEXT_MAX], holder[96];
 
     endpoint_address_text(ep, text);
+    f->err = err;
+    snprintf(f->address, sizeof(f->address), "http://%s:%u", text, endpoint_port(ep));
     if (err == EADDRINUSE) {
         port_holder_describe(endpoint_port(ep), holder, sizeof(holder));
-        snprintf(out, room, "cannot listen on http://%s:%u: the port is in use%s%s", text,
-                 endpoint_port(ep), holder[0] ? " by " : "", holder);
+        snprintf(f->why, sizeof(f->why), "the port is in use%s%s", holder[0] ? " by " : "", holder);
     } else if (err == EACCES) {
-        snprintf(out, room,
-                 "cannot listen on http://%s:%u: ports below 1024 need root or CAP_NET_BIND_SERVICE",
-                 text, endpoint_port(ep));
+        snprintf(f->why, sizeof(f->why), "ports below 1024 need root or CAP_NET_BIND_SERVICE");
     } else if (err == EADDRNOTAVAIL) {
-        snprintf(out, room, "cannot listen on http://%s:%u: this machine has no such address", text,
-                 endpoint_port(ep));
+        snprintf(f->why, sizeof(f->why), "this machine has no such address");
     } else {
-        snprintf(out, room, "cannot listen on http://%s:%u: %s", text, endpoint_port(ep),
-                 strerror(err));
+        snprintf(f->why, sizeof(f->why), "%s", strerror(err));
     }
 }
 
@@ -250,38 +247,39 @@ static bool lacks_ipv6(int err)
     return err == EAFNOSUPPORT || err == EADDRNOTAVAIL || err == EPROTONOSUPPORT;
 }
 
-static bool want_everywhere(struct endpoints *e, uint16_t port, char *out, size_t room)
+static bool want_everywhere(struct endpoints *e, uint16_t port, struct endpoint_failure *f)
 {
     struct endpoint v4 = {.addr.v4 = {.sin_family = AF_INET, .sin_port = htons(port)}};
     struct endpoint v6 = {.addr.v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)}};
     int err = 0;
 
     if (!want_one(e, &v4, &err)) {
-        describe_failure(&v4, err, out, room);
+        describe_failure(&v4, err, f);
         return false;
     }
     if (!want_one(e, &v6, &err) && !lacks_ipv6(err)) {
-        describe_failure(&v6, err, out, room);
+        describe_failure(&v6, err, f);
         return false;
     }
     return true;
 }
 
-bool endpoints_want(struct endpoints *e, struct str address, uint16_t port, char *out, size_t room)
+bool endpoints_want(struct endpoints *e, struct str address, uint16_t port,
+                    struct endpoint_failure *ret_failure)
 {
     struct endpoint ep = {0};
     int err = 0;
 
     if (address.n == 0 || str_eq(address, STR("*")))
-        return want_everywhere(e, port, out, room);
+        return want_everywhere(e, port, ret_failure);
     if (!parse_address(address, port, &ep)) {
-        snprintf(out, room, "cannot listen on \"%.*s\": not an address of this machine",
-                 STR_ARG(address));
+        *ret_failure = (struct endpoint_failure){.err = EINVAL, .why = "that is not an address"};
+        snprintf(ret_failure->address, sizeof(ret_failure->address), "\"%.*s\"", STR_ARG(address));
         return false;
     }
     if (want_one(e, &ep, &err))
         return true;
-    describe_failure(&ep, err, out, room);
+    describe_failure(&ep, err, ret_failure);
     return false;
 }
 

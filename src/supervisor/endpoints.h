@@ -32,6 +32,13 @@ struct endpoints {
     uint32_t last_id;
 };
 
+/* Why an endpoint cannot be had. */
+struct endpoint_failure {
+    int err; /* errno; EINVAL: the text is no address */
+    char address[ENDPOINT_TEXT_MAX + 24]; /* "http://127.0.0.1:80" */
+    char why[160];                        /* one clause; names who has the port, if it is taken */
+};
+
 void endpoints_init(struct endpoints *e, unsigned threads);
 /* Closes every socket. */
 void endpoints_fini(struct endpoints *e);
@@ -41,10 +48,9 @@ void endpoints_begin(struct endpoints *e);
 
 /* Wants address:port: "*" (every IPv4 address, and every IPv6 one where the kernel has IPv6), an
  * IPv4 address, or an IPv6 address without brackets, with or without %zone. Opens what is not
- * open. False: out[] says in one sentence what went wrong, naming the address and, if the port is
- * taken, who has it. */
-MUST_CHECK bool endpoints_want(struct endpoints *e, struct str address, uint16_t port, char *out,
-                               size_t room);
+ * open. False: *ret_failure says why. */
+MUST_CHECK bool endpoints_want(struct endpoints *e, struct str address, uint16_t port,
+                               struct endpoint_failure *ret_failure);
 
 /* A port that is free on every one of the addresses, for `--port 0`. 0: none found. */
 uint16_t endpoints_free_port(const char *const *addresses, size_t n);

@@ -10,7 +10,7 @@ int command_wrong(const struct command *c, const char *fmt, ...)
 {
     va_list ap;
 
-    fprintf(stderr, "candor %s: ", c->name);
+    fprintf(stderr, "candor: %s: ", c->name);
     va_start(ap, fmt);
     vfprintf(stderr, fmt, ap);
     va_end(ap);

@@ -21,7 +21,7 @@ struct command {
 
 extern const struct command command_catalogue, command_serve, command_version;
 
-/* "candor serve: TEXT (see candor serve --help)" on standard error; gives EXIT_USAGE. */
+/* "candor: serve: TEXT (see candor serve --help)" on standard error; gives EXIT_USAGE. */
 int command_wrong(const struct command *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* What `candor serve --help` shows, on standard output. Gives 0. */
 int command_help(const struct command *c);
