@@ -384,6 +384,8 @@ static enum pipe_rc execute(struct str path, struct str query, bool get)
     current->executed_get = get;
     snprintf(current->executed_path, sizeof(current->executed_path), "%.*s", STR_ARG(path));
     snprintf(current->executed_query, sizeof(current->executed_query), "%.*s", STR_ARG(query));
+    if (current->execute_row)
+        response_status(current->r, current->execute_row);
     return current->execute_rc;
 }
 

@@ -24,6 +24,7 @@ struct fixture {
     unsigned executed; /* child requests */
     bool executed_get;
     char executed_path[256], executed_query[512];
+    const struct status_row *execute_row; /* the child fails with it; NULL: succeeds */
     enum pipe_rc execute_rc; /* what the child answers */
 };
 

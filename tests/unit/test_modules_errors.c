@@ -453,6 +453,7 @@ static void test_execute_url(void **state)
     assert_int_equal(fail_with(f, &st_404_0_not_found, ""), PIPE_FINISH);
     assert_int_equal(f->executed, 1);
     assert_true(f->executed_get);
+    assert_int_equal(f->r->response.row->status, 200);
     assert_string_equal(f->executed_path, "/errors/e r.aspx");
     assert_string_equal(f->executed_query, "a=b&404;http://site.test:8080/no%20pe?q=1");
     fixture_free(f);
@@ -463,8 +464,10 @@ static void test_execute_url_that_fails(void **state)
     struct fixture *f = site_with(ERRORS("", OWN_404("path='/gone.htm' responseMode='ExecuteURL'")),
                                   false, "/nope");
 
+    f->execute_row = &st_403_14_listing_denied;
     fail_with(f, &st_404_0_not_found, "");
     assert_int_equal(f->executed, 1);
+    assert_ptr_equal(f->r->response.row, &st_403_14_listing_denied);
     assert_contains(fixture_body(f), "could not be shown");
     fixture_free(f);
     f = site_with(ERRORS("", OWN_404("path='gone.htm' responseMode='ExecuteURL'")), false, "/nope");

@@ -393,7 +393,9 @@ static enum pipe_rc answer_execute(struct request *r, const struct custom_entry 
     }
     struct str query = child_query(r, entry);
 
+    /* The child's status is what the client gets. */
     response_body_clear(r);
+    response_status(r, &st_200_0_ok);
     enum pipe_rc rc = request_execute_get(r, entry->path, query);
 
     /* An error inside a custom error is not handled again; but it must not be silent either. */
