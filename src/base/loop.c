@@ -181,10 +181,11 @@ void loop_turn(struct loop *l, int timeout_ms)
     int n = epoll_wait(l->epoll, l->events, EVENTS_PER_TURN, wait);
 
     l->now_ms = clock_mono_ms();
-    if (l->hooks.after_wait)
-        l->hooks.after_wait(l->hooks.arg);
+    l->current = 0;
     l->pending = n < 0 ? 0 : n;
-    for (l->current = 0; l->current < l->pending;) {
+    if (l->hooks.after_wait)
+        l->hooks.after_wait(l->hooks.arg); /* may take out what has events pending */
+    while (l->current < l->pending) {
         struct epoll_event *ev = &l->events[l->current++];
         struct loop_io *io = ev->data.ptr;
         if (io)

@@ -91,6 +91,7 @@ enum letter_kind {
     LETTER_LINK_EMPTY,
     LETTER_MALFORMED,
     LETTER_THREAD_STOPPED,
+    LETTER_EVENT,
 };
 
 struct letter {
@@ -103,6 +104,7 @@ struct letter {
     int fd;
     uint16_t port;
     const char *text; /* static */
+    json_t *json;     /* the receiver's to release */
 };
 
 /* A listening socket of this thread. */

@@ -38,9 +38,14 @@ static void on_log_event(void *arg, const struct log_event *ev)
                                         [LOG_EVENT_BAD_SETTING] = "log_bad_setting",
                                         [LOG_EVENT_NOT_SUPPORTED] = "log_not_supported"};
 
-    tell_event(arg, codes[ev->code], ev->text,
-               json_pack("{s:s, s:i, s:I, s:I}", "path", ev->path ? ev->path : "", "errno", ev->err,
-                         "count", (json_int_t)ev->count, "site", (json_int_t)ev->site_id));
+    /* Also called on event threads, which must not wait for the supervisor to read. */
+    json_t *data = json_pack("{s:o, s:i, s:I, s:I}", "path", json_string_nocheck(ev->path), "errno",
+                             ev->err, "count", (json_int_t)ev->count, "site",
+                             (json_int_t)ev->site_id);
+    json_t *msg = json_pack("{s:s, s:s, s:s, s:o}", "type", "event", "code", codes[ev->code], "text",
+                            ev->text, "data", data);
+
+    listener_post(arg, &(struct letter){.kind = LETTER_EVENT, .json = msg});
 }
 
 /* --- what outlives generations --- */
@@ -373,6 +378,9 @@ static void read_letter(struct listener *l, const struct letter *m)
         if (w)
             tell(l, json_pack("{s:s, s:I, s:s}", "type", "worker_malformed", "worker",
                               (json_int_t)w->id, "text", m->text));
+        break;
+    case LETTER_EVENT:
+        tell(l, m->json);
         break;
     case LETTER_THREAD_STOPPED:
         if (++l->threads_stopped == l->n_threads)
