@@ -6,18 +6,18 @@
 #include "base/poison.h"
 
 enum state {
-    S_SIZE,       /* hexadecimal digits; line counts them */
-    S_EXTENSION,  /* after ';' */
-    S_SIZE_LF,    /* the CR of the size line was read */
+    S_SIZE,      /* hexadecimal digits; line counts them */
+    S_EXTENSION, /* after ';' */
+    S_SIZE_LF,   /* the CR of the size line was read */
     S_DATA,
-    S_DATA_CR,    /* all data of the chunk was read */
+    S_DATA_CR, /* all data of the chunk was read */
     S_DATA_LF,
-    S_TRAILER,    /* start of a trailer line */
+    S_TRAILER, /* start of a trailer line */
     S_NAME,
     S_VALUE,
-    S_VALUE_LF,   /* the CR of a trailer line was read */
-    S_FOLD,       /* a trailer line is complete, unless the next one starts with a blank */
-    S_END_LF,     /* the CR of the empty line was read */
+    S_VALUE_LF, /* the CR of a trailer line was read */
+    S_FOLD,     /* a trailer line is complete, unless the next one starts with a blank */
+    S_END_LF,   /* the CR of the empty line was read */
     S_DONE,
     S_FAILED,
 };

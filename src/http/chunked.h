@@ -11,20 +11,20 @@
 enum { CHUNKED_LINE_MAX = 4096 }; /* size, extension and line end of one chunk */
 
 struct chunked_limits {
-    uint32_t max_field_length;   /* one trailer line */
-    uint32_t max_trailer_bytes;  /* all trailers with their line ends and the empty line */
-    uint32_t flags;              /* HTTP1_WEAK_* of enum http1_flag */
+    uint32_t max_field_length;  /* one trailer line */
+    uint32_t max_trailer_bytes; /* all trailers with their line ends and the empty line */
+    uint32_t flags;             /* HTTP1_WEAK_* of enum http1_flag */
 };
 
 struct chunked {
     struct chunked_limits limits;
-    uint64_t left;  /* data bytes of this chunk still to come */
-    uint64_t total; /* data bytes announced so far */
-    uint64_t offset; /* bytes of framing and data consumed so far */
+    uint64_t left;         /* data bytes of this chunk still to come */
+    uint64_t total;        /* data bytes announced so far */
+    uint64_t offset;       /* bytes of framing and data consumed so far */
     uint64_t error_offset; /* after RC_FAIL: the byte that settled it, counted like offset */
-    uint64_t overhead; /* framing bytes not paid for by data: bounds floods of tiny chunks */
-    uint32_t line;     /* bytes of the current line so far */
-    uint32_t trailer;  /* bytes of trailers so far */
+    uint64_t overhead;     /* framing bytes not paid for by data: bounds floods of tiny chunks */
+    uint32_t line;         /* bytes of the current line so far */
+    uint32_t trailer;      /* bytes of trailers so far */
     enum httperr_reason reason;
     uint8_t state;
 };

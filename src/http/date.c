@@ -5,7 +5,7 @@
 static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 static const char day_names[] = "SunMonTueWedThuFriSat";
 static const struct str full_days[7] = {
-    {"Sunday", 6}, {"Monday", 6}, {"Tuesday", 7}, {"Wednesday", 9},
+    {"Sunday", 6},   {"Monday", 6}, {"Tuesday", 7},  {"Wednesday", 9},
     {"Thursday", 8}, {"Friday", 6}, {"Saturday", 8},
 };
 

@@ -17,13 +17,13 @@ static const struct known {
 
 /* A perfect hash over length, first and last four characters; the multiplier was searched until the
  * names did not collide. tail holds the last four, the very last in the highest byte. */
-#define TAIL(a, b, c, d)                                                                           \
+#define TAIL(a, b, c, d) \
     ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
-#define SLOT(len, first, tail)                                                                     \
+#define SLOT(len, first, tail) \
     (((tail) + ((uint32_t)(len) + ((uint32_t)(first) << 8)) * 0x9E3779B1u) * 0x1990318Bu >> 24)
 
 static const uint8_t slots[256] = {
-#define X(id, text, flags, first, a, b, c, d)                                                      \
+#define X(id, text, flags, first, a, b, c, d) \
     [SLOT(sizeof(text) - 1, first, TAIL(a, b, c, d))] = HDR_##id,
     HTTP_HEADERS(X)
 #undef X
@@ -45,8 +45,8 @@ static inline uint32_t load32(const char *p)
     return v;
 }
 
-/* Differences that are not just the case of a letter. Canonical names consist of letters, digits and
- * '-'; of these only letters have bit 6, and only for them bit 5 is case. */
+/* Differences that are not just the case of a letter. Canonical names consist of letters, digits
+ * and '-'; of these only letters have bit 6, and only for them bit 5 is case. */
 static inline uint64_t differ64(uint64_t sent, uint64_t name)
 {
     return (sent ^ name) & ~((name & 0x4040404040404040u) >> 1);
@@ -64,8 +64,8 @@ static inline bool same_name(const char *sent, const char *name, size_t n)
         return (differ32(load32(sent), load32(name)) |
                 differ32(load32(sent + n - 4), load32(name + n - 4))) == 0;
 
-    uint64_t d = differ64(load64(sent), load64(name)) |
-                 differ64(load64(sent + n - 8), load64(name + n - 8));
+    uint64_t d =
+        differ64(load64(sent), load64(name)) | differ64(load64(sent + n - 8), load64(name + n - 8));
 
     if (n > 16)
         d |= differ64(load64(sent + 8), load64(name + 8));

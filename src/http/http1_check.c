@@ -44,7 +44,7 @@ static enum rc check_coding(struct http1_parser *p, const char *buf, struct http
 
     uint32_t at = h[head->at[HDR_TRANSFER_ENCODING]].value_off;
 
-    /* HTTP/1.0 has no transfer codings: someone between us and the client reads this differently. */
+    /* HTTP/1.0 has no transfer codings: someone on the way may read this differently. */
     if (head->version_minor == 0)
         return http1_fail(p, at, HTTPERR_BAD_REQUEST);
     for (uint32_t i = head->at[HDR_TRANSFER_ENCODING]; i < head->n_headers; i++) {

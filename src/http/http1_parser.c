@@ -435,8 +435,8 @@ static void read_plain_lines(struct http1_parser *p, const struct input *in,
             break;
         head->at[id] = n;
         seen |= bit;
-        head->first[n++] = (struct http1_header){at, (uint16_t)name.n, (uint16_t)id, from,
-                                                 end - from};
+        head->first[n++] =
+            (struct http1_header){at, (uint16_t)name.n, (uint16_t)id, from, end - from};
         at = end + 2;
         if (buf[at] == '\r')
             break;

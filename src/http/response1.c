@@ -51,9 +51,11 @@ static void put_line(struct out *o, struct str name, struct str value)
 
     char *at = copy(o->p + o->n, name);
 
-    memcpy(at, ": ", 2);
-    at = copy(at + 2, value);
-    memcpy(at, "\r\n", 2);
+    *at++ = ':';
+    *at++ = ' ';
+    at = copy(at, value);
+    *at++ = '\r';
+    *at = '\n';
     o->n += n;
 }
 
@@ -87,8 +89,8 @@ static bool rank_headers(const struct response1 *r, uint8_t ranks[RESPONSE1_HEAD
     for (size_t i = 0; i < r->n_headers; i++) {
         const struct response1_header *h = &r->headers[i];
         enum http_header_id id = h->name.n ? http_header_lookup(h->name) : h->id;
-        bool is_name = h->name.n ? id != HDR_OTHER || http_is_token(h->name)
-                                 : id > HDR_OTHER && id < HDR_MAX;
+        bool is_name =
+            h->name.n ? id != HDR_OTHER || http_is_token(h->name) : id > HDR_OTHER && id < HDR_MAX;
 
         if (i == RESPONSE1_HEADERS_MAX || !is_name || !http_value_is_writable(h->value)) {
             *ret_bad = i;
@@ -159,8 +161,8 @@ enum rc response1_write(const struct response1 *r, char *out, size_t cap,
 
     if (!rank_headers(r, ranks, &set, &ret->bad))
         return RC_FAIL;
-    if (r->status < 100 || r->status > 999 || !http_value_is_writable(r->reason) || !http_value_is_writable(r->server) ||
-        !http_value_is_writable(r->date)) {
+    if (r->status < 100 || r->status > 999 || !http_value_is_writable(r->reason) ||
+        !http_value_is_writable(r->server) || !http_value_is_writable(r->date)) {
         ret->bad = r->n_headers;
         return RC_FAIL;
     }

@@ -52,8 +52,8 @@ struct response1_written {
  * Framing and connection are the listener's: Connection, Content-Length, Transfer-Encoding and
  * Keep-Alive among headers are left out.
  * RC_AGAIN: cap is too small (nothing usable was written). RC_FAIL: a name is no token, a value or
- * the reason phrase holds CR, LF or NUL (whoever made it tried to split the response), the status is
- * not of three digits, or there are more than RESPONSE1_HEADERS_MAX headers; ret->bad tells which. */
+ * the reason phrase holds CR, LF or NUL (whoever made it tried to split the response), the status
+ * has not three digits, or there are more than RESPONSE1_HEADERS_MAX headers; ret->bad tells. */
 MUST_CHECK enum rc response1_write(const struct response1 *r, char *out, size_t cap,
                                    struct response1_written *ret);
 

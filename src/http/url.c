@@ -17,15 +17,15 @@ enum verdict { COOKED, NOT_UTF8, BAD_URL };
 
 struct cook {
     const struct url_limits *limits;
-    struct str in;      /* the raw path */
-    size_t at;          /* next byte of it */
-    char *out;          /* starts with '/' */
-    size_t n, cap;      /* bytes written */
-    size_t segment;     /* where the current segment starts in out */
-    uint32_t units;     /* its length so far, in UTF-16 units */
+    struct str in;  /* the raw path */
+    size_t at;      /* next byte of it */
+    char *out;      /* starts with '/' */
+    size_t n, cap;  /* bytes written */
+    size_t segment; /* where the current segment starts in out */
+    uint32_t units; /* its length so far, in UTF-16 units */
     uint32_t n_segments;
-    bool above_root;    /* a ".." had nothing to remove */
-    bool over_limit;    /* a segment too long, or too many */
+    bool above_root; /* a ".." had nothing to remove */
+    bool over_limit; /* a segment too long, or too many */
     bool as_1252;
 };
 
@@ -108,8 +108,8 @@ static int take_byte(struct cook *c, bool *ret_escaped)
     return byte;
 }
 
-/* The rest of a UTF-8 sequence whose first byte is lead; CP_NONE if it is not well formed (RFC 3629:
- * no overlong forms, no surrogates, nothing above 10FFFF). */
+/* The rest of a UTF-8 sequence whose first byte is lead; CP_NONE if it is not well formed (RFC
+ * 3629: no overlong forms, no surrogates, nothing above 10FFFF). */
 static uint32_t take_utf8(struct cook *c, unsigned lead)
 {
     unsigned more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
@@ -301,10 +301,10 @@ static struct glance glance_at(struct str s)
     for (; s.n - i >= 16; i += 16) {
         __m128i v = scan_load(s.p + i);
         __m128i slash = scan_equal(v, '/');
-        __m128i odd = _mm_or_si128(
-            _mm_or_si128(_mm_or_si128(scan_equal(v, '%'), scan_equal(v, '?')),
-                         _mm_or_si128(scan_equal(v, '\\'), scan_equal(v, 0x7f))),
-            scan_at_most(v, 0x20));
+        __m128i odd =
+            _mm_or_si128(_mm_or_si128(_mm_or_si128(scan_equal(v, '%'), scan_equal(v, '?')),
+                                      _mm_or_si128(scan_equal(v, '\\'), scan_equal(v, 0x7f))),
+                         scan_at_most(v, 0x20));
         unsigned stops = scan_mask(odd) | scan_mask(v); /* the sign bit: 80-FF */
         unsigned slashes = scan_mask(slash);
         unsigned pairs = (slashes << 1 | carry) & (slashes | scan_mask(scan_equal(v, '.')));

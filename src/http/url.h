@@ -17,7 +17,7 @@ struct url_limits {
     bool favor_utf8;             /* FavorUTF8: try UTF-8 first */
     bool percent_u_allowed;      /* PercentUAllowed: %uHHHH */
     bool allow_restricted_chars; /* AllowRestrictedChars: escapes of 01-1F and 7F-9F */
-    bool allow_raw_restricted; /* AllowUnEscapedRestrictedChars: the same raw, but 09, 0A, 0D */
+    bool allow_raw_restricted;   /* AllowUnEscapedRestrictedChars: the same raw, but 09, 0A, 0D */
 };
 
 static inline struct url_limits url_limits_default(void)

@@ -1,9 +1,9 @@
 /* Replays the Markdown tables beside it through the request parser, URL cooking and the chunked
- * decoder: each input whole, byte by byte, and cut in two at every offset. All must give the outcome
- * written in the table.
+ * decoder: each input whole, byte by byte, and cut in two at every offset (long ones at many). All
+ * must give the outcome written in the table.
  *
- * A case is a "## name" heading, an optional "limits:" line, a fenced block "http" and one "expect".
- * In the request, line ends of the file mean nothing; \r \n \t \0 \\ \xHH are bytes, and \*N(text)
+ * A case is a "## name" heading, an optional "limits:" line, a fenced block "http" and one named
+ * "expect". In the request, line ends of the file mean nothing; \r \n \t \0 \\ \xHH are bytes, and \*N(text)
  * is text N times over. With --print it writes the outcomes instead of comparing them. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -341,7 +341,8 @@ static bool unescape(struct str s, struct buf *out)
             struct str rest = str_sub(s, i + 1, s.n);
             size_t open = str_find_char(rest, '('), close = str_find_char(rest, ')');
 
-            if (close == SIZE_MAX || open > close || !str_u64(str_sub(rest, 0, open), 1 << 20, &count))
+            if (close == SIZE_MAX || open > close ||
+                !str_u64(str_sub(rest, 0, open), 1 << 20, &count))
                 return false;
             while (count--)
                 if (!unescape(str_sub(rest, open + 1, close), out))
