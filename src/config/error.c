@@ -138,7 +138,8 @@ void suggest_offer(struct suggest *s, const char *name)
 
 const char *suggest_best(const struct suggest *s)
 {
-    size_t near = s->wanted.n / 3;
+    /* Two swapped letters count as two changes. */
+    size_t near = s->wanted.n < 4 ? 1 : s->wanted.n < 9 ? 2 : s->wanted.n / 3;
 
-    return s->best && s->distance <= (near ? near : 1) ? s->best : NULL;
+    return s->best && s->distance <= near ? s->best : NULL;
 }

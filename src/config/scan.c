@@ -230,8 +230,13 @@ static bool is_native(struct str path)
 
 static const char *nearest_section(struct str path)
 {
+    static const char *const others[] = {"system.webServer", "system.applicationHost",
+                                         "system.ftpServer", "system.web",
+                                         "location", "configSections"};
     struct suggest g = {.wanted = path};
 
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        suggest_offer(&g, others[i]);
     for (size_t i = 0; i < schema_n_sections; i++)
         suggest_offer(&g, schema_sections[i].path);
     return suggest_best(&g);

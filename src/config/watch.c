@@ -18,14 +18,14 @@ enum {
              IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
 };
 
-/* One inotify watch. A folder reached under two names (a symbolic link) has one descriptor and
- * two entries. */
+/* A watched folder by the name under which it is consulted. Names that lead to one folder (a
+ * symbolic link) share its descriptor. */
 struct folder {
-    int wd;
+    int wd; /* -1: the kernel dropped it */
     char *path;
     char *file; /* only this file of it counts (config_watch_file); NULL: configuration files */
-    bool is_changed;
-    bool file_changed;
+    bool is_changed; /* to be reported */
+    bool is_stale;   /* the name leads to another folder now, or nowhere */
 };
 
 struct config_watch {
@@ -92,56 +92,58 @@ void watch_folder(struct config *c, struct str dir)
 
 /* ---- events ---- */
 
-static bool names_other_folder(const struct config_watch *w, const char *dir, const char *name,
-                               size_t *ret)
+/* The folder of this name, and all below it, may be others now. */
+static void mark_replaced(struct config_watch *w, struct str path)
 {
-    struct str d = str_z(dir), n = str_z(name);
-
     for (size_t i = 0; i < w->n; i++) {
         struct str p = str_z(w->folders[i].path);
-        if (!w->folders[i].file && p.n == d.n + 1 + n.n && p.p[d.n] == '/' &&
-            str_starts(p, d) && str_eq(str_sub(p, d.n + 1, p.n), n)) {
-            *ret = i;
-            return true;
-        }
+        if (str_starts(p, path) && (p.n == path.n || p.p[path.n] == '/'))
+            w->folders[i].is_changed = w->folders[i].is_stale = true;
     }
-    return false;
+}
+
+static void note_name(struct config_watch *w, struct folder *f, struct str name, uint32_t mask)
+{
+    if (f->file) {
+        f->is_changed = f->is_changed || str_ieq(name, str_z(f->file));
+        return;
+    }
+    if (str_ieq(name, w->config->web_config)) {
+        f->is_changed = true;
+        return;
+    }
+    if (!(mask & (IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB)))
+        return;
+    char *path = xasprintf("%s/%.*s", strcmp(f->path, "/") == 0 ? "" : f->path, STR_ARG(name));
+    mark_replaced(w, str_z(path));
+    free(path);
 }
 
 static void note_event(struct config_watch *w, const struct inotify_event *e)
 {
-    const char *name = e->len ? e->name : "";
-    struct str web_config = w->config->web_config;
-    size_t other;
+    struct str name = e->len ? str_z(e->name) : STR("");
 
     for (size_t i = 0; i < w->n; i++) {
         struct folder *f = &w->folders[i];
-        if (e->mask & IN_Q_OVERFLOW) {
-            f->is_changed = f->file_changed = true;
-            continue;
-        }
-        if (f->wd != e->wd)
-            continue;
-        if (f->file)
-            f->file_changed = f->file_changed || str_ieq(str_z(name), str_z(f->file));
-        else if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED))
+        if (e->mask & IN_Q_OVERFLOW)
             f->is_changed = true;
-        else if (str_ieq(str_z(name), web_config) || (!*name && (e->mask & IN_ATTRIB)))
+        else if (f->wd != e->wd)
+            continue;
+        else if (e->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT))
+            mark_replaced(w, str_z(f->path));
+        else if (name.n)
+            note_name(w, f, name, e->mask);
+        else if (e->mask & IN_ATTRIB)
             f->is_changed = true;
-        else if (*name && names_other_folder(w, f->path, name, &other) &&
-                 (e->mask & (IN_CREATE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB)))
-            w->folders[other].is_changed = true;
+        if ((e->mask & IN_IGNORED) && f->wd == e->wd)
+            f->wd = -1;
     }
-    if (e->mask & IN_IGNORED)
-        for (size_t i = 0; i < w->n; i++)
-            if (w->folders[i].wd == e->wd)
-                w->folders[i].wd = -1; /* gone; watched anew when it is consulted again */
 }
 
 static bool is_any_noted(const struct config_watch *w)
 {
     for (size_t i = 0; i < w->n; i++)
-        if (w->folders[i].is_changed || w->folders[i].file_changed)
+        if (w->folders[i].is_changed)
             return true;
     return false;
 }
@@ -166,7 +168,30 @@ static void on_readable(struct loop_io *io, uint32_t events)
     }
 }
 
-/* Takes one noted change; forgets folders that are gone. False when there is none left. */
+static bool is_shared(const struct config_watch *w, const struct folder *f)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (&w->folders[i] != f && w->folders[i].wd == f->wd)
+            return true;
+    return false;
+}
+
+/* A stale name is forgotten, to be watched anew when it is consulted again; but a single file is
+ * nobody's to consult, so its folder is watched again at once. */
+static void renew(struct config_watch *w, struct folder *f)
+{
+    if (f->wd >= 0 && !is_shared(w, f))
+        inotify_rm_watch(w->io.fd, f->wd);
+    if (f->file) {
+        f->wd = inotify_add_watch(w->io.fd, f->path, EVENTS);
+        f->is_stale = false;
+        return;
+    }
+    free(f->path);
+    *f = w->folders[--w->n];
+}
+
+/* Takes one noted change. False when there is none left. */
 static bool take_change(struct config_watch *w, struct config_change *ret, char **ret_path)
 {
     bool found = false;
@@ -174,17 +199,14 @@ static bool take_change(struct config_watch *w, struct config_change *ret, char 
     pthread_mutex_lock(&w->lock);
     for (size_t i = 0; i < w->n && !found; i++) {
         struct folder *f = &w->folders[i];
-        if (!f->is_changed && !f->file_changed)
+        if (!f->is_changed)
             continue;
         *ret_path = xstrdup(f->path);
         *ret = (struct config_change){.dir = str_z(*ret_path), .is_server_file = f->file != NULL};
-        f->is_changed = f->file_changed = false;
+        f->is_changed = false;
         found = true;
-        if (f->wd < 0) {
-            free(f->path);
-            free(f->file);
-            *f = w->folders[--w->n];
-        }
+        if (f->is_stale)
+            renew(w, f);
     }
     pthread_mutex_unlock(&w->lock);
     return found;
