@@ -234,10 +234,11 @@ static void test_broken_section(void **state)
     /* The parent's errorMode="Detailed" holds, though the client is not local. */
     assert_contains(fixture_body(f), "IIS 10.0 Detailed Error - 500.19");
     assert_well_formed(fixture_body(f));
-    /* A request that has failed before keeps its own failure. */
+    /* So with a request that has failed before. */
     fixture_request(f, "GET", "/sub/x", host);
     fail_with(f, &st_404_0_not_found, "");
-    assert_contains(fixture_body(f), "IIS 10.0 Detailed Error - 404.0");
+    assert_contains(fixture_body(f), "IIS 10.0 Detailed Error - 500.19");
+    assert_ptr_equal(f->r->failure.module, &mod_custom_error);
     fixture_free(f);
     f = fixture_new(NULL, ERRORS("errorMode='Nonsense'", ""));
     fixture_request(f, "GET", "/x", host);

@@ -492,8 +492,11 @@ static enum pipe_rc on_send(struct request *r, const void *conf)
 
     if (r->response.sent)
         return PIPE_CONTINUE;
-    if (c->error && !r->failure.row)
+    if (UNLIKELY(c->error != NULL) && r->failure.row != &st_500_19_config) {
+        /* Whatever had gone wrong before: what the client would get for it is not known. */
+        r->failure = (struct failure){0};
         (void)request_fail_config(r, c->error);
+    }
     if (r->response.row->status < 400)
         return PIPE_CONTINUE;
     bool has_body = r->response.body_length > 0;
