@@ -94,8 +94,11 @@ void acceptor_on_event(struct loop_io *io, uint32_t events)
         socklen_t len = sizeof(peer);
         int fd = accept4(io->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-        if (fd < 0)
-            return; /* nothing there, or out of descriptors: the backlog waits */
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+                loop_io_set(a->thread->loop, io, 0); /* the backlog waits for the next tick */
+            return;
+        }
         struct connection *c = conn_new(a, fd, &peer);
         if (c) {
             conn_set_timer(c, T_IDLE, c->idle_ms);
@@ -160,6 +163,10 @@ static void conn_end(struct connection *c)
     }
     if (x && x->state == X_QUEUED)
         pool_remove(x);
+    if (x && x->ended && x->started) {
+        x->client_gone = true;
+        site_log(x); /* the answer was whole, but not all of it arrived */
+    }
     conn_free(c);
 }
 
@@ -355,6 +362,10 @@ static bool read_head(struct connection *c)
     case RC_OK:
         return true;
     case RC_AGAIN:
+        if (c->read_eof) {
+            conn_close(c); /* it will never be whole */
+            return false;
+        }
         if (c->timer_kind != T_HEADER)
             conn_set_timer(c, T_HEADER, c->x->gen->generation->header_wait_ms);
         if (!c->io.armed || c->read_paused) {
@@ -416,12 +427,12 @@ void conn_timer_fired(struct timer_entry *e)
         return;
     case T_HEADER:
         own_log(c, HTTPERR_TIMER_HEADER_WAIT);
-        conn_reset(c);
+        conn_close(c);
         return;
     case T_BODY:
     case T_DRAIN:
         own_log(c, HTTPERR_TIMER_ENTITY_BODY);
-        conn_reset(c);
+        conn_close(c);
         return;
     case T_QUEUE:
         if (c->x->link)
@@ -458,7 +469,7 @@ void conn_drop_idle(struct thread *t)
 {
     for (struct connection *c = t->connections, *next; c; c = next) {
         next = c->next;
-        if (c->state == C_READING && !c->x)
+        if (c->state == C_READING || c->state == C_DRAINING)
             conn_close(c);
     }
 }

@@ -480,16 +480,16 @@ static void requeue_untaken(struct link *k)
     /* Back to the front of the queue in their old order. */
     while (k->untaken) {
         struct exchange *x = CONTAINER_OF(k->untaken_end, struct exchange, next);
+        if (x->started || x->aborted) {
+            response_abandoned(x); /* a worker that answers what it never took is no ground to try again */
+            continue;
+        }
         untaken_remove(k, x);
         x->link = NULL;
+        x->body_credit = 0;
         if (x->unsent)
             k->n_unsent--;
         x->unsent = 0;
-        if (x->client_gone) {
-            x->state = X_OWN;
-            conn_free(x->conn);
-            continue;
-        }
         struct thread_pool *tp = x->pool;
         x->state = X_QUEUED;
         x->next = tp->first;

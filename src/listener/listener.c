@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -433,11 +434,22 @@ static void fini(struct listener *l)
     loop_free(l->loop);
 }
 
-int listener_main(void)
+static void allow_many_descriptors(void)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+        r.rlim_cur = r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
+int listener_run(void)
 {
     struct listener l = {.control = CONTROL_FD};
 
     signal(SIGPIPE, SIG_IGN);
+    allow_many_descriptors();
     hash_seed();
     l.loop = loop_new();
     l.inbox_end = &l.inbox;
@@ -449,12 +461,17 @@ int listener_main(void)
         fprintf(stderr, "candor: the listener is started by the supervisor, not by hand\n");
         return 2;
     }
+    loop_run(l.loop);
+    fini(&l);
+    return 0;
+}
+
+int listener_main(void)
+{
     /* From here on it meets strangers. */
     if (!sandbox_listener()) {
         perror("candor: the listener could not give up its privileges");
         return 1;
     }
-    loop_run(l.loop);
-    fini(&l);
-    return 0;
+    return listener_run();
 }

@@ -7,5 +7,7 @@
 /* The process's main function; talks to the supervisor on CONTROL_FD (queue/control.h). Returns
  * the exit status. */
 int listener_main(void);
+/* The same without giving up any privileges, for tests that play the supervisor in its process. */
+int listener_run(void);
 
 #endif

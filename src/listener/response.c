@@ -391,10 +391,14 @@ void response_abandoned(struct exchange *x)
 {
     struct connection *c = x->conn;
 
+    bool taken = x->state == X_HELD;
+
     link_release(x);
     x->ended = true;
+    x->no_log = true; /* HTTPERR has it */
     if (x->client_gone) {
-        own_log(c, HTTPERR_CONNECTION_DROPPED);
+        if (taken)
+            own_log(c, HTTPERR_CONNECTION_DROPPED);
         conn_free(c);
         return;
     }

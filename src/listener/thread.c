@@ -304,6 +304,8 @@ static void on_tick(struct loop_timer *timer)
     for (unsigned i = 0; i < t->n_pools; i++)
         if (t->pools[i])
             pool_tick(t->pools[i]);
+    for (struct acceptor *a = t->acceptors; a; a = a->next)
+        loop_io_set(t->loop, &a->io, EPOLLIN); /* it may have run out of descriptors */
     logging_tick(t->listener->logging, t->index, now);
     if (t->stopping && (t->n_connections == 0 || now >= t->stop_at_ms)) {
         loop_stop(t->loop);

@@ -25,7 +25,7 @@ static uint64_t next_worker = 1;
 
 static void *run_listener(void *arg)
 {
-    return (void *)(intptr_t)listener_main();
+    return (void *)(intptr_t)listener_run();
 }
 
 static void order(json_t *msg, const int *fds, size_t n)
