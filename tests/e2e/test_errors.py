@@ -53,7 +53,7 @@ def rows_of(page):
 
 
 def test_detailed_page_of_a_missing_file(server):
-    answer = server.get("/nope/none.txt?q=1")
+    answer = server.get("/none.txt?q=1")
     page = answer.text
     assert answer.get("Cache-Control") == "private"
     assert answer.get("Content-Type") == "text/html; charset=utf-8"
@@ -63,9 +63,9 @@ def test_detailed_page_of_a_missing_file(server):
     rows = rows_of(page)
     assert rows["Module"] == "IIS Web Core" and rows["Notification"] == "MapRequestHandler"
     assert rows["Handler"] == "StaticFile" and rows["Error Code"] == "0x80070002"
-    assert rows["Requested URL"] == f"http://127.0.0.1:{server.port}/nope/none.txt?q=1"
-    assert rows["Physical Path"].lower().endswith("\\inetpub\\wwwroot\\nope\\none.txt") or \
-        rows["Physical Path"].endswith("/inetpub/wwwroot/nope/none.txt")
+    assert rows["Requested URL"] == f"http://127.0.0.1:{server.port}/none.txt?q=1"
+    assert rows["Physical Path"].lower().endswith("\\inetpub\\wwwroot\\none.txt") or \
+        rows["Physical Path"].endswith("/inetpub/wwwroot/none.txt")
     assert rows["Logon Method"] == "Anonymous" and rows["Logon User"] == "Anonymous"
     assert "LinkID=62293&amp;IIS70Error=404,0,0x80070002," in page
 

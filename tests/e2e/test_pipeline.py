@@ -31,7 +31,6 @@ FILES = {
     "execute/web.config": config('<handlers accessPolicy="Read, Script"><add name="E" path="*.txt" verb="*" '
                                  'modules="StaticFileModule" requireAccess="Execute" /></handlers>'),
     "execute/a.txt": "a",
-    "circle/web.config": config('<defaultDocument><files><clear /><add value="." /></files></defaultDocument>'),
     "private/a.txt": "a", "private/bin/x": "x", "private/x.yyy": "odd",
     "ssl/a.txt": "a",
 }
@@ -58,7 +57,6 @@ CASES = [
     Case("no write access", "/write/a.txt", "403.3", win32=5),
     Case("nobody authenticates", "/private/a.txt", "401.2", win32=5, hasnt=("WWW-Authenticate",)),
     Case("ssl required", "/ssl/a.txt", "403.4", win32=5),
-    Case("default document that is its own folder", "/circle/", "500.0"),
     # who wins
     Case("ssl before hidden segment", "/ssl/bin/x", "403.4"),
     Case("filter before authentication", "/private/bin/x", "404.8"),
@@ -103,13 +101,6 @@ def test_listener_before_everything(server):
 def test_disabled_server_runtime(servers):
     server = servers.sites(Site(), web_server='<serverRuntime enabled="false" />')
     assert server.get("/").code == "503.0"
-
-
-def test_body_larger_than_allowed_entity(servers):
-    server = servers.sites(Site(), web_server='<serverRuntime maxRequestEntityAllowed="10" />',
-                           files={"inetpub/wwwroot/a.txt": "a"})
-    assert server.request("POST", "/a.txt", body=b"x" * 11).code == "413.0"
-    assert server.request("POST", "/a.txt", body=b"x" * 10).code == "405.0"
 
 
 def test_modules_not_loaded_do_nothing(servers):

@@ -187,13 +187,18 @@ def test_more_pools_than_workers_may_start(servers):
 
 
 def test_concurrent_request_limit_of_the_worker(servers):
-    """503.2 comes from the worker and is in the site log."""
-    server = servers.sites(Site(), files={**FILES, "inetpub/wwwroot/big.bin": b"x" * 20_000_000},
-                           web_server='<serverRuntime appConcurrentRequestLimit="1" />')
+    """503.2 comes from the worker and is in the site log. A listing of megabytes that nobody reads keeps
+    the first request running."""
+    names = {f"inetpub/wwwroot/long/{i:05}{'n' * 180}.txt": "" for i in range(8000)}
+    server = servers.sites(Site(), files={**FILES, **names}, unlocked=["serverRuntime"],
+                           web_server='<serverRuntime appConcurrentRequestLimit="1" />',
+                           locations='<location path="Default Web Site/long"><system.webServer>'
+                                     '<directoryBrowse enabled="true" /></system.webServer></location>')
     server.tolerate("Connection_Dropped", "Client_Reset")
     with server.connect(receive_buffer=4096) as slow:
-        slow.send(build("GET", "/big.bin"))
+        slow.send(build("GET", "/long/"))
         slow.read_head()
         answer = server.get("/a.txt?second")
         assert answer.code == "503.2"
     assert server.w3c(wait=lambda r: r["cs-uri-query"] == "second")[-1]["sc-substatus"] == "2"
+    wait_until(lambda: server.get("/a.txt").status == 200, "the place is free again")

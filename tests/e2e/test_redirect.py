@@ -71,5 +71,6 @@ def test_wildcard_entry(server):
 
 
 def test_line_breaks_cannot_enter_the_answer(server):
+    server.expect("URL")
     answer = server.get("/found/a%0d%0aX-Evil:%20yes", host="x")
     assert answer.get("X-Evil") is None

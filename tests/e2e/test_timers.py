@@ -98,7 +98,10 @@ def test_body_that_never_ends(server, head, data):
         conn.send(build("POST", "/a.txt", head) + data)
         started = time.monotonic()
         conn.sock.settimeout(2 + LATE)
-        raw = conn.read_to_end()          # 405 may come before the body is missed
+        try:
+            raw = conn.read_to_end()      # 405 may come before the body is missed
+        except ConnectionResetError:
+            raw = conn.pending
         assert raw == b"" or raw.startswith(b"HTTP/1.1 405 ")
         assert time.monotonic() - started >= 1.7
         line = server.httperr_for(conn.port)

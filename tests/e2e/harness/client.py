@@ -112,7 +112,8 @@ class Conn:
         self.pending += data
         return bool(data)
 
-    def _take(self, count):
+    def take(self, count):
+        """The next count bytes of the stream."""
         while len(self.pending) < count:
             if not self._fill():
                 raise ProtocolError(f"connection ended inside a body, {count} bytes wanted, "
@@ -165,7 +166,7 @@ class Conn:
             if len(lengths) > 1 or not re.fullmatch(r"[0-9]+", lengths[0]):
                 raise ProtocolError(f"bad Content-Length in {response.head!r}")
             response.framing = "length"
-            response.body = self._take(int(lengths[0]))
+            response.body = self.take(int(lengths[0]))
         else:
             response.framing = "close"
             response.body = self.read_to_end()
@@ -179,8 +180,8 @@ class Conn:
                 while self._take_line():
                     pass
                 return body
-            body += self._take(size)
-            if self._take(2) != b"\r\n":
+            body += self.take(size)
+            if self.take(2) != b"\r\n":
                 raise ProtocolError("chunk data without CRLF")
 
     def read_to_end(self):

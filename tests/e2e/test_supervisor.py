@@ -1,0 +1,285 @@
+"""What the supervisor does for pools and sites: states, rapid-fail protection, recycling, reloads."""
+import json
+import os
+import signal
+import socket
+
+import pytest
+
+from harness import AppHost, Pool, Site, read_events, wait_until
+from harness.client import build
+from harness.server import free_port, is_running, make_drive, replace_file
+
+FILES = {"inetpub/wwwroot/a.txt": "a", "b/a.txt": "b"}
+
+
+def ask(server, **request):
+    """One line to the control socket, one line back."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        control.settimeout(20)
+        control.connect(str(server.control))
+        control.sendall(json.dumps(request).encode() + b"\n")
+        answer = b""
+        while not answer.endswith(b"\n"):
+            more = control.recv(65536)
+            assert more, answer
+            answer += more
+    return json.loads(answer)
+
+
+def pool_of(server, name="DefaultAppPool"):
+    return next(p for p in ask(server, verb="status")["pools"] if p["name"] == name)
+
+
+def crash(server):
+    pid = wait_until(lambda: server.find("worker"), "a worker")[0]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_running(pid), "the worker ends")
+    return pid
+
+
+def test_status(servers):
+    server = servers.sites(Site(), files=FILES)
+    before = ask(server, verb="status")
+    assert before["ok"] and before["pools"][0]["workers"] == [] and before["pools"][0]["queued"] == 0
+    assert server.get("/a.txt").body == b"a"
+    status = ask(server, verb="status")
+    assert status["listener"]["pid"] == server.find("listener")[0]
+    assert [w["pid"] for w in status["pools"][0]["workers"]] == server.find("worker")
+    assert status["sites"][0]["state"] == "Started" and status["sites"][0]["id"] == 1
+
+
+@pytest.mark.parametrize("line", [
+    b"{}\n", b"[]\n", b"not json\n", b'{"verb": "dance"}\n', b'{"verb": "pool", "action": "start"}\n',
+    b'{"verb": "pool", "action": "jump", "name": "DefaultAppPool"}\n',
+    b'{"verb": "site", "action": "stop", "id": 99}\n', b'{"verb": "site", "action": "stop", "id": "1"}\n',
+])
+def test_wrong_requests(module_servers, line):
+    server = module_servers.made[0] if module_servers.made else module_servers.sites(Site(), files=FILES)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+        control.settimeout(20)
+        control.connect(str(server.control))
+        control.sendall(line)
+        answer = json.loads(control.recv(65536))
+        assert answer["ok"] is False and answer["error"]
+
+
+def test_control_socket_is_private(servers):
+    server = servers.sites(Site(), files=FILES)
+    assert os.stat(server.control).st_mode & 0o777 == 0o600
+
+
+def test_pool_stop_and_start(servers):
+    server = servers.sites(Site(), files=FILES)
+    assert server.get("/a.txt").status == 200
+    worker = server.find("worker")[0]
+    assert ask(server, verb="pool", action="stop", name="defaultapppool") == {"ok": True}
+    wait_until(lambda: not is_running(worker), "the worker ends")
+    assert pool_of(server)["state"] == "Stopped"
+    server.expect("Disabled")
+    assert server.get("/a.txt").status == 503
+    assert ask(server, verb="pool", action="start", name="DefaultAppPool") == {"ok": True}
+    assert server.get("/a.txt").status == 200
+
+
+def test_pool_without_auto_start(servers):
+    server = servers.sites(Site(), pools=[Pool("DefaultAppPool", 'autoStart="false"')], files=FILES)
+    server.expect("Disabled")
+    assert server.get("/a.txt").status == 503
+    assert ask(server, verb="pool", action="start", name="DefaultAppPool")["ok"]
+    assert server.get("/a.txt").status == 200
+
+
+def test_site_stop_and_start(servers):
+    server = servers.sites(Site(), Site(name="b", id=2, folder="b"), files=FILES)
+    assert ask(server, verb="site", action="stop", id=2)["ok"]
+    with pytest.raises(OSError):
+        server.get("/a.txt", site="b")
+    assert server.get("/a.txt").body == b"a"
+    assert ask(server, verb="site", action="start", id=2)["ok"]
+    assert server.get("/a.txt", site="b").body == b"b"
+
+
+def test_rapid_fail_protection(servers):
+    failure = '<failure rapidFailProtectionMaxCrashes="3" />'
+    server = servers.sites(Site(), pools=[Pool("DefaultAppPool", inner=failure)], files=FILES)
+    server.tolerate_events("5009", "5002")
+    for _ in range(3):
+        assert server.get("/a.txt").status == 200
+        crash(server)
+    server.wait_event("5002")
+    server.expect("AppOffline")
+    assert server.get("/a.txt").status == 503
+    assert pool_of(server)["reason"] == "AppOffline"
+    assert ask(server, verb="pool", action="start", name="DefaultAppPool")["ok"]
+    assert server.get("/a.txt").status == 200 and pool_of(server)["failures"] == 0
+
+
+def test_worker_that_cannot_start(servers):
+    """Start failures trip the protection at once; every waiting request gets its 503."""
+    drive = make_drive()
+    libraries = '<environmentVariables><add name="LD_LIBRARY_PATH" value="%s" /></environmentVariables>'
+    pool = Pool("DefaultAppPool", inner=libraries % (drive / "broken"))
+    server = servers(config=AppHost(pools=[pool]), files={**FILES, "broken/libjansson.so.4": ""}, drive=drive)
+    server.expected_stderr.append("error while loading shared libraries")
+    server.tolerate_events("5009", "5002")
+    server.expect("AppOffline", 5)
+    conns = [server.connect() for _ in range(5)]
+    for conn in conns:
+        conn.send(build("GET", "/a.txt"))
+    assert [conn.read().status for conn in conns] == [503] * 5
+    assert len([e for e in read_events(server.drive) if e["id"] == 5009]) == 5
+    server.wait_event("5002")
+
+
+def test_recycle_overlaps(servers):
+    server = servers.sites(Site(), files=FILES)
+    with server.connect() as conn:
+        conn.send(build("GET", "/a.txt"))
+        assert conn.read().status == 200
+        old = server.find("worker")
+        assert ask(server, verb="pool", action="recycle", name="DefaultAppPool")["ok"]
+        for _ in range(200):
+            conn.send(build("GET", "/a.txt"))
+            assert conn.read().status == 200
+        wait_until(lambda: server.find("worker") != old and len(server.find("worker")) == 1, "another worker")
+        conn.send(build("GET", "/a.txt"))
+        assert conn.read().status == 200
+    assert server.wait_event("5079")["level"] == "info"
+
+
+def test_recycle_without_overlap(servers):
+    pool = Pool("DefaultAppPool", inner='<recycling disallowOverlappingRotation="true" />')
+    server = servers.sites(Site(), pools=[pool], files=FILES)
+    assert server.get("/a.txt").status == 200
+    old = server.find("worker")[0]
+    assert ask(server, verb="pool", action="recycle", name="DefaultAppPool")["ok"]
+    assert server.get("/a.txt").status == 200
+    wait_until(lambda: not is_running(old), "the old worker ends")
+    assert len(server.find("worker")) == 1
+
+
+def test_changed_pool_recycles(servers):
+    server = servers.sites(Site(), Site(name="b", id=2, folder="b", pool="Second"),
+                           pools=[Pool("DefaultAppPool"), Pool("Second")], files=FILES)
+    assert server.get("/a.txt").status == 200 and server.get("/a.txt", site="b").status == 200
+    pids = {p["name"]: p["workers"][0]["pid"] for p in ask(server, verb="status")["pools"]}
+    server.config.pools[1].inner = '<processModel idleTimeout="00:05:00" />'
+    replace_file(server.config_path, server.config.render())
+    server.wait_event("5080.*Second")
+    wait_until(lambda: not is_running(pids["Second"]), "the changed pool's worker is replaced")
+    assert server.get("/a.txt", site="b").status == 200
+    assert is_running(pids["DefaultAppPool"]), "the other pool is left alone"
+
+
+def test_bindings_come_and_go(servers):
+    server = servers.sites(Site(), Site(name="b", id=2, folder="b"), files=FILES)
+    first, second, third = server.config.sites[0], server.config.sites[1], free_port()
+    with server.connect() as conn:
+        conn.send(build("GET", "/a.txt"))
+        assert conn.read().body == b"a"
+        kept, gone = list(second.bindings), server.address("b")
+        second.bindings = [f"127.0.0.1:{third}:"]
+        replace_file(server.config_path, server.config.render())
+
+        def serves_there():
+            try:
+                with server.connect(address=("127.0.0.1", third)) as other:
+                    other.send(build("GET", "/a.txt", host=f"127.0.0.1:{third}"))
+                    return other.read().body == b"b"
+            except OSError:
+                return False
+        wait_until(serves_there, "the new port is served")
+
+        def refused():
+            try:
+                socket.create_connection(gone, 1).close()
+                return False
+            except OSError:
+                return True
+        wait_until(refused, "the old port is closed")
+        conn.send(build("GET", "/a.txt"))
+        assert conn.read().body == b"a", "the other site's connection has not been touched"
+    assert kept and first.bindings
+
+
+def test_added_and_removed_site_and_pool(servers):
+    server = servers.sites(Site(), files=FILES)
+    assert server.get("/a.txt").body == b"a"
+    extra = Site(name="b", id=2, folder="b", pool="Second")
+    more = AppHost(sites=[server.config.sites[0], extra], pools=[Pool("DefaultAppPool"), Pool("Second")])
+    replace_file(server.config_path, more.render())
+
+    def serves():
+        try:
+            with server.connect(address=("127.0.0.1", extra.port)) as conn:
+                conn.send(build("GET", "/a.txt", host=f"127.0.0.1:{extra.port}"))
+                return conn.read().body == b"b"
+        except OSError:
+            return False
+    wait_until(serves, "the new site is served")
+    worker = pool_of(server, "Second")["workers"][0]["pid"]
+    replace_file(server.config_path, server.config.render())
+    wait_until(lambda: not is_running(worker), "the pool's worker ends with the pool")
+    wait_until(lambda: len(ask(server, verb="status")["pools"]) == 1, "the pool is gone")
+    assert server.get("/a.txt").body == b"a"
+
+
+def test_duplicate_binding(servers):
+    """The first site keeps it; the second does not start, and an event says so."""
+    first = Site()
+    second = Site(name="b", id=2, folder="b", bindings=list(first.bindings))
+    server = servers.sites(first, second, files=FILES)
+    server.tolerate_events("already belongs to site")
+    server.wait_event("already belongs to site")
+    assert server.get("/a.txt").body == b"a"
+    states = {s["id"]: s["state"] for s in ask(server, verb="status")["sites"]}
+    assert states == {1: "Started", 2: "Stopped"}
+
+
+def test_invalid_change_keeps_the_old_configuration(servers):
+    server = servers.sites(Site(), files=FILES)
+    server.tolerate_events("5172")
+    good = server.config.render()
+    replace_file(server.config_path, good.replace("</configuration>", ""))
+    event = server.wait_event("5172")
+    assert "applicationHost.config" in event["text"]
+    assert server.get("/a.txt").body == b"a"
+    assert any("applicationHost.config:" in line for line in server.lines)
+    replace_file(server.config_path, good + "<!-- again -->")
+    server.wait_event("generation 2")
+    assert server.get("/a.txt").body == b"a"
+
+
+def test_children_end_with_the_supervisor(servers):
+    server = servers.sites(Site(), files=FILES)
+    assert server.get("/a.txt").status == 200
+    children = [*server.find("listener"), *server.find("worker")]
+    server.exit_code = -signal.SIGKILL
+    server.process.kill()
+    server.process.wait(5)
+    for pid in children:
+        wait_until(lambda pid=pid: not is_running(pid), f"process {pid} ends")
+
+
+def test_listener_is_replaced_with_its_ports(servers):
+    server = servers.sites(Site(), files=FILES)
+    server.tolerate_events("1016")
+    assert server.get("/a.txt").status == 200
+    old = server.find("listener")[0]
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: server.find("listener") not in ([], [old]), "another listener")
+    assert server.get("/a.txt").status == 200
+    event = server.wait_event("1016")
+    assert str(old) in event["text"]
+
+
+def test_environment_variables_of_a_pool(servers):
+    pool = Pool("DefaultAppPool",
+                inner='<environmentVariables><add name="CANDOR_TEST" value="yes" /></environmentVariables>')
+    server = servers.sites(Site(), pools=[pool], files=FILES, environment={"NOTIFY_SOCKET": "/nowhere"})
+    assert server.get("/a.txt").status == 200
+    with open(f"/proc/{server.find('worker')[0]}/environ", "rb") as file:
+        names = dict(v.split(b"=", 1) for v in file.read().split(b"\0") if b"=" in v)
+    assert names[b"CANDOR_TEST"] == b"yes" and names[b"APP_POOL_ID"] == b"DefaultAppPool"
+    assert b"NOTIFY_SOCKET" not in names
