@@ -104,9 +104,9 @@ static int listener_rules(scmp_filter_ctx f)
         if (e == 0) /* threads, never processes */
             e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                                  SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-        if (e == 0) /* limits may be read, not changed */
+        if (e == 0) /* its own limits, not another process's */
             e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
-                                 SCMP_A2(SCMP_CMP_EQ, 0));
+                                 SCMP_A0(SCMP_CMP_EQ, 0));
         for (size_t i = 0; e == 0 && i < ARRAY_LEN(listener_ioctls); i++)
             e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
                                  SCMP_A1(SCMP_CMP_EQ, listener_ioctls[i]));

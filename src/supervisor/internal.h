@@ -91,7 +91,7 @@ struct pool *sup_pool(struct supervisor *s, struct str name);
 const struct site_plan *sup_site_plan(const struct supervisor *s, uint32_t id);
 /* Sends the configuration in force, with the present states, as a new generation. */
 void sup_send_generation(struct supervisor *s);
-/* The listener has taken the first generation, or one after a restart. */
+/* The listener has taken its first generation and all endpoints, at the start or a restart. */
 void sup_listener_ready(struct supervisor *s);
 /* Frees pools that the configuration has no more, once their workers have ended. */
 void sup_forget_pools(struct supervisor *s);

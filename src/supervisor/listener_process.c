@@ -16,6 +16,7 @@ enum {
     RESTART_PAUSE_MS = 1000, /* ...then this long between starts */
     STOP_GRACE_MS = 7000,    /* beyond the time it was given: its logs may wait for a disk */
     START_LIMIT_MS = 30000,
+    START_TOKEN = 0, /* of the status asked for last at the start: all before it has been taken */
 };
 
 bool listener_send(struct supervisor *s, json_t *msg, const int *fds, size_t n_fds)
@@ -95,9 +96,7 @@ static void take_message(struct supervisor *s, const json_t *msg)
     const char *type = ipc_get_str(msg, "type", "");
     struct worker *w = find_worker(s, ipc_get_int(msg, "worker", -1));
 
-    if (strcmp(type, "generation_ok") == 0)
-        sup_listener_ready(s);
-    else if (strcmp(type, "generation_failed") == 0)
+    if (strcmp(type, "generation_failed") == 0)
         take_generation_failed(s, msg);
     else if (strcmp(type, "demand") == 0)
         take_demand(s, msg);
@@ -105,6 +104,8 @@ static void take_message(struct supervisor *s, const json_t *msg)
         worker_drained(w);
     else if (strcmp(type, "worker_malformed") == 0 && w)
         worker_malformed(w, ipc_get_str(msg, "text", ""));
+    else if (strcmp(type, "status") == 0 && ipc_get_int(msg, "token", -1) == START_TOKEN)
+        sup_listener_ready(s);
     else if (strcmp(type, "status") == 0)
         control_server_status(s->control, msg);
     else if (strcmp(type, "event") == 0)
@@ -206,6 +207,7 @@ bool listener_start(struct supervisor *s)
     /* The generation first: it must know where to route before the first connection comes. */
     sup_send_generation(s);
     listener_sync_endpoints(s);
+    listener_send(s, json_pack("{s:s, s:i}", "type", "status", "token", START_TOKEN), NULL, 0);
     return true;
 }
 

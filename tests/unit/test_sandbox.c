@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -64,6 +65,9 @@ static int listener_work(void)
         epoll_wait(ep, &e, 1, 0) != 1)
         return WRONG;
     if (pthread_create(&t, NULL, run_thread, &ran) != 0 || pthread_join(t, NULL) != 0)
+        return WRONG;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
         return WRONG;
     return ran ? 0 : WRONG;
 }
