@@ -87,6 +87,8 @@ static enum pipe_rc core_begin(struct request_core *c, struct run_frame *f)
     }
     if (UNLIKELY((p->ssl_flags & SSL_FLAG_SSL) && !(r->msg.head.flags & MSGF_TLS)))
         return fail_core(r, &st_403_4_ssl_required, 0);
+    if (UNLIKELY(r->msg.head.content_length > (int64_t)p->max_entity))
+        return fail_core(r, &st_413_0_entity_too_large, 0);
     return PIPE_CONTINUE;
 }
 
@@ -291,12 +293,12 @@ static enum pipe_rc run_notification(struct request_core *c, struct run_frame *f
 }
 
 /* Where the frame stands after a notification has answered rc. False: the frame is done. */
-static bool advance(const struct request *r, struct run_frame *f, enum pipe_rc rc)
+static bool advance(struct run_frame *f, enum pipe_rc rc)
 {
     enum notification last = f->is_child ? N_UPDATE_REQUEST_CACHE : N_SEND_RESPONSE;
     /* A handler that has produced the response does not keep it from the caches and compression;
      * what a child produced has been through all that. */
-    bool handled = f->at == N_EXECUTE_REQUEST_HANDLER && !r->failure.row && !f->had_child;
+    bool handled = f->at == N_EXECUTE_REQUEST_HANDLER && !f->failed && !f->had_child;
     bool skip = rc == PIPE_FINISH && f->at < N_LOG_REQUEST && !handled;
     enum notification next = skip ? N_LOG_REQUEST : (enum notification)(f->at + 1);
 
@@ -312,7 +314,7 @@ static enum pipe_rc run_frame(struct request_core *c, struct run_frame *f)
         enum pipe_rc rc = run_notification(c, f);
         if (rc == PIPE_PENDING)
             return PIPE_PENDING;
-        if (!advance(&c->r, f, rc))
+        if (!advance(f, rc))
             return PIPE_FINISH;
     }
 }
@@ -361,7 +363,7 @@ static void run(struct request_core *c)
         /* The parent's hook answered with what its child came to: finished. From LogRequest on that
          * does not end the notification. */
         struct run_frame *f = c->frame;
-        if (f->at < N_LOG_REQUEST && !advance(&c->r, f, PIPE_FINISH)) {
+        if (f->at < N_LOG_REQUEST && !advance(f, PIPE_FINISH)) {
             /* A child that was a parent itself and ends with its own child. */
             f->at = N_UPDATE_REQUEST_CACHE;
             f->step = RUN_CORE;
@@ -413,7 +415,7 @@ void request_resume(struct request *r, enum pipe_rc rc)
         c->resume_rc = rc;
         return;
     }
-    if (rc == PIPE_FINISH && f->at < N_LOG_REQUEST && !advance(&c->r, f, rc)) {
+    if (rc == PIPE_FINISH && f->at < N_LOG_REQUEST && !advance(f, rc)) {
         f->at = N_UPDATE_REQUEST_CACHE;
         f->step = RUN_CORE;
     }

@@ -142,6 +142,7 @@ static void load_core(struct plan *p, struct worker *w)
     p->enabled = true;
     if (runtime) {
         p->enabled = config_bool(runtime, "enabled");
+        p->max_entity = config_u32(runtime, "maxRequestEntityAllowed");
         p->app_limit = config_u32(runtime, "appConcurrentRequestLimit");
         p->alternate_host_name = config_str(runtime, "alternateHostName");
         p->server_header = config_str(runtime, "serverHeader");

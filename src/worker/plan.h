@@ -47,6 +47,7 @@ struct plan {
     struct str unknown_module;        /* <modules> names what globalModules does not load: 500.21 */
     struct app_counter *app;
     uint32_t app_limit;               /* appConcurrentRequestLimit */
+    uint32_t max_entity;              /* maxRequestEntityAllowed */
     uint32_t ssl_flags;
     uint32_t max_segments;
     bool enabled;                     /* serverRuntime/enabled */

@@ -145,6 +145,7 @@ enum pipe_rc request_fail(struct request *r, const struct status_row *row, uint3
 
     if (hresult == 0)
         hresult = status_hresult(row);
+    request_core(r)->frame->failed = true;
     if (first) {
         note_failure(r, row, hresult);
         r->failure.detail = detail.n ? arena_dup(&r->arena, detail) : STR_NULL;

@@ -24,6 +24,7 @@ struct run_frame {
     unsigned next;         /* hook or handler module to call next */
     bool is_child;
     bool had_child;        /* a child request has answered for it */
+    bool failed;           /* request_fail was called while it ran */
     /* The parent's view of the request, restored when the child is done. */
     struct {
         struct str path, query, method, path_info;
