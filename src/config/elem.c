@@ -131,11 +131,12 @@ bool config_is_set(const struct config_elem *e, const char *name)
 
 const struct config_elem *config_child(const struct config_elem *e, const char *name)
 {
-    for (size_t i = 0; i < e->schema->n_children; i++)
-        if (strcmp(e->schema->children[i]->name, name) == 0)
-            return e->children[i];
-    INVARIANT(!"the schema has no such child element");
-    return NULL;
+    size_t i = 0;
+
+    while (i < e->schema->n_children && strcmp(e->schema->children[i]->name, name) != 0)
+        i++;
+    INVARIANT(i < e->schema->n_children);
+    return e->children[i];
 }
 
 size_t config_n_items(const struct config_elem *e)

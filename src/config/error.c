@@ -9,7 +9,7 @@
 #include "config/internal.h"
 #include "base/poison.h"
 
-static struct str format(struct arena *a, const char *fmt, va_list ap)
+static PRINTF_LIKE(2, 0) struct str format(struct arena *a, const char *fmt, va_list ap)
 {
     char *z = NULL;
 
