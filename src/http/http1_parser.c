@@ -408,43 +408,49 @@ static inline enum rc read_value(struct http1_parser *p, const struct input *in,
 static void read_plain_lines(struct http1_parser *p, const struct input *in,
                              struct http1_head *head)
 {
-    const char *buf = in->buf;
-    uint32_t at = p->pos, n = head->n_headers;
+    const char *buf = in->buf, *at = buf + p->pos, *stop = buf + in->end;
+    const uint32_t max_length = p->limits.max_field_length;
+    struct http1_header *h = head->first + head->n_headers, *first = h;
     uint64_t seen = head->seen;
 
-    while (n < HTTP1_HEADERS_INLINE && !head->more) {
-        uint32_t colon = (uint32_t)(scan_name(buf + at, buf + in->end) - buf);
+    if (head->more)
+        return;
+    while (h < head->first + HTTP1_HEADERS_INLINE) {
+        const char *colon = scan_name(at, stop);
 
-        if (in->end - colon < 4 || buf[colon] != ':')
+        if (stop - colon < 4 || *colon != ':')
             break;
 
-        struct str name = str_n(buf + at, colon - at);
+        struct str name = str_n(at, (size_t)(colon - at));
         enum http_header_id id = http_header_lookup(name);
         uint64_t bit = UINT64_C(1) << id;
 
         if (id == HDR_OTHER ? !http_is_token(name) : (seen & bit) != 0)
             break;
 
-        uint32_t from = colon + 1 + (buf[colon + 1] == ' ');
-        uint32_t end = (uint32_t)(scan_value(buf + from, buf + in->end) - buf);
+        const char *from = colon + 1 + (colon[1] == ' ');
+        const char *end = scan_value(from, stop);
 
         /* More blanks around the value, none at all, a fold, another line end: not here. */
-        if (in->end - end < 3 || memcmp(buf + end, "\r\n", 2) != 0 || is_blank(buf[end + 2]) ||
-            (unsigned char)buf[from] <= ' ' || (unsigned char)buf[end - 1] <= ' ' ||
-            end - at > p->limits.max_field_length)
+        if (stop - end < 3 || memcmp(end, "\r\n", 2) != 0 || is_blank(end[2]) ||
+            (unsigned char)*from <= ' ' || (unsigned char)end[-1] <= ' ' ||
+            end - at > max_length)
             break;
-        head->at[id] = n;
+        head->at[id] = (uint32_t)(h - head->first);
         seen |= bit;
-        head->first[n++] =
-            (struct http1_header){at, (uint16_t)name.n, (uint16_t)id, from, end - from};
+        *h++ = (struct http1_header){.name_off = (uint32_t)(at - buf),
+                                     .name_len = (uint16_t)name.n,
+                                     .id = (uint16_t)id,
+                                     .value_off = (uint32_t)(from - buf),
+                                     .value_len = (uint32_t)(end - from)};
         at = end + 2;
-        if (buf[at] == '\r')
+        if (*at == '\r')
             break;
     }
-    if (n > head->n_headers)
+    if (h > first)
         p->state = S_LINE;
-    p->pos = at;
-    head->n_headers = n;
+    p->pos = (uint32_t)(at - buf);
+    head->n_headers = (uint32_t)(h - head->first);
     head->seen = seen & ~UINT64_C(1); /* HDR_OTHER is never seen */
 }
 
