@@ -137,7 +137,8 @@ struct config_site {
     uint32_t trace_max_log_files, trace_max_log_file_size_kb;
     const struct config_application *applications;
     size_t n_applications;
-    const struct config_error *error; /* not NULL: no root application, the site cannot start */
+    const struct config_error *error; /* not NULL: no application, or one without a root folder:
+                                         the site cannot start */
     unsigned line;
 };
 

@@ -45,6 +45,8 @@ struct config_elem *elem_copy(struct arena *a, const struct config_elem *old)
     if (old->n_items) {
         e->items = arena_alloc(a, old->n_items * sizeof(struct config_elem *));
         memcpy(e->items, old->items, old->n_items * sizeof(struct config_elem *));
+        e->keys = arena_alloc(a, old->n_items * sizeof(*e->keys));
+        memcpy(e->keys, old->keys, old->n_items * sizeof(*e->keys));
     }
     e->cap_items = old->n_items;
     return e;

@@ -112,6 +112,7 @@ struct config_elem {
     struct attr_value *values;     /* by index of the schema */
     struct config_elem **children; /* likewise */
     struct config_elem **items;
+    uint64_t *keys; /* key_hash of each item, side by side: adding compares with all of them */
     size_t n_items, cap_items;
     const struct xml_elem *src; /* the last that touched it; for items the one that added it */
     unsigned rank;              /* of the file src stands in */

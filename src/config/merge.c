@@ -392,13 +392,19 @@ static void insert_item(struct merge *m, struct config_elem *e, struct config_el
     if (e->n_items == e->cap_items) {
         size_t cap = e->cap_items ? e->cap_items * 2 : 8;
         struct config_elem **more = arena_alloc(m->arena, cap * sizeof(*more));
-        if (e->n_items)
+        uint64_t *keys = arena_alloc(m->arena, cap * sizeof(*keys));
+        if (e->n_items) {
             memcpy(more, e->items, e->n_items * sizeof(struct config_elem *));
+            memcpy(keys, e->keys, e->n_items * sizeof(*keys));
+        }
         e->items = more;
+        e->keys = keys;
         e->cap_items = cap;
     }
     memmove(e->items + at + 1, e->items + at, (e->n_items - at) * sizeof(struct config_elem *));
+    memmove(e->keys + at + 1, e->keys + at, (e->n_items - at) * sizeof(*e->keys));
     e->items[at] = item;
+    e->keys[at] = item->key_hash;
     e->n_items++;
 }
 
@@ -419,6 +425,8 @@ static bool add_item(struct merge *m, struct config_elem *e, const struct xml_el
         item->item_lock = x;
     for (size_t i = 0; !c->allow_duplicates && i < e->n_items; i++) {
         size_t attr = 0;
+        if (e->keys[i] != item->key_hash)
+            continue;
         enum key_match match = compare_keys(e->items[i], item, false, &attr);
         if (match != KEY_DIFFERENT)
             return fail_duplicate(m, x, item, e->items[i], match, attr);
@@ -452,12 +460,14 @@ static bool remove_item(struct merge *m, struct config_elem *e, const struct xml
     for (size_t i = 0; i < e->n_items; i++) {
         size_t attr;
         struct config_elem *item = e->items[i];
-        if (compare_keys(item, key, several, &attr) == KEY_DIFFERENT)
+        if (e->keys[i] != key->key_hash ||
+            compare_keys(item, key, several, &attr) == KEY_DIFFERENT)
             continue;
         if (item->item_lock && item->rank < m->file->rank)
             return fail_lock(m, x, item->item_lock, "lockItem");
         memmove(e->items + i, e->items + i + 1,
                 (e->n_items - i - 1) * sizeof(struct config_elem *));
+        memmove(e->keys + i, e->keys + i + 1, (e->n_items - i - 1) * sizeof(*e->keys));
         e->n_items--;
         if (i < *local)
             (*local)--;
@@ -613,11 +623,13 @@ static struct config_elem *child_of(const struct config_elem *e, const char *nam
 static void inherit_items(struct arena *a, struct config_elem *e, const struct config_elem *from)
 {
     struct config_elem **all;
+    uint64_t *keys;
     size_t n = 0;
 
     if (!from->n_items || e->is_cleared)
         return;
     all = arena_alloc(a, (from->n_items + e->n_items) * sizeof(*all));
+    keys = arena_alloc(a, (from->n_items + e->n_items) * sizeof(*keys));
     for (size_t i = 0; i < from->n_items; i++) {
         bool own = false;
         size_t attr;
@@ -628,7 +640,10 @@ static void inherit_items(struct arena *a, struct config_elem *e, const struct c
     }
     for (size_t k = 0; k < e->n_items; k++)
         all[n++] = e->items[k];
+    for (size_t i = 0; i < n; i++)
+        keys[i] = all[i]->key_hash;
     e->items = all;
+    e->keys = keys;
     e->n_items = e->cap_items = n;
 }
 

@@ -238,19 +238,19 @@ static bool read_application(struct reader *r, const struct config_elem *e,
     return has_root;
 }
 
-/* A site needs an application "/", and each application a virtual directory "/". */
+/* Each application needs a virtual directory "/". A site without an application "/" is refused by WAS;
+ * here it serves the applications it has, and what lies outside them is the listener's 404: that is
+ * what HTTP.sys does with prefixes registered below a host's root. */
 static bool read_applications(struct reader *r, const struct config_elem *e, struct config_site *s)
 {
     struct config_application *list = arena_zalloc(r->a, config_n_items(e) * sizeof(*list));
-    bool has_root = false, whole = true;
+    bool whole = true;
 
-    for (size_t i = 0; i < config_n_items(e); i++) {
+    for (size_t i = 0; i < config_n_items(e); i++)
         whole = read_application(r, config_item(e, i), &list[i]) && whole;
-        has_root = has_root || list[i].path.n == 1;
-    }
     s->applications = list;
     s->n_applications = config_n_items(e);
-    return has_root && whole;
+    return whole && s->n_applications > 0;
 }
 
 static void site_error(struct reader *r, const struct config_elem *e, struct config_site *s)
@@ -260,7 +260,7 @@ static void site_error(struct reader *r, const struct config_elem *e, struct con
         e->section, "Unrecognized configuration path 'MACHINE/WEBROOT/APPHOST/%.*s'",
         STR_ARG(s->name));
 
-    error_remedy(err, r->a, "Give the site an <application path=\"/\"> and each application a "
+    error_remedy(err, r->a, "Give the site an <application> and each application a "
                             "<virtualDirectory path=\"/\" physicalPath=\"...\">.");
     s->error = err;
 }

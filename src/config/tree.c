@@ -199,9 +199,24 @@ static void walk_blanks(struct walk *w)
     walk_to(w, p);
 }
 
+/* The attribute of this name; *next is where it is unless the reader's order was another. */
+static struct xml_attr *named_attr(struct xml_elem *e, struct str name, size_t *next)
+{
+    for (size_t i = 0; i < e->n_attrs; i++) {
+        struct xml_attr *at = &e->attrs[(*next + i) % e->n_attrs];
+        if (str_eq(at->name, name)) {
+            *next += i + 1;
+            return at;
+        }
+    }
+    return NULL;
+}
+
 /* Gives the element and its attributes their positions; w stands on the "<". */
 static void place_element(struct walk *w, struct xml_elem *e)
 {
+    size_t next = 0;
+
     e->line = w->line;
     e->column = w->column;
     walk_to(w, w->p + 1);
@@ -212,11 +227,10 @@ static void place_element(struct walk *w, struct xml_elem *e)
             break;
         unsigned line = w->line, column = w->column;
         struct str name = walk_name(w);
-        for (size_t i = 0; i < e->n_attrs; i++) {
-            if (str_eq(e->attrs[i].name, name)) {
-                e->attrs[i].line = line;
-                e->attrs[i].column = column;
-            }
+        struct xml_attr *at = named_attr(e, name, &next);
+        if (at) {
+            at->line = line;
+            at->column = column;
         }
         walk_blanks(w);
         if (w->p < w->end && *w->p == '=')

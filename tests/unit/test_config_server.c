@@ -136,7 +136,7 @@ static void test_sites(void **state)
     assert_false(s->applications[1].vdirs[0].allow_sub_dir_config);
     assert_true(s->applications[1].vdirs[1].allow_sub_dir_config);
 
-    /* Without a root application a site is not usable, and the others are. */
+    /* With an application that has no root folder a site is not usable, and the others are. */
     assert_null(s[0].error);
     assert_non_null(s[1].error);
     assert_view(s[1].error->text, "Unrecognized configuration path 'MACHINE/WEBROOT/APPHOST/Two'");
