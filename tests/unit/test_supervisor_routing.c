@@ -1,0 +1,319 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "logging/log_settings.h"
+#include "supervisor/endpoints.h"
+#include "supervisor/routing.h"
+#include "base/poison.h"
+
+static const char two_sites[] =
+    "<configuration><configSections><sectionGroup name='system.applicationHost'>"
+    "<section name='applicationPools'/><section name='sites'/><section name='webLimits'/>"
+    "<section name='log'/></sectionGroup></configSections>"
+    "<system.applicationHost><applicationPools>"
+    "<add name='One' queueLength='42'><failure loadBalancerCapabilities='TcpLevel'/></add>"
+    "<add name='Two' autoStart='false'/></applicationPools>"
+    "<sites><site name='first' id='7'>"
+    "<application path='/' applicationPool='One'><virtualDirectory path='/' physicalPath='/srv'/>"
+    "</application>"
+    "<application path='/shop' applicationPool='Two'><virtualDirectory path='/' "
+    "physicalPath='/srv/shop'/></application>"
+    "<bindings><binding protocol='http' bindingInformation='*:8080:www.example.com'/>"
+    "<binding protocol='net.tcp' bindingInformation='808:*'/></bindings>"
+    "<limits maxConnections='10' connectionTimeout='00:00:05'/>"
+    "<logFile directory='%SystemDrive%\\logs' period='Hourly' logExtFileFlags='Date, Time'/></site>"
+    "<site name='second' id='8' serverAutoStart='false'>"
+    "<application path='/' applicationPool='One'><virtualDirectory path='/' physicalPath='/srv'/>"
+    "</application><bindings>"
+    "<binding protocol='http' bindingInformation='*:8080:WWW.example.com'/></bindings></site>"
+    "</sites><webLimits connectionTimeout='00:01:00' minBytesPerSecond='300'/>"
+    "</system.applicationHost></configuration>";
+
+static struct config *load(const char *text)
+{
+    struct config_error *err = NULL;
+    struct config *c =
+        config_load(&(struct config_options){.bytes = str_z(text), .system_drive = "/drive"}, &err);
+
+    if (!c) {
+        struct buf b;
+        buf_init(&b, 4096);
+        config_error_format(err, &b);
+        print_error("%.*s\n", (int)b.n, b.p);
+        buf_fini(&b);
+        config_error_free(err);
+    }
+    assert_non_null(c);
+    return c;
+}
+
+static bool as_configured(void *arg, const struct config_site *site)
+{
+    return site->server_auto_start;
+}
+
+static bool every_site(void *arg, const struct config_site *site)
+{
+    return true;
+}
+
+static bool pool_as_configured(void *arg, const struct config_pool *pool, const char **ret_reason)
+{
+    *ret_reason = "Disabled";
+    return pool->auto_start;
+}
+
+static json_t *generation(const struct config *c)
+{
+    struct http_parameters parameters;
+
+    http_parameters_default(&parameters);
+    return routing_to_json(c, &(struct routing_options){.id = 3,
+                                                        .parameters = &parameters,
+                                                        .computer_name = "HOST",
+                                                        .site_started = as_configured,
+                                                        .pool_started = pool_as_configured});
+}
+
+/* "sites/0/limits/maxConnections" */
+static const json_t *at(const json_t *j, const char *path)
+{
+    struct str rest = str_z(path), part;
+
+    while (j && str_split(&rest, '/', &part)) {
+        uint64_t index;
+        if (json_is_array(j) && str_u64(part, 1000, &index))
+            j = json_array_get(j, (size_t)index);
+        else
+            j = json_object_getn(j, part.p, part.n);
+    }
+    return j;
+}
+
+static void generation_says_what_the_file_says(void **state)
+{
+    static const struct {
+        const char *path, *text;
+        json_int_t number;
+    } rows[] = {
+        {"type", "generation", 0},
+        {"id", NULL, 3},
+        {"computerName", "HOST", 0},
+        {"parameters/MaxFieldLength", NULL, 16384},
+        {"web_limits/connectionTimeout_ms", NULL, 60000},
+        {"web_limits/minBytesPerSecond", NULL, 300},
+        {"pools/0/name", "One", 0},
+        {"pools/0/queueLength", NULL, 42},
+        {"pools/0/loadBalancerCapabilities", "TcpLevel", 0},
+        {"pools/0/state", "Started", 0},
+        {"pools/1/queueLength", NULL, 1000},
+        {"pools/1/state", "Stopped", 0},
+        {"pools/1/reason", "Disabled", 0},
+        {"sites/0/id", NULL, 7},
+        {"sites/0/name", "first", 0},
+        {"sites/0/state", "Started", 0},
+        {"sites/0/limits/maxConnections", NULL, 10},
+        {"sites/0/limits/maxBandwidth", NULL, 4294967295},
+        {"sites/0/limits/connectionTimeout_ms", NULL, 5000},
+        {"sites/0/bindings/0/protocol", "http", 0},
+        {"sites/0/bindings/0/address", "*", 0},
+        {"sites/0/bindings/0/port", NULL, 8080},
+        {"sites/0/bindings/0/host", "www.example.com", 0},
+        {"sites/0/applications/0/path", "/", 0},
+        {"sites/0/applications/0/pool", "One", 0},
+        {"sites/0/applications/1/path", "/shop", 0},
+        {"sites/0/applications/1/pool", "Two", 0},
+        {"sites/0/logFile/directory", "/drive/logs", 0},
+        {"sites/0/logFile/period", NULL, 4},
+        {"sites/0/logFile/logExtFileFlags", NULL, 3},
+        {"sites/1/state", "Stopped", 0},
+    };
+    struct config *c = load(two_sites);
+    json_t *j = generation(c);
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const json_t *v = at(j, rows[i].path);
+        if (rows[i].text ? !json_is_string(v) || strcmp(json_string_value(v), rows[i].text) != 0
+                         : !json_is_integer(v) || json_integer_value(v) != rows[i].number)
+            fail_msg("%s: %s", rows[i].path, v ? json_dumps(v, JSON_ENCODE_ANY) : "absent");
+    }
+    assert_int_equal(json_array_size(at(j, "sites/0/bindings")), 1); /* net.tcp is not ours */
+    json_decref(j);
+    config_unref(c);
+}
+
+static void logs_understand_their_part(void **state)
+{
+    struct config *c = load(two_sites);
+    json_t *j = generation(c);
+    struct log_settings settings;
+    struct str why;
+
+    if (log_settings_from_json(j, &settings, &why) != RC_OK)
+        fail_msg("%.*s", STR_ARG(why));
+    assert_int_equal(settings.n_sites, 2);
+    assert_string_equal(settings.sites[0].files.directory, "/drive/logs");
+    assert_int_equal(settings.sites[0].files.period, LOG_PERIOD_HOURLY);
+    assert_true(settings.httperr.enabled);
+    assert_string_equal(settings.httperr.files.directory, "/drive/Windows/System32/LogFiles");
+    log_settings_fini(&settings);
+    json_decref(j);
+    config_unref(c);
+}
+
+static void the_second_owner_of_a_binding_is_found(void **state)
+{
+    struct config *c = load(two_sites);
+    const struct config_site *first = config_site_by_id(c, 7), *second = config_site_by_id(c, 8);
+    const struct config_binding *b = NULL;
+
+    assert_ptr_equal(routing_find_duplicate(c, second, every_site, NULL, &b), first);
+    assert_ptr_equal(b, &second->bindings[0]);
+    assert_null(routing_find_duplicate(c, first, as_configured, NULL, &b)); /* second is stopped */
+    config_unref(c);
+}
+
+static char *signature_with(const char *attributes, const char *inner)
+{
+    struct buf b;
+
+    buf_init(&b, 8192);
+    buf_printf(&b,
+               "<configuration><configSections><sectionGroup name='system.applicationHost'>"
+               "<section name='applicationPools'/></sectionGroup></configSections>"
+               "<system.applicationHost><applicationPools><add name='P' %s>%s</add>"
+               "</applicationPools></system.applicationHost></configuration>",
+               attributes, inner);
+    char *text = str_dup_z(buf_view(&b));
+    struct config *c = load(text);
+    char *s = routing_pool_signature(config_pool_by_name(c, STR("p")));
+
+    config_unref(c);
+    free(text);
+    buf_fini(&b);
+    return s;
+}
+
+static void only_some_attributes_recycle(void **state)
+{
+    static const struct {
+        const char *attributes, *inner;
+        bool recycles;
+    } rows[] = {
+        {"queueLength='2000'", "", false},
+        {"autoStart='false'", "", false},
+        {"startMode='AlwaysRunning'", "", false},
+        {"", "<failure rapidFailProtectionMaxCrashes='9'/>", false},
+        {"", "<failure loadBalancerCapabilities='TcpLevel'/>", false},
+        {"enable32BitAppOnWin64='true'", "", true},
+        {"managedPipelineMode='Classic'", "", true},
+        {"managedRuntimeVersion='v2.0'", "", true},
+        {"", "<processModel idleTimeout='00:05:00'/>", true},
+        {"", "<processModel identityType='LocalService'/>", true},
+        {"", "<processModel pingingEnabled='false'/>", true},
+        {"", "<recycling><periodicRestart time='01:00:00'/></recycling>", true},
+        {"", "<recycling><periodicRestart><schedule><add value='03:00:00'/></schedule>"
+             "</periodicRestart></recycling>",
+         true},
+        {"", "<cpu limit='50000'/>", true},
+        {"", "<environmentVariables><add name='A' value='B'/></environmentVariables>", true},
+    };
+    char *plain = signature_with("", "");
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char *s = signature_with(rows[i].attributes, rows[i].inner);
+        if ((strcmp(s, plain) != 0) != rows[i].recycles)
+            fail_msg("%s%s: %s", rows[i].attributes, rows[i].inner,
+                     rows[i].recycles ? "does not recycle" : "recycles");
+        free(s);
+    }
+    free(plain);
+}
+
+/* ---- endpoints --------------------------------------------------------------------------------- */
+
+static void endpoints_share_a_port_among_threads_only(void **state)
+{
+    static const char *const loopback[] = {"127.0.0.1"};
+    struct endpoints ours, theirs;
+    struct endpoint_failure f;
+    uint16_t port = endpoints_free_port(loopback, 1);
+
+    assert_int_not_equal(port, 0);
+    endpoints_init(&ours, 3);
+    endpoints_init(&theirs, 2);
+    assert_true(endpoints_want(&ours, STR("127.0.0.1"), port, &f));
+    assert_true(endpoints_want(&ours, STR("127.0.0.1"), port, &f)); /* the same one */
+    assert_int_equal(ours.n, 1);
+    assert_true(ours.list[0]->fds[0] >= 0 && ours.list[0]->fds[2] >= 0);
+    assert_int_equal(endpoint_port(ours.list[0]), port);
+
+    /* Another server of the same user must not slip in. */
+    assert_false(endpoints_want(&theirs, STR("127.0.0.1"), port, &f));
+    assert_int_equal(f.err, EADDRINUSE);
+    assert_non_null(strstr(f.why, "in use by test_supervisor"));
+    assert_false(endpoints_want(&theirs, STR("*"), port, &f));
+    assert_int_equal(theirs.n, 0);
+
+    endpoints_fini(&ours);
+    assert_true(endpoints_want(&theirs, STR("127.0.0.1"), port, &f));
+    endpoints_fini(&theirs);
+}
+
+static void a_wildcard_may_join_an_address_of_its_own_server(void **state)
+{
+    static const char *const loopback[] = {"127.0.0.1"};
+    struct endpoints e;
+    struct endpoint_failure f;
+    uint16_t port = endpoints_free_port(loopback, 1);
+
+    endpoints_init(&e, 2);
+    assert_true(endpoints_want(&e, STR("127.0.0.1"), port, &f));
+    assert_true(endpoints_want(&e, STR("*"), port, &f));
+    assert_true(e.n >= 2);
+    endpoints_begin(&e);
+    for (size_t i = 0; i < e.n; i++)
+        assert_false(e.list[i]->wanted);
+    endpoints_fini(&e);
+}
+
+static void bad_addresses_are_told_apart(void **state)
+{
+    static const struct {
+        const char *address;
+        int err;
+    } rows[] = {{"localhost", EINVAL},  {"1.2.3", EINVAL},          {"1.2.3.4.5", EINVAL},
+                {"::zz", EINVAL},       {"[::1]", EINVAL},          {"192.0.2.77", EADDRNOTAVAIL},
+                {"fe80::1%nodev", EINVAL}};
+    struct endpoints e;
+
+    endpoints_init(&e, 1);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct endpoint_failure f = {0};
+        if (endpoints_want(&e, str_z(rows[i].address), 8080, &f) || f.err != rows[i].err)
+            fail_msg("%s: errno %d, %d wanted (%s)", rows[i].address, f.err, rows[i].err, f.why);
+    }
+    endpoints_fini(&e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(generation_says_what_the_file_says),
+        cmocka_unit_test(logs_understand_their_part),
+        cmocka_unit_test(the_second_owner_of_a_binding_is_found),
+        cmocka_unit_test(only_some_attributes_recycle),
+        cmocka_unit_test(endpoints_share_a_port_among_threads_only),
+        cmocka_unit_test(a_wildcard_may_join_an_address_of_its_own_server),
+        cmocka_unit_test(bad_addresses_are_told_apart),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
