@@ -8,6 +8,8 @@
 #include "base/buf.h"
 #include "base/poison.h"
 
+enum { ATTRIBUTES_MAX = 500 }; /* of one element; the schema knows none with 100 */
+
 /* ---- encodings ---- */
 
 static void put_utf8(struct buf *b, uint32_t c)
@@ -212,10 +214,11 @@ static struct xml_attr *named_attr(struct xml_elem *e, struct str name, size_t *
     return NULL;
 }
 
-/* Gives the element and its attributes their positions; w stands on the "<". */
-static void place_element(struct walk *w, struct xml_elem *e)
+/* Gives the element and its attributes their positions; w stands on the "<". Returns how many
+ * attributes (and namespace declarations) stand there. */
+static size_t place_element(struct walk *w, struct xml_elem *e)
 {
-    size_t next = 0;
+    size_t next = 0, n = 0;
 
     e->line = w->line;
     e->column = w->column;
@@ -225,6 +228,7 @@ static void place_element(struct walk *w, struct xml_elem *e)
         walk_blanks(w);
         if (w->p >= w->end || *w->p == '>' || *w->p == '/')
             break;
+        n++;
         unsigned line = w->line, column = w->column;
         struct str name = walk_name(w);
         struct xml_attr *at = named_attr(e, name, &next);
@@ -242,6 +246,7 @@ static void place_element(struct walk *w, struct xml_elem *e)
         walk_to(w, w->p + 1);
         walk_past(w, &quote, 1);
     }
+    return n;
 }
 
 /* ---- reading ---- */
@@ -372,10 +377,24 @@ static bool has_doctype(struct str text, struct walk *ret_at)
     return walk_starts(&w, "<!");
 }
 
+/* libxml2 compares each attribute of an element with every other. */
+static bool has_crowded_element(struct str text, struct walk *ret_at)
+{
+    struct walk w = {.p = text.p, .end = text.p + text.n, .line = 1, .column = 1};
+
+    while (walk_tag(&w)) {
+        struct xml_elem none = {0};
+        *ret_at = w;
+        if (place_element(&w, &none) > ATTRIBUTES_MAX)
+            return true;
+    }
+    return false;
+}
+
 struct xml_file *xml_parse(struct arena *a, struct str name, struct str bytes)
 {
     struct xml_file *f = ARENA_NEW(a, struct xml_file);
-    struct walk doctype;
+    struct walk at;
 
     pthread_once(&libxml_once, init_libxml);
     f->name = arena_dup(a, name);
@@ -384,8 +403,12 @@ struct xml_file *xml_parse(struct arena *a, struct str name, struct str bytes)
         set_fault(f, a, 1, 1, "the file is empty");
         return f;
     }
-    if (has_doctype(f->text, &doctype)) {
-        set_fault(f, a, doctype.line, doctype.column, "document types are not accepted");
+    if (has_doctype(f->text, &at)) {
+        set_fault(f, a, at.line, at.column, "document types are not accepted");
+        return f;
+    }
+    if (has_crowded_element(f->text, &at)) {
+        set_fault(f, a, at.line, at.column, "an element has more than 500 attributes");
         return f;
     }
     if (f->text.n > INT_MAX / 2) {
