@@ -35,7 +35,8 @@ struct config_options {
 
 /* Reads and validates the server-level file: scan, sites, pools, limits, logs. NULL when it is
  * invalid; then *ret_err (if given) is the caller's to config_error_free. */
-MUST_CHECK struct config *config_load(const struct config_options *o, struct config_error **ret_err);
+MUST_CHECK struct config *config_load(const struct config_options *o,
+                                      struct config_error **ret_err);
 struct config *config_ref(struct config *c);
 /* Returns NULL, so that c = config_unref(c) leaves no stale pointer. NULL is allowed. */
 struct config *config_unref(struct config *c);
@@ -84,11 +85,17 @@ struct config_application {
 
 enum config_log_format { CONFIG_LOG_IIS, CONFIG_LOG_NCSA, CONFIG_LOG_W3C, CONFIG_LOG_CUSTOM };
 enum config_log_period {
-    CONFIG_PERIOD_MAX_SIZE, CONFIG_PERIOD_DAILY, CONFIG_PERIOD_WEEKLY, CONFIG_PERIOD_MONTHLY,
+    CONFIG_PERIOD_MAX_SIZE,
+    CONFIG_PERIOD_DAILY,
+    CONFIG_PERIOD_WEEKLY,
+    CONFIG_PERIOD_MONTHLY,
     CONFIG_PERIOD_HOURLY,
 };
-enum config_field_source { CONFIG_FIELD_REQUEST_HEADER, CONFIG_FIELD_RESPONSE_HEADER,
-                           CONFIG_FIELD_SERVER_VARIABLE };
+enum config_field_source {
+    CONFIG_FIELD_REQUEST_HEADER,
+    CONFIG_FIELD_RESPONSE_HEADER,
+    CONFIG_FIELD_SERVER_VARIABLE
+};
 
 struct config_custom_field {
     struct str log_field_name, source_name;
@@ -143,11 +150,17 @@ struct config_site {
 };
 
 enum config_identity {
-    CONFIG_IDENTITY_LOCAL_SYSTEM, CONFIG_IDENTITY_LOCAL_SERVICE, CONFIG_IDENTITY_NETWORK_SERVICE,
-    CONFIG_IDENTITY_SPECIFIC_USER, CONFIG_IDENTITY_APPLICATION_POOL,
+    CONFIG_IDENTITY_LOCAL_SYSTEM,
+    CONFIG_IDENTITY_LOCAL_SERVICE,
+    CONFIG_IDENTITY_NETWORK_SERVICE,
+    CONFIG_IDENTITY_SPECIFIC_USER,
+    CONFIG_IDENTITY_APPLICATION_POOL,
 };
 enum config_cpu_action {
-    CONFIG_CPU_NO_ACTION, CONFIG_CPU_KILL, CONFIG_CPU_THROTTLE, CONFIG_CPU_THROTTLE_UNDER_LOAD,
+    CONFIG_CPU_NO_ACTION,
+    CONFIG_CPU_KILL,
+    CONFIG_CPU_THROTTLE,
+    CONFIG_CPU_THROTTLE_UNDER_LOAD,
 };
 
 struct config_env {
@@ -313,8 +326,8 @@ MUST_CHECK const void *config_typed(const struct config_node *n,
 
 /* An error at an element (attr NULL) or one of its attributes, for loaders. */
 const struct config_error *config_error_at(struct arena *a, const struct config_elem *e,
-                                           const char *attr, uint32_t hresult, const char *fmt,
-                                           ...) PRINTF_LIKE(5, 6);
+                                           const char *attr, uint32_t hresult, const char *fmt, ...)
+    PRINTF_LIKE(5, 6);
 
 /* The real path behind a path as configuration writes it: variables, drive letters, back-slashes,
  * letter case; a relative one is taken from base (a real folder; may be empty). In a's memory. */

@@ -22,9 +22,9 @@ enum {
 /* Immutable. Views live as long as what the error came from (see config.h). */
 struct config_error {
     uint32_t hresult;
-    struct str text; /* "Config Error"; may be empty, as IIS leaves it for unknown sections */
-    struct str file; /* real path, or the name of bytes in memory */
-    unsigned line, column;       /* as IIS reports it; 0: none */
+    struct str text;       /* "Config Error"; may be empty, as IIS leaves it for unknown sections */
+    struct str file;       /* real path, or the name of bytes in memory */
+    unsigned line, column; /* as IIS reports it; 0: none */
     unsigned at_line, at_column; /* where it really is; 0 only if the file could not be read */
     bool has_excerpt;            /* the file could be read: show "Config Source" */
     struct str excerpt[3];       /* lines line-1, line, line+1; empty outside the file */

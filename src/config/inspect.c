@@ -72,8 +72,7 @@ void config_inspect_secrets(const struct config_elem *e,
 {
     for (size_t i = 0; i < e->schema->n_attrs; i++)
         if (e->values[i].is_undecryptable)
-            on_secret(arg, e->schema->attrs[i].name,
-                      config_attr_pos(e, e->schema->attrs[i].name));
+            on_secret(arg, e->schema->attrs[i].name, config_attr_pos(e, e->schema->attrs[i].name));
     for (size_t i = 0; i < e->schema->n_children; i++)
         config_inspect_secrets(e->children[i], on_secret, arg);
     for (size_t i = 0; i < e->n_items; i++)
@@ -83,8 +82,8 @@ void config_inspect_secrets(const struct config_elem *e,
 void config_inspect_bytes(struct config *c, struct str bytes)
 {
     const struct config_site *site = config_site_by_id(c, 1);
-    struct node_place place = {.site = site, .url = STR("/"), .dir = STR("/nowhere"),
-                               .bytes = &bytes};
+    struct node_place place = {
+        .site = site, .url = STR("/"), .dir = STR("/nowhere"), .bytes = &bytes};
     struct config_node *root = node_new(c, c->server, &place);
     struct node_place below = {.site = site, .url = STR("/a"), .dir = STR("/nowhere/a")};
     struct config_node *sub = node_new(c, root, &below);

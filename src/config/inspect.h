@@ -9,14 +9,14 @@ enum config_support { CONFIG_IGNORED, CONFIG_PARTIAL, CONFIG_FULL };
 
 /* One section element of a file. */
 struct config_held_section {
-    struct str path;    /* "system.webServer/handlers" */
+    struct str path; /* "system.webServer/handlers" */
     struct str file;
     unsigned line, column;
-    struct str target;  /* configuration path it is for: "site/a/b" in lower case; "" the server */
-    bool is_readable;   /* has a schema, so that config_section may be asked for it */
-    bool is_native;     /* system.webServer and its like; the others belong to .NET or add-ons */
+    struct str target; /* configuration path it is for: "site/a/b" in lower case; "" the server */
+    bool is_readable;  /* has a schema, so that config_section may be asked for it */
+    bool is_native;    /* system.webServer and its like; the others belong to .NET or add-ons */
     enum config_support support;
-    struct str note;    /* what is different; may be empty */
+    struct str note; /* what is different; may be empty */
 };
 
 /* Like config_load, but calls on_error for every mistake found. NULL if there is no usable

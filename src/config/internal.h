@@ -14,9 +14,9 @@
 enum {
     WEB_CONFIG_BYTES_MAX = 250 * 1024, /* also for every configSource file */
     SERVER_FILE_BYTES_MAX = 64 * 1024 * 1024,
-    FILE_ERRORS_MAX = 64,   /* reported per file; serving stops at the first */
-    NODES_MAX = 65536,      /* cached nodes; past it the cache starts afresh */
-    LEVELS_MAX = 128,       /* URL segments that can have configuration */
+    FILE_ERRORS_MAX = 64, /* reported per file; serving stops at the first */
+    NODES_MAX = 65536,    /* cached nodes; past it the cache starts afresh */
+    LEVELS_MAX = 128,     /* URL segments that can have configuration */
 };
 
 /* ---- errors (error.c) ---- */
@@ -140,6 +140,8 @@ struct config_elem *elem_new(struct arena *a, const struct paths *p, const struc
 struct config_elem *elem_copy(struct arena *a, const struct config_elem *e);
 /* Merges x into *e. False: m->error is set. */
 MUST_CHECK bool merge_section(struct merge *m, struct config_elem *e, const struct xml_elem *x);
+/* Have two items of a collection the same key? */
+bool merge_same_key(const struct config_elem *a, const struct config_elem *b);
 /* Fills unset values of items from defaults elements (sites, applicationPools). In place. */
 void merge_defaults(struct arena *a, struct config_elem *e);
 
@@ -152,8 +154,8 @@ struct effective {
     bool for_child_application; /* without what is not inherited by child applications */
     const struct config_elem *elem;
     const struct config_error *error;
-    bool is_denied;              /* to files below */
-    unsigned state_rank;         /* of the file that said so */
+    bool is_denied;                    /* to files below */
+    unsigned state_rank;               /* of the file that said so */
     const struct xml_elem *state_elem; /* its location; NULL: the registration */
     const struct xml_file *state_file;
 };
@@ -174,16 +176,16 @@ struct config_node {
     const struct config_site *site;
     const struct config_application *application;
     const struct config_vdir *vdir;
-    struct str url, dir;  /* the level's URL path and real folder */
-    struct str cpath;     /* "site name/a/b" as requested */
-    struct str path;      /* "MACHINE/WEBROOT/APPHOST/" and that */
-    struct str key;       /* the same in lower case */
-    bool is_application;  /* the level is an application's root */
-    bool has_dir;         /* the folder exists: levels below may have files */
-    struct config_file *file;         /* its web.config (or the server's file), if usable */
+    struct str url, dir;               /* the level's URL path and real folder */
+    struct str cpath;                  /* "site name/a/b" as requested */
+    struct str path;                   /* "MACHINE/WEBROOT/APPHOST/" and that */
+    struct str key;                    /* the same in lower case */
+    bool is_application;               /* the level is an application's root */
+    bool has_dir;                      /* the folder exists: levels below may have files */
+    struct config_file *file;          /* its web.config (or the server's file), if usable */
     const struct config_file *scanned; /* the same even if it cannot be used; NULL: no file */
-    const struct config_file *chain;  /* innermost usable file at or above */
-    const struct config_error *error; /* the file cannot be used */
+    const struct config_file *chain;   /* innermost usable file at or above */
+    const struct config_error *error;  /* the file cannot be used */
     struct arena arena;
     struct effective *sections;
     struct typed *typed;

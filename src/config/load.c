@@ -112,8 +112,8 @@ static bool read_source(struct config *c, const struct config_options *o,
     struct config_error *e;
 
     if (!o->path) {
-        c->source_name =
-            arena_dup(&c->arena, str_z(o->display_name ? o->display_name : "applicationHost.config"));
+        c->source_name = arena_dup(
+            &c->arena, str_z(o->display_name ? o->display_name : "applicationHost.config"));
         c->source = arena_dup(&c->arena, o->bytes);
         return true;
     }

@@ -87,8 +87,7 @@ static bool fail_unknown_elem(struct merge *m, const struct xml_elem *x,
                               const struct schema_elem *s)
 {
     struct suggest g = {.wanted = x->name};
-    struct config_error *e =
-        fail(m, x, CONFIG_E_INVALID_DATA, "Unrecognized element '$'", x->name);
+    struct config_error *e = fail(m, x, CONFIG_E_INVALID_DATA, "Unrecognized element '$'", x->name);
     const struct schema_collection *c = s->collection;
 
     for (size_t i = 0; i < s->n_children; i++)
@@ -177,8 +176,11 @@ static bool apply_locks(struct merge *m, struct config_elem *e, const struct xml
             return false;
         }
         struct lock *l = ARENA_NEW(m->arena, struct lock);
-        *l = (struct lock){.next = e->locks, .kind = (enum lock_kind)k, .names = at->value,
-                           .elem = x, .rank = m->file->rank};
+        *l = (struct lock){.next = e->locks,
+                           .kind = (enum lock_kind)k,
+                           .names = at->value,
+                           .elem = x,
+                           .rank = m->file->rank};
         e->locks = l;
     }
     return true;
@@ -216,8 +218,12 @@ static bool set_value(struct merge *m, const struct xml_elem *x, const struct xm
         return false;
     }
     buf_fini(&why);
-    *v = (struct attr_value){.raw = at->value, .text = at->value, .num = is_secret ? 0 : num,
-                             .src = at, .src_elem = x, .is_undecryptable = is_secret && !is_empty};
+    *v = (struct attr_value){.raw = at->value,
+                             .text = at->value,
+                             .num = is_secret ? 0 : num,
+                             .src = at,
+                             .src_elem = x,
+                             .is_undecryptable = is_secret && !is_empty};
     if (is_secret)
         v->text = STR("");
     else if (s->flags & SCHEMA_EXPANDED)
@@ -269,10 +275,10 @@ static bool check_required(struct merge *m, const struct config_elem *e, const s
         buf_str(&names, str_z(s->attrs[i].name));
     }
     if (n) {
-        struct config_error *err = fail(m, x, CONFIG_E_INVALID_DATA,
-                                        n > 1 ? "Missing required attributes '$'"
-                                              : "Missing required attribute '$'",
-                                        buf_view(&names));
+        struct config_error *err =
+            fail(m, x, CONFIG_E_INVALID_DATA,
+                 n > 1 ? "Missing required attributes '$'" : "Missing required attribute '$'",
+                 buf_view(&names));
         error_remedy(err, m->arena, "Add %.*s=\"...\" to this <%.*s>.", STR_ARG(buf_view(&names)),
                      STR_ARG(x->name));
     }
@@ -327,7 +333,8 @@ static enum key_match compare_keys(const struct config_elem *a, const struct con
     unsigned combined = 0, equal = 0;
 
     /* Items of a defaults element have a schema of their own that is alike. */
-    if ((s != b->schema && (strcmp(s->name, b->schema->name) || s->n_attrs != b->schema->n_attrs)) ||
+    if ((s != b->schema &&
+         (strcmp(s->name, b->schema->name) || s->n_attrs != b->schema->n_attrs)) ||
         a->key_hash != b->key_hash)
         return KEY_DIFFERENT;
     for (size_t i = 0; i < s->n_attrs; i++) {
@@ -345,6 +352,13 @@ static enum key_match compare_keys(const struct config_elem *a, const struct con
         }
     }
     return combined && combined == equal ? KEY_COMBINED : KEY_DIFFERENT;
+}
+
+bool merge_same_key(const struct config_elem *a, const struct config_elem *b)
+{
+    size_t attr;
+
+    return compare_keys(a, b, false, &attr) != KEY_DIFFERENT;
 }
 
 static bool fail_duplicate(struct merge *m, const struct xml_elem *x,
@@ -373,8 +387,7 @@ static bool fail_duplicate(struct merge *m, const struct xml_elem *x,
     buf_str(&text, match == KEY_UNIQUE ? STR("' set to '") : STR("' respectively set to '"));
     buf_str(&text, buf_view(&values));
     buf_char(&text, '\'');
-    struct config_error *e =
-        fail(m, x, CONFIG_E_ALREADY_EXISTS, "$", buf_view(&text));
+    struct config_error *e = fail(m, x, CONFIG_E_ALREADY_EXISTS, "$", buf_view(&text));
     if (old->src)
         error_remedy(e, m->arena,
                      "It is already in the list (%.*s:%u). Delete this line, or put a <remove> "
@@ -386,8 +399,7 @@ static bool fail_duplicate(struct merge *m, const struct xml_elem *x,
     return false;
 }
 
-static void insert_item(struct merge *m, struct config_elem *e, struct config_elem *item,
-                        size_t at)
+static void insert_item(struct merge *m, struct config_elem *e, struct config_elem *item, size_t at)
 {
     if (e->n_items == e->cap_items) {
         size_t cap = e->cap_items ? e->cap_items * 2 : 8;
@@ -460,8 +472,7 @@ static bool remove_item(struct merge *m, struct config_elem *e, const struct xml
     for (size_t i = 0; i < e->n_items; i++) {
         size_t attr;
         struct config_elem *item = e->items[i];
-        if (e->keys[i] != key->key_hash ||
-            compare_keys(item, key, several, &attr) == KEY_DIFFERENT)
+        if (e->keys[i] != key->key_hash || compare_keys(item, key, several, &attr) == KEY_DIFFERENT)
             continue;
         if (item->item_lock && item->rank < m->file->rank)
             return fail_lock(m, x, item->item_lock, "lockItem");
@@ -528,11 +539,10 @@ static bool merge_elem(struct merge *m, struct config_elem *e, const struct xml_
 
 /* ---- configSource ---- */
 
-static bool fail_source(struct merge *m, const struct xml_elem *x, struct str path,
-                        const char *why)
+static bool fail_source(struct merge *m, const struct xml_elem *x, struct str path, const char *why)
 {
-    struct config_error *e = fail(m, x, CONFIG_E_INVALID_DATA,
-                                  "Specified configSource cannot be parsed", STR_NULL);
+    struct config_error *e =
+        fail(m, x, CONFIG_E_INVALID_DATA, "Specified configSource cannot be parsed", STR_NULL);
 
     error_remedy(e, m->arena, "%.*s: %s.", STR_ARG(path), why);
     return false;
@@ -608,86 +618,4 @@ bool merge_section(struct merge *m, struct config_elem *e, const struct xml_elem
         x = body;
     }
     return merge_elem(m, e, x, /* is_section = */ true) && check_required(m, e, x, 0);
-}
-
-/* ---- defaults elements ---- */
-
-static struct config_elem *child_of(const struct config_elem *e, const char *name)
-{
-    for (size_t i = 0; i < e->schema->n_children; i++)
-        if (strcmp(e->schema->children[i]->name, name) == 0)
-            return e->children[i];
-    return NULL;
-}
-
-static void inherit_items(struct arena *a, struct config_elem *e, const struct config_elem *from)
-{
-    struct config_elem **all;
-    uint64_t *keys;
-    size_t n = 0;
-
-    if (!from->n_items || e->is_cleared)
-        return;
-    all = arena_alloc(a, (from->n_items + e->n_items) * sizeof(*all));
-    keys = arena_alloc(a, (from->n_items + e->n_items) * sizeof(*keys));
-    for (size_t i = 0; i < from->n_items; i++) {
-        bool own = false;
-        size_t attr;
-        for (size_t k = 0; k < e->n_items; k++)
-            own = own || compare_keys(e->items[k], from->items[i], false, &attr) != KEY_DIFFERENT;
-        if (!own)
-            all[n++] = from->items[i];
-    }
-    for (size_t k = 0; k < e->n_items; k++)
-        all[n++] = e->items[k];
-    for (size_t i = 0; i < n; i++)
-        keys[i] = all[i]->key_hash;
-    e->items = all;
-    e->keys = keys;
-    e->n_items = e->cap_items = n;
-}
-
-static void fill_from(struct arena *a, struct config_elem *e, const struct config_elem *from)
-{
-    for (size_t i = 0; i < e->schema->n_attrs; i++) {
-        int k = schema_attr_index(from->schema, str_z(e->schema->attrs[i].name));
-        if (k >= 0 && !e->values[i].src && from->values[k].src &&
-            !(e->schema->attrs[i].flags & (SCHEMA_UNIQUE_KEY | SCHEMA_COMBINED_KEY)))
-            e->values[i] = from->values[k];
-    }
-    for (size_t i = 0; i < e->schema->n_children; i++) {
-        const struct config_elem *c = child_of(from, e->schema->children[i]->name);
-        if (c)
-            fill_from(a, e->children[i], c);
-    }
-    /* Same kind of items (schedule, bindings, environmentVariables): the defaults come first. */
-    if (e->schema->collection && from->schema->collection && from->n_items)
-        inherit_items(a, e, from);
-}
-
-struct level {
-    const struct level *up;
-    struct config_elem *elem;
-};
-
-static void fill_level(struct arena *a, struct config_elem *e, const struct level *up)
-{
-    const struct schema_collection *c = e->schema->collection;
-    struct level here = {.up = up, .elem = e};
-
-    for (size_t i = 0; i < e->n_items; i++) {
-        for (const struct level *l = &here; c->defaults && l; l = l->up) {
-            const struct config_elem *from = child_of(l->elem, c->defaults);
-            if (from)
-                fill_from(a, e->items[i], from);
-        }
-        fill_level(a, e->items[i], &here);
-    }
-    for (size_t i = 0; i < e->schema->n_children; i++)
-        fill_level(a, e->children[i], &here);
-}
-
-void merge_defaults(struct arena *a, struct config_elem *e)
-{
-    fill_level(a, e, NULL);
 }

@@ -89,8 +89,8 @@ static void read_error(struct config_node *n, struct str file, int err)
 /* The folder of an application or virtual directory has to exist. */
 static void root_error(struct config_node *n, int err)
 {
-    struct str file = arena_printf(&n->arena, "%.*s/%.*s", STR_ARG(n->dir),
-                                   STR_ARG(n->config->web_config));
+    struct str file =
+        arena_printf(&n->arena, "%.*s/%.*s", STR_ARG(n->dir), STR_ARG(n->config->web_config));
     struct str path = n->vdir->physical_path;
     uint32_t hresult = CONFIG_E_PATH_NOT_FOUND;
 
@@ -105,17 +105,16 @@ static void root_error(struct config_node *n, int err)
         hresult = CONFIG_E_DIRECTORY;
     struct config_error *e = file_error(n, file, hresult, "Cannot read configuration file");
 
-    error_remedy(e, &n->arena, "The physical path of %.*s, %.*s, is %s: create it or correct "
-                               "physicalPath.",
-                 STR_ARG(n->cpath), STR_ARG(n->dir),
-                 err == ENOTDIR ? "not a folder" : "not there");
+    error_remedy(e, &n->arena,
+                 "The physical path of %.*s, %.*s, is %s: create it or correct "
+                 "physicalPath.",
+                 STR_ARG(n->cpath), STR_ARG(n->dir), err == ENOTDIR ? "not a folder" : "not there");
 }
 
 static void use_file(struct config_node *n, const struct xml_file *xml)
 {
     const struct config_file *up = n->parent ? n->parent->chain : NULL;
-    struct config_file *f =
-        scan_file(&n->arena, xml, up, up ? up->rank + 1 : 0, n->key);
+    struct config_file *f = scan_file(&n->arena, xml, up, up ? up->rank + 1 : 0, n->key);
 
     n->scanned = f;
     if (f->n_errors && n->parent) {
@@ -312,8 +311,9 @@ static uint64_t cache_epoch(struct config *c)
     return epoch;
 }
 
-/* Puts n, made with all nodes above it since epoch, into the cache unless something was forgotten meanwhile. Another
- * thread's node for the same level wins. Takes over the caller's reference, returns one. */
+/* Puts n, made with all nodes above it since epoch, into the cache unless something was forgotten
+ * meanwhile. Another thread's node for the same level wins. Takes over the caller's reference,
+ * returns one. */
 static struct config_node *cache_insert(struct config *c, struct config_node *n, uint64_t epoch)
 {
     struct config_node *gone = NULL, *other = NULL;
@@ -362,8 +362,8 @@ struct walk {
     struct config_node *at; /* deepest node so far, a reference */
     struct buf url;         /* of the level being looked at, "" for the root */
     struct buf key;
-    size_t at_url_n;        /* how much of url is at's */
-    uint64_t epoch;         /* before anything was looked up */
+    size_t at_url_n; /* how much of url is at's */
+    uint64_t epoch;  /* before anything was looked up */
 };
 
 static const struct config_vdir *vdir_at(const struct config_site *s, struct str url)

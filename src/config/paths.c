@@ -300,8 +300,9 @@ static void append_path(struct paths *p, struct buf *b, struct str text, size_t 
 /* A path too long for any file becomes one that cannot exist. */
 static struct str finish(struct arena *a, struct buf *b)
 {
-    struct str s = arena_dup(a, b->overflow ? STR("/dev/null/too-long") :
-                                b->n ? buf_view(b) : STR("/"));
+    struct str s = arena_dup(a, b->overflow ? STR("/dev/null/too-long")
+                                : b->n      ? buf_view(b)
+                                            : STR("/"));
 
     buf_fini(b);
     return s;
@@ -338,8 +339,7 @@ struct str paths_real(struct paths *p, struct arena *a, struct str text, struct 
     return finish(a, &b);
 }
 
-bool paths_below(struct paths *p, struct arena *a, struct str dir, struct str rest,
-                 struct str *ret)
+bool paths_below(struct paths *p, struct arena *a, struct str dir, struct str rest, struct str *ret)
 {
     struct buf b;
     bool exists = true, ok = true;

@@ -84,8 +84,11 @@ bool scan_find_section(const struct config_file *f, struct str path, struct regi
 
     if (!s || s->definition == DEFINE_UNREGISTERED)
         return false;
-    *ret = (struct registration){.path = path, .definition = s->definition, .schema = s,
-                                 .allow_override = s->allow_override, .allow_location = true};
+    *ret = (struct registration){.path = path,
+                                 .definition = s->definition,
+                                 .schema = s,
+                                 .allow_override = s->allow_override,
+                                 .allow_location = true};
     return true;
 }
 
@@ -159,16 +162,20 @@ static void invalid_attr(struct scan *s, const struct xml_attr *at, const char *
 static void register_section(struct scan *s, const struct xml_elem *x, struct str path)
 {
     struct config_file *f = s->f;
-    struct registration r = {.path = path, .elem = x, .schema = schema_section_find(path),
-                             .allow_override = true, .allow_location = true};
+    struct registration r = {.path = path,
+                             .elem = x,
+                             .schema = schema_section_find(path),
+                             .allow_override = true,
+                             .allow_location = true};
     struct registration old;
 
     for (size_t i = 0; i < x->n_attrs; i++) {
         const struct xml_attr *at = &x->attrs[i];
         if (str_eq(at->name, STR("allowDefinition"))) {
             if (!parse_definition(at->value, &r.definition))
-                invalid_attr(s, at, path.p, "Enum must be one of MachineOnly, MachineToRootWeb, "
-                                            "MachineToApplication, AppHostOnly, Everywhere");
+                invalid_attr(s, at, path.p,
+                             "Enum must be one of MachineOnly, MachineToRootWeb, "
+                             "MachineToApplication, AppHostOnly, Everywhere");
         } else if (str_eq(at->name, STR("overrideModeDefault"))) {
             r.allow_override = !str_eq(at->value, STR("Deny"));
             if (r.allow_override && !str_eq(at->value, STR("Allow")))
@@ -206,8 +213,9 @@ static void register_all(struct scan *s, const struct xml_elem *parent, struct s
             struct config_error *e =
                 error_new(s->a, s->f->xml, x->line, x->column, CONFIG_E_INVALID_DATA, NULL,
                           "Unrecognized element '%.*s'", STR_ARG(x->name));
-            error_remedy(e, s->a, "Only <section> and <sectionGroup> belong into "
-                                  "<configSections>.");
+            error_remedy(e, s->a,
+                         "Only <section> and <sectionGroup> belong into "
+                         "<configSections>.");
             fail(s, e);
         } else if (!name || name->value.n == 0) {
             fail_at(s, x, CONFIG_E_INVALID_DATA, NULL, "Missing required attribute 'name'");
@@ -232,7 +240,7 @@ static const char *nearest_section(struct str path)
 {
     static const char *const others[] = {"system.webServer", "system.applicationHost",
                                          "system.ftpServer", "system.web",
-                                         "location", "configSections"};
+                                         "location",         "configSections"};
     struct suggest g = {.wanted = path};
 
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
@@ -263,8 +271,9 @@ static void unregistered(struct scan *s, const struct xml_elem *x, struct str pa
         error_remedy(e, s->a, "'%.*s' is not a known section; did you mean '%s'?", STR_ARG(path),
                      nearest);
     else
-        error_remedy(e, s->a, "'%.*s' is not a known section: correct its name or place, remove "
-                              "it, or register it in <configSections>.",
+        error_remedy(e, s->a,
+                     "'%.*s' is not a known section: correct its name or place, remove "
+                     "it, or register it in <configSections>.",
                      STR_ARG(path));
     fail(s, e);
 }
@@ -374,8 +383,8 @@ static void override_attr(struct scan *s, const struct xml_attr *at, struct conf
 static void scan_location(struct scan *s, const struct xml_elem *x)
 {
     struct config_file *f = s->f;
-    struct config_location l = {.target = f->cpath, .inherit_in_child_applications = true,
-                                .elem = x};
+    struct config_location l = {
+        .target = f->cpath, .inherit_in_child_applications = true, .elem = x};
     unsigned modes = 0;
 
     for (size_t i = 0; i < x->n_attrs; i++) {
@@ -396,8 +405,9 @@ static void scan_location(struct scan *s, const struct xml_elem *x)
             struct config_error *e =
                 error_new(s->a, f->xml, at->line, at->column, CONFIG_E_INVALID_DATA, NULL,
                           "Unrecognized attribute '%.*s'", STR_ARG(at->name));
-            error_remedy(e, s->a, "<location> takes path, overrideMode, allowOverride and "
-                                  "inheritInChildApplications.");
+            error_remedy(e, s->a,
+                         "<location> takes path, overrideMode, allowOverride and "
+                         "inheritInChildApplications.");
             fail(s, e);
         }
     }
@@ -422,8 +432,9 @@ static void scan_config_sections(struct scan *s, const struct xml_elem *root)
             s, x, CONFIG_E_INVALID_DATA, NULL,
             "Only one <configSections> element allowed.  It must be the first child element of "
             "the root <configuration> element   ");
-        error_remedy(e, s->a, "Move its content into one <configSections> directly below "
-                              "<configuration>.");
+        error_remedy(e, s->a,
+                     "Move its content into one <configSections> directly below "
+                     "<configuration>.");
     }
 }
 

@@ -46,9 +46,9 @@ static struct str unlock_xml(struct arena *a, const struct config_node *n, const
 static struct config_error *lock_error(struct config_node *n, const struct effective *eff,
                                        const struct config_file *f, const struct xml_elem *x)
 {
-    struct config_error *e = error_new(&n->arena, f->xml, x->line, x->column,
-                                       CONFIG_E_LOCK_VIOLATION, eff->schema->path, "%s",
-                                       locked_text);
+    struct config_error *e =
+        error_new(&n->arena, f->xml, x->line, x->column, CONFIG_E_LOCK_VIOLATION, eff->schema->path,
+                  "%s", locked_text);
 
     if (eff->state_elem) {
         e->lock_file = eff->state_file->name;
@@ -85,9 +85,9 @@ static struct config_error *check_definition(struct config_node *n, const struct
         where = "Move it to applicationHost.config: web.config files cannot change it.";
         break;
     }
-    struct config_error *e = error_new(&n->arena, f->xml, x->line, x->column,
-                                       CONFIG_E_LOCK_VIOLATION, eff->schema->path, "%s",
-                                       locked_text);
+    struct config_error *e =
+        error_new(&n->arena, f->xml, x->line, x->column, CONFIG_E_LOCK_VIOLATION, eff->schema->path,
+                  "%s", locked_text);
 
     error_remedy(e, &n->arena, "%s", where);
     return e;
@@ -162,8 +162,8 @@ static bool contribute(struct build *b, const struct config_file *f,
         return false;
     if (!b->own)
         eff->elem = b->own = elem_copy(a, eff->elem);
-    struct merge m = {.paths = b->n->config->paths, .arena = a, .section = eff->schema->path,
-                      .file = f};
+    struct merge m = {
+        .paths = b->n->config->paths, .arena = a, .section = eff->schema->path, .file = f};
     if (!merge_section(&m, b->own, x)) {
         eff->error = m.error;
         return false;
@@ -319,8 +319,7 @@ const void *config_typed(const struct config_node *node, const struct config_typ
 }
 
 const struct config_error *config_error_at(struct arena *a, const struct config_elem *e,
-                                           const char *attr, uint32_t hresult, const char *fmt,
-                                           ...)
+                                           const char *attr, uint32_t hresult, const char *fmt, ...)
 {
     const struct xml_elem *x = e->src;
     const struct xml_attr *at = NULL;
@@ -337,9 +336,8 @@ const struct config_error *config_error_at(struct arena *a, const struct config_
     va_start(ap, fmt);
     int n = vasprintf(&text, fmt, ap);
     va_end(ap);
-    struct config_error *err = error_new(a, x ? x->file : NULL, x ? x->line : 0,
-                                         x ? x->column : 0, hresult, e->section, "%s",
-                                         n < 0 ? "" : text);
+    struct config_error *err = error_new(a, x ? x->file : NULL, x ? x->line : 0, x ? x->column : 0,
+                                         hresult, e->section, "%s", n < 0 ? "" : text);
 
     if (n >= 0)
         free(text);

@@ -188,13 +188,14 @@ static bool read_bindings(struct reader *r, const struct config_elem *e, struct 
         b->certificate_password = config_str(x, "certificatePassword");
         b->line = line_of(x);
         if (is_http(b->protocol) && !split_binding(b->raw, b)) {
-            struct config_error *err = error_new(
-                r->a, x->src ? x->src->file : NULL, line_of(x), config_elem_pos(x).column,
-                CONFIG_E_INVALID_DATA, x->section,
-                "The 'bindingInformation' attribute is invalid.  Invalid binding '%.*s'",
-                STR_ARG(b->raw));
-            error_remedy(err, r->a, "Write it as address:port:host, for example *:80: or "
-                                    "[::1]:8080:www.example.com.");
+            struct config_error *err =
+                error_new(r->a, x->src ? x->src->file : NULL, line_of(x), config_elem_pos(x).column,
+                          CONFIG_E_INVALID_DATA, x->section,
+                          "The 'bindingInformation' attribute is invalid.  Invalid binding '%.*s'",
+                          STR_ARG(b->raw));
+            error_remedy(err, r->a,
+                         "Write it as address:port:host, for example *:80: or "
+                         "[::1]:8080:www.example.com.");
             *ret_err = err;
             return false;
         }
@@ -238,9 +239,9 @@ static bool read_application(struct reader *r, const struct config_elem *e,
     return has_root;
 }
 
-/* Each application needs a virtual directory "/". A site without an application "/" is refused by WAS;
- * here it serves the applications it has, and what lies outside them is the listener's 404: that is
- * what HTTP.sys does with prefixes registered below a host's root. */
+/* Each application needs a virtual directory "/". A site without an application "/" is refused by
+ * WAS; here it serves the applications it has, and what lies outside them is the listener's 404:
+ * that is what HTTP.sys does with prefixes registered below a host's root. */
 static bool read_applications(struct reader *r, const struct config_elem *e, struct config_site *s)
 {
     struct config_application *list = arena_zalloc(r->a, config_n_items(e) * sizeof(*list));
@@ -260,8 +261,9 @@ static void site_error(struct reader *r, const struct config_elem *e, struct con
         e->section, "Unrecognized configuration path 'MACHINE/WEBROOT/APPHOST/%.*s'",
         STR_ARG(s->name));
 
-    error_remedy(err, r->a, "Give the site an <application> and each application a "
-                            "<virtualDirectory path=\"/\" physicalPath=\"...\">.");
+    error_remedy(err, r->a,
+                 "Give the site an <application> and each application a "
+                 "<virtualDirectory path=\"/\" physicalPath=\"...\">.");
     s->error = err;
 }
 

@@ -77,8 +77,8 @@ static struct str declared_encoding(struct str s)
 static bool from_legacy(struct buf *out, struct str s, struct str encoding)
 {
     static const char *const known[] = {
-        "ISO-8859-1", "ISO-8859-2", "ISO-8859-15", "WINDOWS-1250", "WINDOWS-1251", "WINDOWS-1252",
-        "WINDOWS-1253", "WINDOWS-1254", "WINDOWS-1257",
+        "ISO-8859-1",   "ISO-8859-2",   "ISO-8859-15",  "WINDOWS-1250", "WINDOWS-1251",
+        "WINDOWS-1252", "WINDOWS-1253", "WINDOWS-1254", "WINDOWS-1257",
     };
     const char *name = NULL;
 

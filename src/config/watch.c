@@ -44,8 +44,8 @@ static bool find_folder(const struct config_watch *w, struct str path, const cha
 {
     for (size_t i = 0; i < w->n; i++) {
         const struct folder *f = &w->folders[i];
-        if (str_eq(str_z(f->path), path) && (file ? f->file && strcmp(f->file, file) == 0
-                                                  : !f->file))
+        if (str_eq(str_z(f->path), path) &&
+            (file ? f->file && strcmp(f->file, file) == 0 : !f->file))
             return true;
     }
     return false;
@@ -250,10 +250,9 @@ static void detach(struct config_watch *w)
     w->config = config_unref(c);
 }
 
-struct config_watch *config_watch_new(struct loop *l, struct config *c,
-                                      void (*on_change)(void *arg,
-                                                        const struct config_change *change),
-                                      void *arg)
+struct config_watch *
+config_watch_new(struct loop *l, struct config *c,
+                 void (*on_change)(void *arg, const struct config_change *change), void *arg)
 {
     int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     struct config_watch *w = fd < 0 ? NULL : xcalloc(1, sizeof(*w));

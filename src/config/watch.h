@@ -19,10 +19,9 @@ struct config_change {
  * calls on_change on the loop's thread, at most some 100 ms after a web.config appeared, was
  * written, touched, moved or deleted. NULL if the kernel gives no inotify instance; then
  * nothing is noticed. The watch keeps a reference to c. */
-struct config_watch *config_watch_new(struct loop *l, struct config *c,
-                                      void (*on_change)(void *arg,
-                                                        const struct config_change *change),
-                                      void *arg);
+struct config_watch *
+config_watch_new(struct loop *l, struct config *c,
+                 void (*on_change)(void *arg, const struct config_change *change), void *arg);
 /* Also reports changes of this one file (http.reg, say). False if its folder cannot be watched. */
 bool config_watch_file(struct config_watch *w, const char *path);
 /* From now on watches for c instead; the watch's own references move. On the loop's thread. */

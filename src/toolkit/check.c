@@ -348,10 +348,9 @@ static void check_registry(struct check *k, const char *path)
                                                              .column = f->column,
                                                              .text = str_z(f->text)});
     if (rc == RC_FAIL && !list)
-        check_report_add(&k->report,
-                         &(struct check_finding){.severity = CHECK_ERROR,
-                                                 .file = str_z(path),
-                                                 .text = STR("Not a registry export")});
+        check_report_add(&k->report, &(struct check_finding){.severity = CHECK_ERROR,
+                                                             .file = str_z(path),
+                                                             .text = STR("Not a registry export")});
     http_parameters_findings_free(list);
 }
 

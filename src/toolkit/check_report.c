@@ -83,10 +83,9 @@ void check_report_section(struct check_report *r, const struct config_held_secti
     if (r->n_sections == SECTIONS_MAX)
         return;
     r->sections = xgrow(r->sections, r->n_sections, &r->cap_sections, sizeof(*r->sections));
-    r->sections[r->n_sections++] =
-        (struct check_section){.path = arena_dup(&r->arena, s->path),
-                               .note = arena_dup(&r->arena, s->note),
-                               .support = s->support};
+    r->sections[r->n_sections++] = (struct check_section){.path = arena_dup(&r->arena, s->path),
+                                                          .note = arena_dup(&r->arena, s->note),
+                                                          .support = s->support};
 }
 
 void check_report_file(struct check_report *r, struct str path)

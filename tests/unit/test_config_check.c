@@ -97,8 +97,9 @@ static void test_site(void **state)
     struct fixture f;
 
     fixture_init(&f);
-    fixture_write(&f, "root/web.config", WS("<directoryBrowse  enable=\"true\"/>\n<caching/>\n"
-                                            "<serverRuntime/>"));
+    fixture_write(&f, "root/web.config",
+                  WS("<directoryBrowse  enable=\"true\"/>\n<caching/>\n"
+                     "<serverRuntime/>"));
     fixture_write(&f, "root/sub/Web.config",
                   WS("<cgi/>\n<handlers><add name=\"x\" path=\"*\" verb=\"*\" "
                      "modules=\"NoSuchModule\"/></handlers>"));
@@ -129,8 +130,7 @@ static void test_clean(void **state)
 static void test_escaping(void **state)
 {
     static const char *const args[] = {"$/root/web.config", NULL};
-    static const char *const want[] = {
-        "    Give 'showFlags' another value than 'a\\x9bb'.", NULL};
+    static const char *const want[] = {"    Give 'showFlags' another value than 'a\\x9bb'.", NULL};
     struct fixture f;
 
     fixture_init(&f);
@@ -142,9 +142,9 @@ static void test_escaping(void **state)
     fixture_fini(&f);
 }
 
-#define HOST(x) \
-    "<configuration>\n<system.applicationHost><applicationPools><add name=\"P\"/>" \
-    "</applicationPools><sites>\n<site name=\"S\" id=\"7\"><application path=\"/\">" \
+#define HOST(x)                                                                               \
+    "<configuration>\n<system.applicationHost><applicationPools><add name=\"P\"/>"            \
+    "</applicationPools><sites>\n<site name=\"S\" id=\"7\"><application path=\"/\">"          \
     "<virtualDirectory path=\"/\" physicalPath=\"C:\\root\"/></application></site></sites>\n" \
     "</system.applicationHost>\n" x "\n</configuration>"
 
@@ -284,10 +284,13 @@ static void test_registry(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_site),     cmocka_unit_test(test_clean),
-        cmocka_unit_test(test_escaping), cmocka_unit_test(test_server_file),
+        cmocka_unit_test(test_site),
+        cmocka_unit_test(test_clean),
+        cmocka_unit_test(test_escaping),
+        cmocka_unit_test(test_server_file),
         cmocka_unit_test(test_server_mistakes),
-        cmocka_unit_test(test_json),     cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_usage),
         cmocka_unit_test(test_registry),
     };
 

@@ -10,17 +10,17 @@
 
 #define WS(x) "<system.webServer>" x "</system.webServer>"
 #define CONF(x) "<configuration>\n" x "\n</configuration>"
-#define CANNOT_USE \
-    "This configuration section cannot be used at this path. This happens when the section is " \
+#define CANNOT_USE                                                                               \
+    "This configuration section cannot be used at this path. This happens when the section is "  \
     "locked at a parent level. Locking is either by default (overrideModeDefault=\"Deny\"), or " \
-    "set explicitly by a location tag with overrideMode=\"Deny\" or the legacy " \
+    "set explicitly by a location tag with overrideMode=\"Deny\" or the legacy "                 \
     "allowOverride=\"false\"."
 #define DOC "system.webServer/defaultDocument"
 #define FILES(x) WS("<defaultDocument><files>" x "</files></defaultDocument>")
 #define ADD(x) "<add value=\"" x "\"/>"
-#define HANDLERS_OPEN \
-    "<configSections><sectionGroup name=\"system.webServer\"><section name=\"handlers\" " \
-    "overrideModeDefault=\"Allow\"/><section name=\"modules\" "                \
+#define HANDLERS_OPEN                                                                         \
+    "<configSections><sectionGroup name=\"system.webServer\"><section name=\"handlers\" "     \
+    "overrideModeDefault=\"Allow\"/><section name=\"modules\" "                               \
     "allowDefinition=\"MachineToApplication\" overrideModeDefault=\"Allow\"/></sectionGroup>" \
     "</configSections>"
 
@@ -33,8 +33,8 @@ struct row {
 static const struct row attributes[] = {
     {"nothing set", "", NULL, NULL, "/", DOC, ""},
     {"deepest wins", WS("<directoryBrowse enabled=\"true\" showFlags=\"Date\"/>"),
-     CONF(WS("<directoryBrowse enabled=\"false\"/>")), NULL, "/", "system.webServer/directoryBrowse",
-     "enabled=false showFlags=Date"},
+     CONF(WS("<directoryBrowse enabled=\"false\"/>")), NULL, "/",
+     "system.webServer/directoryBrowse", "enabled=false showFlags=Date"},
     {"attributes merge one by one", WS("<directoryBrowse showFlags=\"Date\"/>"),
      CONF(WS("<directoryBrowse enabled=\"true\"/>")),
      CONF(WS("<directoryBrowse showFlags=\"Size\"/>")), "/sub/x",
@@ -43,12 +43,12 @@ static const struct row attributes[] = {
      "/", "system.webServer/directoryBrowse", ""},
     {"variables are expanded", WS("<httpErrors defaultPath=\"%SystemDrive%\\x\"/>"), NULL, NULL,
      "/", "system.webServer/httpErrors", "defaultPath=C:\\x"},
-    {"not where the schema does not say so",
-     WS("<httpRedirect destination=\"%SystemDrive%\"/>"), NULL, NULL, "/",
-     "system.webServer/httpRedirect", "destination=%SystemDrive%"},
-    {"secrets that are empty", WS("<security><authentication><anonymousAuthentication "
-                                  "password=\"[enc:AesProvider::enc]\"/></authentication>"
-                                  "</security>"),
+    {"not where the schema does not say so", WS("<httpRedirect destination=\"%SystemDrive%\"/>"),
+     NULL, NULL, "/", "system.webServer/httpRedirect", "destination=%SystemDrive%"},
+    {"secrets that are empty",
+     WS("<security><authentication><anonymousAuthentication "
+        "password=\"[enc:AesProvider::enc]\"/></authentication>"
+        "</security>"),
      NULL, NULL, "/", "system.webServer/security/authentication/anonymousAuthentication",
      "password="},
     {"clear text that looks like one",
@@ -123,9 +123,10 @@ static const struct row collections[] = {
 };
 
 static const struct row locations[] = {
-    {"server location over server", WS("<directoryBrowse enabled=\"false\"/>")
-     "<location path=\"S\">" WS("<directoryBrowse enabled=\"true\"/>") "</location>", NULL, NULL,
-     "/", "system.webServer/directoryBrowse", "enabled=true"},
+    {"server location over server",
+     WS("<directoryBrowse enabled=\"false\"/>") "<location path=\"S\">" WS(
+         "<directoryBrowse enabled=\"true\"/>") "</location>",
+     NULL, NULL, "/", "system.webServer/directoryBrowse", "enabled=true"},
     {"web.config over server location",
      "<location path=\"s\">" WS("<directoryBrowse enabled=\"true\"/>") "</location>",
      CONF(WS("<directoryBrowse enabled=\"false\"/>")), NULL, "/",
@@ -137,12 +138,12 @@ static const struct row locations[] = {
     {"location of a web.config for its folder", "",
      CONF("<location path=\"SUB\">" WS("<directoryBrowse enabled=\"true\"/>") "</location>"), NULL,
      "/sub/file", "system.webServer/directoryBrowse", "enabled=true"},
-    {"own file over the location above",
-     "", CONF("<location path=\"sub\">" WS("<directoryBrowse enabled=\"true\"/>") "</location>"),
-     CONF(WS("<directoryBrowse enabled=\"false\"/>")), "/sub",
-     "system.webServer/directoryBrowse", "enabled=false"},
-    {"a file", "", CONF("<location path=\"sub/a.txt\">" WS("<directoryBrowse enabled=\"true\"/>")
-                        "</location>"),
+    {"own file over the location above", "",
+     CONF("<location path=\"sub\">" WS("<directoryBrowse enabled=\"true\"/>") "</location>"),
+     CONF(WS("<directoryBrowse enabled=\"false\"/>")), "/sub", "system.webServer/directoryBrowse",
+     "enabled=false"},
+    {"a file", "",
+     CONF("<location path=\"sub/a.txt\">" WS("<directoryBrowse enabled=\"true\"/>") "</location>"),
      NULL, "/sub/A.txt", "system.webServer/directoryBrowse", "enabled=true"},
     {"and not its neighbour", "",
      CONF("<location path=\"sub/a.txt\">" WS("<directoryBrowse enabled=\"true\"/>") "</location>"),
@@ -151,25 +152,29 @@ static const struct row locations[] = {
      CONF("<location path=\"no/such\">" WS("<directoryBrowse enabled=\"true\"/>") "</location>"),
      NULL, "/no/such/thing", "system.webServer/directoryBrowse", "enabled=true"},
     {"twice for one path", "",
-     CONF(WS("<directoryBrowse/>") "\n<location path=\".\">\n" WS("<directoryBrowse/>")
-          "</location>"),
+     CONF(WS("<directoryBrowse/>") "\n<location path=\".\">\n" WS(
+         "<directoryBrowse/>") "</location>"),
      NULL, "/", "system.webServer/directoryBrowse",
      "0x800700b7:4 Config section 'system.webServer/directoryBrowse' already defined. Sections "
      "must only appear once per config file. See the help topic <location> for exceptions"},
     {"one path, two locations, two sections", "",
-     CONF("<location path=\"sub\">" WS("<directoryBrowse enabled=\"true\"/>")
-          "</location><location path=\"sub\">" WS("<urlCompression/>") "</location>"),
+     CONF(
+         "<location path=\"sub\">" WS("<directoryBrowse enabled=\"true\"/>") "</location><location "
+                                                                             "path=\"sub\">" WS(
+                                                                                 "<urlCompression/"
+                                                                                 ">") "</"
+                                                                                      "location>"),
      NULL, "/sub", "system.webServer/directoryBrowse", "enabled=true"},
     {"inherited by a child application", "",
      CONF("<location path=\".\">" WS("<directoryBrowse enabled=\"true\"/>") "</location>"), NULL,
      "/app", "system.webServer/directoryBrowse", "enabled=true"},
     {"not inherited by a child application", "",
      CONF("<location path=\".\" inheritInChildApplications=\"false\">" WS(
-          "<directoryBrowse enabled=\"true\"/>") "</location>"),
+         "<directoryBrowse enabled=\"true\"/>") "</location>"),
      NULL, "/app", "system.webServer/directoryBrowse", ""},
     {"but by a folder", "",
      CONF("<location path=\".\" inheritInChildApplications=\"false\">" WS(
-          "<directoryBrowse enabled=\"true\"/>") "</location>"),
+         "<directoryBrowse enabled=\"true\"/>") "</location>"),
      NULL, "/sub", "system.webServer/directoryBrowse", "enabled=true"},
     {"both override attributes", "",
      CONF("<location overrideMode=\"Deny\" allowOverride=\"false\"></location>"), NULL, "/", DOC,
@@ -183,23 +188,25 @@ static const struct row section_locks[] = {
     {"by default", "", CONF(WS("\n<cgi/>")), NULL, "/", "system.webServer/cgi",
      "0x80070021:3 " CANNOT_USE},
     {"nobody reads it", "", CONF(WS("<cgi/>")), NULL, "/", DOC, ""},
-    {"unlocked by the server", "<location path=\"S\" overrideMode=\"Allow\">" WS("<cgi/>")
-     "</location>", CONF(WS("<cgi timeout=\"00:01:00\"/>")), NULL, "/", "system.webServer/cgi",
+    {"unlocked by the server",
+     "<location path=\"S\" overrideMode=\"Allow\">" WS("<cgi/>") "</location>",
+     CONF(WS("<cgi timeout=\"00:01:00\"/>")), NULL, "/", "system.webServer/cgi",
      "timeout=00:01:00"},
     {"legacy spelling", "<location path=\"\" allowOverride=\"true\">" WS("<cgi/>") "</location>",
      CONF(WS("<cgi timeout=\"00:01:00\"/>")), NULL, "/", "system.webServer/cgi",
      "timeout=00:01:00"},
-    {"locked by the server", "<location path=\"S\" overrideMode=\"Deny\">" WS("<directoryBrowse/>")
-     "</location>", CONF(WS("<directoryBrowse/>")), NULL, "/",
-     "system.webServer/directoryBrowse", "0x80070021:2 " CANNOT_USE},
+    {"locked by the server",
+     "<location path=\"S\" overrideMode=\"Deny\">" WS("<directoryBrowse/>") "</location>",
+     CONF(WS("<directoryBrowse/>")), NULL, "/", "system.webServer/directoryBrowse",
+     "0x80070021:2 " CANNOT_USE},
     {"locked by the parent web.config", "",
-     CONF("<location overrideMode=\"Deny\">" WS("<directoryBrowse enabled=\"true\"/>")
-          "</location>"),
+     CONF("<location overrideMode=\"Deny\">" WS(
+         "<directoryBrowse enabled=\"true\"/>") "</location>"),
      CONF(WS("<directoryBrowse/>")), "/sub", "system.webServer/directoryBrowse",
      "0x80070021:2 " CANNOT_USE},
     {"which keeps its own", "",
-     CONF("<location overrideMode=\"Deny\">" WS("<directoryBrowse enabled=\"true\"/>")
-          "</location>"),
+     CONF("<location overrideMode=\"Deny\">" WS(
+         "<directoryBrowse enabled=\"true\"/>") "</location>"),
      CONF(WS("<directoryBrowse/>")), "/", "system.webServer/directoryBrowse", "enabled=true"},
     {"server's location may use what it locks",
      "<location path=\"S/sub\">" WS("<cgi timeout=\"00:01:00\"/>") "</location>", NULL, NULL,
@@ -211,9 +218,9 @@ static const struct row section_locks[] = {
      "<location path=\"S/sub\" overrideMode=\"Allow\">" WS("<directoryBrowse/>") "</location>",
      CONF("<location overrideMode=\"Deny\">" WS("<directoryBrowse/>") "</location>"), NULL, "/sub",
      "system.webServer/directoryBrowse", "0x80070021:2 " CANNOT_USE},
-    {"applicationHost only", "<location path=\"\" overrideMode=\"Allow\">" WS("<fastCgi/>")
-     "</location>", CONF(WS("<fastCgi/>")), NULL, "/", "system.webServer/fastCgi",
-     "0x80070021:2 " CANNOT_USE},
+    {"applicationHost only",
+     "<location path=\"\" overrideMode=\"Allow\">" WS("<fastCgi/>") "</location>",
+     CONF(WS("<fastCgi/>")), NULL, "/", "system.webServer/fastCgi", "0x80070021:2 " CANNOT_USE},
     {"application level: at its root", HANDLERS_OPEN, CONF(WS("<modules/>")), NULL, "/",
      "system.webServer/modules", ""},
     {"application level: below", HANDLERS_OPEN, NULL, CONF(WS("<modules/>")), "/sub",
@@ -221,13 +228,12 @@ static const struct row section_locks[] = {
     {"application level: by location below", HANDLERS_OPEN,
      CONF("<location path=\"sub\">" WS("<modules/>") "</location>"), NULL, "/sub",
      "system.webServer/modules", "0x80070021:2 " CANNOT_USE},
-    {"the server decides the default", HANDLERS_OPEN,
-     CONF(WS("<handlers accessPolicy=\"Read\"/>")), NULL, "/", "system.webServer/handlers",
-     "accessPolicy=Read"},
+    {"the server decides the default", HANDLERS_OPEN, CONF(WS("<handlers accessPolicy=\"Read\"/>")),
+     NULL, "/", "system.webServer/handlers", "accessPolicy=Read"},
 };
 
-#define ITEM(extra) WS("<staticContent><mimeMap fileExtension=\".a\" mimeType=\"a\" " extra \
-                       "/></staticContent>")
+#define ITEM(extra) \
+    WS("<staticContent><mimeMap fileExtension=\".a\" mimeType=\"a\" " extra "/></staticContent>")
 #define REMOVE_A WS("<staticContent>\n<remove fileExtension=\".a\"/></staticContent>")
 
 static const struct row fine_locks[] = {
@@ -235,14 +241,14 @@ static const struct row fine_locks[] = {
      CONF(WS("\n<directoryBrowse showFlags=\"Date\"/>")), NULL, "/",
      "system.webServer/directoryBrowse", "0x80070021:3 Lock violation"},
     {"other attribute", WS("<directoryBrowse lockAttributes=\"showFlags\"/>"),
-     CONF(WS("<directoryBrowse enabled=\"true\"/>")), NULL, "/",
-     "system.webServer/directoryBrowse", "enabled=true"},
+     CONF(WS("<directoryBrowse enabled=\"true\"/>")), NULL, "/", "system.webServer/directoryBrowse",
+     "enabled=true"},
     {"all attributes", WS("<directoryBrowse lockAttributes=\"*\"/>"),
-     CONF(WS("<directoryBrowse enabled=\"true\"/>")), NULL, "/",
-     "system.webServer/directoryBrowse", "0x80070021:2 Lock violation"},
+     CONF(WS("<directoryBrowse enabled=\"true\"/>")), NULL, "/", "system.webServer/directoryBrowse",
+     "0x80070021:2 Lock violation"},
     {"all but one", WS("<directoryBrowse lockAllAttributesExcept=\"enabled\"/>"),
-     CONF(WS("<directoryBrowse enabled=\"true\"/>")), NULL, "/",
-     "system.webServer/directoryBrowse", "enabled=true"},
+     CONF(WS("<directoryBrowse enabled=\"true\"/>")), NULL, "/", "system.webServer/directoryBrowse",
+     "enabled=true"},
     {"all but another", WS("<directoryBrowse lockAllAttributesExcept=\"enabled\"/>"),
      CONF(WS("<directoryBrowse showFlags=\"Date\"/>")), NULL, "/",
      "system.webServer/directoryBrowse", "0x80070021:2 Lock violation"},
@@ -250,8 +256,9 @@ static const struct row fine_locks[] = {
      "/", DOC, "0x80070021:2 Lock violation"},
     {"directives", WS("<defaultDocument><files lockElements=\"clear,remove\"/></defaultDocument>"),
      CONF(FILES(ADD("x") "\n<clear/>")), NULL, "/", DOC, "0x80070021:3 Lock violation"},
-    {"all elements but one", WS("<defaultDocument><files lockAllElementsExcept=\"add\"/>"
-                                "</defaultDocument>"),
+    {"all elements but one",
+     WS("<defaultDocument><files lockAllElementsExcept=\"add\"/>"
+        "</defaultDocument>"),
      CONF(FILES(ADD("x"))), NULL, "/", DOC, "files{[add{value=x}]}"},
     {"the locking file's own location is free",
      WS("<directoryBrowse lockAttributes=\"*\"/>") "<location path=\"S\">" WS(
@@ -317,12 +324,10 @@ static const struct row texts[] = {
     {"invalid value", "", CONF(WS("\n<directoryBrowse enabled=\"yes\"/>")), NULL, "/",
      "system.webServer/directoryBrowse",
      "0x8007000d:3 The 'enabled' attribute is invalid.  Not a valid boolean"},
-    {"configSource missing", "",
-     CONF(WS("<staticContent configSource=\"none.config\"/>")), NULL, "/",
-     "system.webServer/staticContent", "0x8007000d:2 Specified configSource cannot be parsed"},
-    {"configSource elsewhere", "", CONF(WS("<staticContent configSource=\"..\\x.config\"/>")),
-     NULL, "/", "system.webServer/staticContent",
-     "0x8007000d:2 Unrecognized attribute 'configSource'"},
+    {"configSource missing", "", CONF(WS("<staticContent configSource=\"none.config\"/>")), NULL,
+     "/", "system.webServer/staticContent", "0x8007000d:2 Specified configSource cannot be parsed"},
+    {"configSource elsewhere", "", CONF(WS("<staticContent configSource=\"..\\x.config\"/>")), NULL,
+     "/", "system.webServer/staticContent", "0x8007000d:2 Unrecognized attribute 'configSource'"},
     {"configSource", "", CONF(WS("<staticContent configSource=\"sub\\mime.config\"/>")), NULL, "/",
      "system.webServer/staticContent", "[mimeMap{fileExtension=.s mimeType=s/s}]"},
     {"configSource with a configuration around it", "",
@@ -337,8 +342,8 @@ static const struct row texts[] = {
      "0x8007000d:3 Absolute physical path \"C:\\a.htm\" is not allowed in "
      "system.webServer/httpErrors section in web.config file. Use relative path instead."},
     {"the server may",
-     WS("<httpErrors><error statusCode=\"404\" path=\"C:\\a.htm\"/></httpErrors>"), NULL, NULL,
-     "/", "system.webServer/httpErrors", "[error{statusCode=404 path=C:\\a.htm}]"},
+     WS("<httpErrors><error statusCode=\"404\" path=\"C:\\a.htm\"/></httpErrors>"), NULL, NULL, "/",
+     "system.webServer/httpErrors", "[error{statusCode=404 path=C:\\a.htm}]"},
     {"an error holds for levels below", "", "<configuration>", NULL, "/sub/a/b", DOC,
      "0x8007000d:1 Configuration file is not well-formed XML"},
 };
@@ -349,8 +354,9 @@ static bool run_row(const struct row *r)
     struct buf got;
 
     fixture_init(&f);
-    fixture_write(&f, "root/sub/mime.config",
-                  "<staticContent><mimeMap fileExtension=\".s\" mimeType=\"s/s\"/></staticContent>");
+    fixture_write(
+        &f, "root/sub/mime.config",
+        "<staticContent><mimeMap fileExtension=\".s\" mimeType=\"s/s\"/></staticContent>");
     fixture_write(&f, "root/sub/whole.config",
                   CONF(WS("<staticContent><mimeMap fileExtension=\".w\" mimeType=\"w/w\"/>"
                           "</staticContent>")));
@@ -437,8 +443,8 @@ static void test_lock_details(void **state)
 
     fixture_init(&f);
     fixture_write(&f, "root/sub/web.config", CONF(WS("\n  <directoryBrowse/>")));
-    fixture_load(&f, "\n\n<location path=\"S\" overrideMode=\"Deny\">"
-                     WS("<directoryBrowse/>") "</location>");
+    fixture_load(&f, "\n\n<location path=\"S\" overrideMode=\"Deny\">" WS(
+                         "<directoryBrowse/>") "</location>");
     assert_int_equal(config_node_get(f.config, 1, STR("/sub"), &n, &e), RC_OK);
     assert_null(config_section(n, "system.webServer/directoryBrowse", &e));
     assert_int_equal(e->line, 3);
@@ -509,10 +515,10 @@ static void test_suggestions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_attributes),        cmocka_unit_test(test_collections),
-        cmocka_unit_test(test_locations),         cmocka_unit_test(test_section_locks),
-        cmocka_unit_test(test_fine_locks),        cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_lock_details),      cmocka_unit_test(test_item_lock_details),
+        cmocka_unit_test(test_attributes),   cmocka_unit_test(test_collections),
+        cmocka_unit_test(test_locations),    cmocka_unit_test(test_section_locks),
+        cmocka_unit_test(test_fine_locks),   cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_lock_details), cmocka_unit_test(test_item_lock_details),
         cmocka_unit_test(test_suggestions),
     };
 

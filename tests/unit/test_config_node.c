@@ -15,7 +15,7 @@
 #include "config/paths.h"
 #include "config_fixture.h"
 
-#define BROWSE(x) \
+#define BROWSE(x)                                                    \
     "<configuration><system.webServer><directoryBrowse enabled=\"" x \
     "\"/></system.webServer></configuration>"
 #define BROWSE_PATH "system.webServer/directoryBrowse"
@@ -101,7 +101,8 @@ static void test_path_text(void **state)
 /* Nothing in a URL leads out of the folder. */
 static void test_escapes(void **state)
 {
-    static const char *const urls[] = {"/../x", "/sub/../../x", "/..", "/a\\..\\..\\x", "/sub/..\\x"};
+    static const char *const urls[] = {"/../x", "/sub/../../x", "/..", "/a\\..\\..\\x",
+                                       "/sub/..\\x"};
     struct fixture f;
     struct arena a;
     struct str mapped;
@@ -258,8 +259,9 @@ static void test_size_limit(void **state)
     check(&f, "/", "enabled=true");
     write_padded(&f, 250 * 1024 + 1);
     config_invalidate(f.config, STR(""));
-    check(&f, "/", "0x80070032:0 Cannot read configuration file because it exceeds the maximum "
-                   "file size");
+    check(&f, "/",
+          "0x80070032:0 Cannot read configuration file because it exceeds the maximum "
+          "file size");
     fixture_fini(&f);
 }
 
@@ -285,8 +287,9 @@ static void test_unreadable(void **state)
         snprintf(path, sizeof(path), "%s/root/web.config", f.dir);
         assert_int_equal(chmod(path, 0), 0);
         config_invalidate(f.config, STR(""));
-        check(&f, "/", "0x80070005:0 Cannot read configuration file due to insufficient "
-                       "permissions");
+        check(&f, "/",
+              "0x80070005:0 Cannot read configuration file due to insufficient "
+              "permissions");
     }
     fixture_fini(&f);
 }
@@ -324,9 +327,9 @@ static void test_missing_root(void **state)
     fixture_fini(&f);
 }
 
-#define SITE(pool, vdir) \
-    "<configuration><system.applicationHost><applicationPools><add name=\"P\" " pool \
-    "/></applicationPools><sites><site name=\"S\" id=\"1\"><application path=\"/\" " \
+#define SITE(pool, vdir)                                                                  \
+    "<configuration><system.applicationHost><applicationPools><add name=\"P\" " pool      \
+    "/></applicationPools><sites><site name=\"S\" id=\"1\"><application path=\"/\" "      \
     "applicationPool=\"P\"><virtualDirectory path=\"/\" physicalPath=\"$DIR/root\" " vdir \
     "/></application></site></sites></system.applicationHost></configuration>"
 
@@ -602,14 +605,14 @@ static void test_fresh_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_levels),         cmocka_unit_test(test_path_text),
-        cmocka_unit_test(test_escapes),        cmocka_unit_test(test_files_listed),
-        cmocka_unit_test(test_encodings),      cmocka_unit_test(test_utf16),
-        cmocka_unit_test(test_bomb),           cmocka_unit_test(test_size_limit),
-        cmocka_unit_test(test_unreadable),     cmocka_unit_test(test_missing_root),
-        cmocka_unit_test(test_files_ignored),  cmocka_unit_test(test_same_folder_twice),
-        cmocka_unit_test(test_invalidate),     cmocka_unit_test(test_typed),
-        cmocka_unit_test(test_threads),        cmocka_unit_test(test_real_paths),
+        cmocka_unit_test(test_levels),        cmocka_unit_test(test_path_text),
+        cmocka_unit_test(test_escapes),       cmocka_unit_test(test_files_listed),
+        cmocka_unit_test(test_encodings),     cmocka_unit_test(test_utf16),
+        cmocka_unit_test(test_bomb),          cmocka_unit_test(test_size_limit),
+        cmocka_unit_test(test_unreadable),    cmocka_unit_test(test_missing_root),
+        cmocka_unit_test(test_files_ignored), cmocka_unit_test(test_same_folder_twice),
+        cmocka_unit_test(test_invalidate),    cmocka_unit_test(test_typed),
+        cmocka_unit_test(test_threads),       cmocka_unit_test(test_real_paths),
         cmocka_unit_test(test_fresh_names),
     };
 

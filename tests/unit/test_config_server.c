@@ -281,8 +281,8 @@ static void test_builtin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pools),        cmocka_unit_test(test_sites),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_missing_file),
+        cmocka_unit_test(test_pools),         cmocka_unit_test(test_sites),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_missing_file),
         cmocka_unit_test(test_registrations), cmocka_unit_test(test_builtin),
     };
 

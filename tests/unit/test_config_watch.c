@@ -13,7 +13,7 @@
 #include "config/watch.h"
 #include "config_fixture.h"
 
-#define BROWSE(x) \
+#define BROWSE(x)                                                    \
     "<configuration><system.webServer><directoryBrowse enabled=\"" x \
     "\"/></system.webServer></configuration>"
 #define BROWSE_PATH "system.webServer/directoryBrowse"
