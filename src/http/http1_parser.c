@@ -410,11 +410,13 @@ static void read_plain_lines(struct http1_parser *p, const struct input *in,
 {
     const char *buf = in->buf, *at = buf + p->pos, *stop = buf + in->end;
     const uint32_t max_length = p->limits.max_field_length;
-    struct http1_header *h = head->first + head->n_headers, *first = h;
     uint64_t seen = head->seen;
 
     if (head->more)
         return;
+
+    struct http1_header *h = head->first + head->n_headers, *first = h;
+
     while (h < head->first + HTTP1_HEADERS_INLINE) {
         const char *colon = scan_name(at, stop);
 
@@ -433,8 +435,7 @@ static void read_plain_lines(struct http1_parser *p, const struct input *in,
 
         /* More blanks around the value, none at all, a fold, another line end: not here. */
         if (stop - end < 3 || memcmp(end, "\r\n", 2) != 0 || is_blank(end[2]) ||
-            (unsigned char)*from <= ' ' || (unsigned char)end[-1] <= ' ' ||
-            end - at > max_length)
+            (unsigned char)*from <= ' ' || (unsigned char)end[-1] <= ' ' || end - at > max_length)
             break;
         head->at[id] = (uint32_t)(h - head->first);
         seen |= bit;
