@@ -1,5 +1,7 @@
 #include "worker/modules/custom_error_page.h"
 
+#include <stdio.h>
+
 #include "config/config.h"
 #include "worker/handlers.h"
 #include "worker/module.h"
@@ -256,6 +258,20 @@ static void append_list(struct buf *b, const char *title, const char *const *ite
     block_close(b);
 }
 
+/* Where the causes tell which error code they belong to, only the right ones help. */
+static void append_causes(struct buf *b, const char *const *causes, uint32_t hresult)
+{
+    char code[16];
+    const char *mine[8] = {0};
+    size_t n = 0;
+
+    snprintf(code, sizeof(code), "0x%08x", hresult);
+    for (size_t i = 0; causes[i] && n + 1 < ARRAY_LEN(mine); i++)
+        if (strstr(causes[i], code))
+            mine[n++] = causes[i];
+    append_list(b, "Most likely causes:", n ? mine : causes, STR_NULL);
+}
+
 struct str error_page_requested_url(struct request *r)
 {
     const struct msg_request *head = &r->msg.head;
@@ -379,8 +395,7 @@ static void append_more(struct buf *b, const struct request *r, struct str link)
                    ? STR("<p>The server could not use a configuration file that applies to this "
                          "URL; the event log may say more.</p>\n")
                    : STR("<p>This page is shown to clients on the server itself only, unless "
-                         "errorMode is Detailed. <code>candor explain</code> says more about the "
-                         "code.</p>\n"));
+                         "errorMode is Detailed.</p>\n"));
     if (link.n) {
         buf_str(b, STR("<p><a href=\""));
         buf_html(b, link);
@@ -390,6 +405,9 @@ static void append_more(struct buf *b, const struct request *r, struct str link)
     }
     block_close(b);
 }
+
+static const char *const check_hint[] = {
+    "Run \"candor check\" on the site's folder: it finds this and every other fault at once.", NULL};
 
 void error_page_detailed(struct buf *b, struct request *r, struct str link)
 {
@@ -410,8 +428,9 @@ void error_page_detailed(struct buf *b, struct request *r, struct str link)
     buf_html(b, str_z(row->text));
     buf_str(b, STR("</h4>\n"));
     block_close(b);
-    append_list(b, "Most likely causes:", row->causes, STR_NULL);
-    append_list(b, "Things you can try:", row->remedies, remedy);
+    append_causes(b, row->causes, hresult_of(r));
+    /* A configuration error knows its own remedy; the catalogue's are for all of its kind. */
+    append_list(b, "Things you can try:", remedy.n ? check_hint : row->remedies, remedy);
     block_open(b, "Detailed Error Information:");
     append_details_left(b, r);
     append_details_right(b, r);
