@@ -29,8 +29,7 @@ build-asan/build.ninja:
 	meson setup build-asan --buildtype=debugoptimized $(SANITIZE) -Dc_args=-fno-sanitize-recover=undefined
 
 run: all
-	@echo "Serving examples/ on http://localhost:$(PORT)/ - stop with Ctrl-C"
-	@exec build/candor serve examples --port $(PORT)
+	@exec scripts/run-example.sh $(PORT)
 
 test: all asan
 	@scripts/install-deps.sh test
