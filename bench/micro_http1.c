@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "http/http1_parser.h"
-#include "http/response1.h"
 #include "http/url.h"
 #include "base/poison.h"
 
@@ -63,32 +62,6 @@ static void cook_escaped(void)
     cook(STR("/images/../caf%C3%A9/a%20b.jpg?v=3"));
 }
 
-static void write_response(void)
-{
-    static const struct response1_header headers[] = {
-        {{"Content-Type", 12}, {"text/html", 9}, HDR_OTHER},
-        {{"Last-Modified", 13}, {"Sun, 06 Nov 1994 08:49:37 GMT", 29}, HDR_OTHER},
-        {{"Accept-Ranges", 13}, {"bytes", 5}, HDR_OTHER},
-        {{"ETag", 4}, {"\"20ba8ef391f8d31:0\"", 19}, HDR_OTHER},
-        {{"X-Powered-By", 12}, {"ASP.NET", 7}, HDR_OTHER},
-    };
-    static char out[1024];
-    struct response1 r = {
-        .status = 200,
-        .reason = STR("OK"),
-        .headers = headers,
-        .n_headers = ARRAY_LEN(headers),
-        .server = STR("Microsoft-IIS/10.0"),
-        .date = STR("Sun, 06 Nov 1994 08:49:37 GMT"),
-        .framing = RESPONSE1_LENGTH,
-        .content_length = 1024,
-    };
-    struct response1_written w;
-
-    INVARIANT(response1_write(&r, out, sizeof(out), &w) == RC_OK);
-    sink = w.len;
-}
-
 static void measure(const char *name, void (*fn)(void))
 {
     uint64_t best = UINT64_MAX;
@@ -113,6 +86,5 @@ int main(void)
     measure("head, wrk", parse_wrk);
     measure("target, plain", cook_plain);
     measure("target, escapes and dots", cook_escaped);
-    measure("response head, 9 headers", write_response);
     return 0;
 }
