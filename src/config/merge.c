@@ -548,22 +548,6 @@ static bool fail_source(struct merge *m, const struct xml_elem *x, struct str pa
     return false;
 }
 
-static bool leaves_folder(struct str path)
-{
-    struct str one;
-
-    while (path.n) {
-        size_t end = 0;
-        while (end < path.n && path.p[end] != '/' && path.p[end] != '\\')
-            end++;
-        one = str_sub(path, 0, end);
-        path = str_sub(path, end + 1, path.n);
-        if (str_eq(one, STR("..")))
-            return true;
-    }
-    return false;
-}
-
 /* The element that stands in the file a configSource names, or NULL with m->error. */
 static const struct xml_elem *included(struct merge *m, const struct xml_elem *x,
                                        const struct xml_attr *at)
@@ -572,8 +556,7 @@ static const struct xml_elem *included(struct merge *m, const struct xml_elem *x
     size_t slash = str_rfind_char(file, '/');
     struct str dir = slash == SIZE_MAX ? STR(".") : str_sub(file, 0, slash);
 
-    if (at->value.n == 0 || at->value.p[0] == '/' || paths_is_windows_absolute(at->value) ||
-        leaves_folder(at->value)) {
+    if (at->value.n == 0 || paths_leave_folder(at->value)) {
         struct config_error *e =
             fail(m, x, CONFIG_E_INVALID_DATA, "Unrecognized attribute '$'", at->name);
         e->at_line = at->line;

@@ -273,6 +273,21 @@ bool paths_is_windows_absolute(struct str s)
     return (s.n >= 2 && ascii_is_alpha(s.p[0]) && s.p[1] == ':') || (s.n >= 1 && s.p[0] == '\\');
 }
 
+bool paths_leave_folder(struct str path)
+{
+    if (path.n && (path.p[0] == '/' || paths_is_windows_absolute(path)))
+        return true;
+    while (path.n) {
+        size_t end = 0;
+        while (end < path.n && path.p[end] != '/' && path.p[end] != '\\')
+            end++;
+        if (str_eq(str_sub(path, 0, end), STR("..")))
+            return true;
+        path = str_sub(path, end + 1, path.n);
+    }
+    return false;
+}
+
 /* Adds the components of text (either slash) to b, whose first floor bytes ".." may not leave. */
 static void append_path(struct paths *p, struct buf *b, struct str text, size_t floor)
 {

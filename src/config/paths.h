@@ -30,5 +30,8 @@ MUST_CHECK bool paths_below(struct paths *p, struct arena *a, struct str dir, st
 
 /* True if text is absolute as Windows sees it: a drive letter, a leading back-slash or UNC. */
 bool paths_is_windows_absolute(struct str text);
+/* True if text could lead anywhere but below the folder it is relative to: absolute in either
+ * system's way, or with a ".." in it. */
+bool paths_leave_folder(struct str text);
 
 #endif

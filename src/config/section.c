@@ -108,8 +108,11 @@ static const struct config_error *check_http_errors(struct config_node *n,
         if (item->rank != rank || !str_eq(config_enum_name(item, "responseMode"), STR("File")))
             continue;
         for (size_t k = 0; k < ARRAY_LEN(attrs); k++) {
-            struct str path = config_str(item, attrs[k]);
-            if (!paths_is_windows_absolute(path))
+            struct str path = config_str(item, attrs[k]), below = path;
+            /* "/errors/404.htm" has no drive: to Windows that is a path below the site. */
+            while (below.n && below.p[0] == '/')
+                below = str_sub(below, 1, below.n);
+            if (!paths_leave_folder(below))
                 continue;
             struct config_error *err = error_new(
                 &n->arena, item->src->file, item->src->line, item->src->column,

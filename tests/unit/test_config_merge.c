@@ -158,12 +158,11 @@ static const struct row locations[] = {
      "0x800700b7:4 Config section 'system.webServer/directoryBrowse' already defined. Sections "
      "must only appear once per config file. See the help topic <location> for exceptions"},
     {"one path, two locations, two sections", "",
-     CONF(
-         "<location path=\"sub\">" WS("<directoryBrowse enabled=\"true\"/>") "</location><location "
-                                                                             "path=\"sub\">" WS(
-                                                                                 "<urlCompression/"
-                                                                                 ">") "</"
-                                                                                      "location>"),
+     CONF("<location path=\"sub\">" WS(
+         "<directoryBrowse enabled=\"true\"/>") "</location><location "
+                                                "path=\"sub\">" WS("<urlCompression/"
+                                                                   ">") "</"
+                                                                        "location>"),
      NULL, "/sub", "system.webServer/directoryBrowse", "enabled=true"},
     {"inherited by a child application", "",
      CONF("<location path=\".\">" WS("<directoryBrowse enabled=\"true\"/>") "</location>"), NULL,
@@ -341,6 +340,19 @@ static const struct row texts[] = {
      "/", "system.webServer/httpErrors",
      "0x8007000d:3 Absolute physical path \"C:\\a.htm\" is not allowed in "
      "system.webServer/httpErrors section in web.config file. Use relative path instead."},
+    {"error page outside of the site", "",
+     CONF(WS("<httpErrors>\n<error statusCode=\"404\" path=\"a\\..\\..\\b\"/></httpErrors>")), NULL,
+     "/", "system.webServer/httpErrors",
+     "0x8007000d:3 Absolute physical path \"a\\..\\..\\b\" is not allowed in "
+     "system.webServer/httpErrors section in web.config file. Use relative path instead."},
+    {"a leading slash is below the site", "",
+     CONF(WS("<httpErrors><error statusCode=\"404\" path=\"/x.htm\"/></httpErrors>")), NULL, "/",
+     "system.webServer/httpErrors", "[error{statusCode=404 path=/x.htm}]"},
+    {"a URL is no path", "",
+     CONF(WS("<httpErrors><error statusCode=\"404\" path=\"/x\" responseMode=\"ExecuteURL\"/>"
+             "</httpErrors>")),
+     NULL, "/", "system.webServer/httpErrors",
+     "[error{statusCode=404 path=/x responseMode=ExecuteURL}]"},
     {"the server may",
      WS("<httpErrors><error statusCode=\"404\" path=\"C:\\a.htm\"/></httpErrors>"), NULL, NULL, "/",
      "system.webServer/httpErrors", "[error{statusCode=404 path=C:\\a.htm}]"},
