@@ -63,6 +63,15 @@ static struct config_error *lock_error(struct config_node *n, const struct effec
     return e;
 }
 
+/* Does f stand at the root of an application? A <location> in it for a folder below is free: real
+ * sites set modules that way, and IIS reads them for applications only. */
+static bool is_at_application(const struct config_node *n, const struct config_file *f)
+{
+    while (n && n->file != f)
+        n = n->parent;
+    return n && n->is_application;
+}
+
 /* May file f define the section for level n? */
 static struct config_error *check_definition(struct config_node *n, const struct effective *eff,
                                              const struct config_file *f, const struct xml_elem *x)
@@ -76,7 +85,7 @@ static struct config_error *check_definition(struct config_node *n, const struct
     case DEFINE_EVERYWHERE:
         return NULL;
     case DEFINE_MACHINE_TO_APPLICATION:
-        if (n->is_application)
+        if (is_at_application(n, f))
             return NULL;
         where = "Move it to the web.config at the root of the application: folders below cannot "
                 "change it.";

@@ -225,8 +225,9 @@ static const struct row section_locks[] = {
     {"application level: below", HANDLERS_OPEN, NULL, CONF(WS("<modules/>")), "/sub",
      "system.webServer/modules", "0x80070021:2 " CANNOT_USE},
     {"application level: by location below", HANDLERS_OPEN,
-     CONF("<location path=\"sub\">" WS("<modules/>") "</location>"), NULL, "/sub",
-     "system.webServer/modules", "0x80070021:2 " CANNOT_USE},
+     CONF("<location path=\"sub\">" WS(
+         "<modules runAllManagedModulesForAllRequests=\"true\"/>") "</location>"),
+     NULL, "/sub", "system.webServer/modules", "runAllManagedModulesForAllRequests=true"},
     {"the server decides the default", HANDLERS_OPEN, CONF(WS("<handlers accessPolicy=\"Read\"/>")),
      NULL, "/", "system.webServer/handlers", "accessPolicy=Read"},
 };
