@@ -54,7 +54,7 @@ def test_default_form(servers):
     rows = server.w3c(wait=lambda r: True, limit=3)
     assert time.monotonic() - sent < 2.0, "a record must be on disk within a second of its answer"
     name = f"u_ex{before:%y%m%d}.log"
-    text = (log_folder(server) / name).read_text(newline="")
+    text = (log_folder(server) / name).read_bytes().decode()
     lines = text.split("\r\n")
     assert lines[0] == "#Software: Microsoft Internet Information Services 10.0"
     assert lines[1] == "#Version: 1.0"
@@ -211,7 +211,7 @@ def test_iis_format(servers):
     text = logged(server, "inetpub/logs/LogFiles/W3SVC1/u_in*.log", 2)
     pattern = (r"127\.0\.0\.1, -, \d{1,2}/\d{1,2}/\d{4}, \d{1,2}:\d\d:\d\d, W3SVC1, \S+, 127\.0\.0\.1, \d+, \d+, \d+, "
                r"%s, %s, GET, %s, %s,")
-    lines = text.split("\r\n")
+    lines = sorted(text.split("\r\n")[:2], key=lambda line: "none" in line)    # threads write in any order
     assert re.fullmatch(pattern % (200, 0, "/a.txt", "q=1"), lines[0])
     assert re.fullmatch(pattern % (404, 2, "/none.txt", "-"), lines[1])
 
@@ -257,7 +257,7 @@ def test_http_logging_section(servers, setting, kept):
         server.get(target)
     server.get("/control", site="control")
     server.w3c_for("/control", "2")
-    assert [r["cs-uri-stem"] for r in read_w3c(server.drive, "1")] == kept
+    assert sorted(r["cs-uri-stem"] for r in read_w3c(server.drive, "1")) == kept
 
 
 def test_logging_switched_off(servers):
@@ -363,7 +363,7 @@ def test_no_permission_for_the_log_folder(servers):
 
 def mount_small_disk(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "candor-test", str(folder)],
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k,mode=777", "candor-test", str(folder)],
                           capture_output=True)
     return done.returncode == 0
 
@@ -378,7 +378,7 @@ def test_full_disk(servers, what):
         pytest.skip("mount is not allowed here")
     try:
         filler = folder / "filler"
-        filler.write_bytes(b"x" * 60000)
+        filler.write_bytes(b"x" * 500_000)
         server.tolerate("Verb")
         server.tolerate_events("LogFiles")
         server.start()
@@ -424,14 +424,14 @@ def test_httperr_names_by_period(servers, value, pattern):
 
 
 def test_httperr_fields_can_be_chosen(servers):
-    server = servers.sites(Site(), files=FILES, reg={"ErrorLoggingFields": 0x7DFF4E7})
+    server = servers.sites(Site(host="www.example.test"), files=FILES, reg={"ErrorLoggingFields": 0x7DFF4E7})
     server.expect("Hostname")
     with server.connect() as conn:
-        conn.send(b"GET /x HTTP/1.1\r\nHost: a/b\r\nUser-Agent: an agent\r\nCookie: c\r\nReferer: r\r\n\r\n")
+        conn.send(b"GET /x HTTP/1.1\r\nHost: other.test\r\nUser-Agent: an agent\r\nCookie: c\r\nReferer: r\r\n\r\n")
         conn.read_to_end()
         row = server.httperr_for(conn.port)
     assert (row["cs(User-Agent)"], row["cs(Cookie)"], row["cs-host"], row["s-reason"]) == \
-        ("an+agent", "c", "a/b", "Hostname")
+        ("an+agent", "c", "other.test", "Hostname")
 
 
 def test_httperr_switched_off(servers):

@@ -30,7 +30,7 @@ def run(*arguments, limit=30, **more):
 def test_wrong_usage(arguments):
     done = run(*arguments)
     assert done.returncode == 2, done
-    assert done.stdout == "" and done.stderr.count("\n") == 1 and done.stderr.startswith("candor: ")
+    assert done.stdout == "" and done.stderr.count("\n") == 1 and done.stderr.startswith("candor")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["check", "--help"], ["version", "--help"]])
@@ -139,7 +139,7 @@ def test_control_socket_left_by_a_dead_server(servers):
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_graceful_stop_finishes_what_is_in_flight(servers, how):
     server = servers(files=FILES)
-    conn = server.connect(receive_buffer=8192)
+    conn = server.connect(receive_buffer=131072)
     idle = server.connect()
     idle.send(build("GET", "/a.txt"))
     assert idle.read().body == b"a"
@@ -314,13 +314,12 @@ def test_check_as_json(tmp_path):
     assert all(s["support"] in ("full", "partial", "ignored") for s in result["sections"])
 
 
-def test_check_the_server_file(tmp_path):
-    path = tmp_path / "applicationHost.config"
-    path.write_text(AppHost().render())
-    done = run("check", "--config", path)
+def test_check_the_server_file(servers):
+    server = servers(config=AppHost(), start=False)
+    done = run("check", "--config", server.config_path, "--system-drive", server.drive)
     assert done.returncode == 0, done.stdout
-    path.write_text(AppHost(web_limits='connectionTimeout="soon"').render())
-    done = run("check", "--config", path)
+    server.config_path.write_text(AppHost(web_limits='connectionTimeout="soon"').render())
+    done = run("check", "--config", server.config_path, "--system-drive", server.drive)
     assert done.returncode == 1 and "connectionTimeout" in done.stdout
 
 

@@ -104,7 +104,7 @@ def test_request_in_the_hands_of_the_worker(servers):
 
 def test_file_under_way_does_not_need_its_worker(server):
     """The listener holds the open file: the download goes on when the worker is gone."""
-    with server.connect(receive_buffer=65536) as conn:
+    with server.connect(receive_buffer=131072) as conn:
         conn.send(build("GET", "/big.bin"))
         conn.read_head()
         crash(server)

@@ -173,7 +173,7 @@ class Server:
         self.config_path = None
         self.reg_path = None
         self.environment = environment or {}
-        self.control = self.drive / "control"
+        self.control = self.drive / ".control"
         self.arguments = [*self._prepare(files or {}, reg), "--system-drive", str(self.drive),
                           "--control", str(self.control), *arguments]
 
@@ -223,7 +223,7 @@ class Server:
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=environment, cwd="/",
                                         start_new_session=True, preexec_fn=setup, **more)
-        self.stdout_lines = []
+        self.lines, self.stdout_lines = [], []
         self._changed = threading.Condition()
         self._readers = [threading.Thread(target=self._read, args=(self.process.stderr, self.lines)),
                          threading.Thread(target=self._read, args=(self.process.stdout, self.stdout_lines))]
