@@ -53,6 +53,9 @@ struct worker {
     struct worker_thread *threads;
     /* A thread met a listener that breaks the protocol; called on that thread. */
     void (*on_broken)(struct worker *w, const char *why);
+    /* A thread met a configuration file that cannot be used; called on that thread, as often as a URL
+     * below it is looked at anew. May be NULL. */
+    void (*on_config_error)(struct worker *w, const struct config_error *error);
 };
 
 /* Requests of one application that run in this process (serverRuntime/appConcurrentRequestLimit). */

@@ -22,7 +22,7 @@ enum {
     URL_BUCKETS = 8192,
     FOUND_MAX = 8192,           /* entries for what exists */
     MISSING_MAX = 1024,         /* for what does not: a scanner must not push out the site */
-    OPEN_MAX = 512,             /* of them with an open descriptor */
+    OPEN_MAX = 512,             /* of them with an open descriptor, all threads together */
     CONTENT_MAX = 64 << 20,     /* file bytes in memory, all threads together */
     RECHECK_MS = 2000,
     TOUCH_MS = 1000,            /* order of use is kept to this precision */
@@ -131,7 +131,9 @@ void url_cache_free(struct url_cache *c)
 
 static void keep_limits(struct url_cache *c)
 {
-    uint64_t content_max = CONTENT_MAX / c->thread->worker->n_threads;
+    unsigned threads = c->thread->worker->n_threads;
+    uint64_t content_max = CONTENT_MAX / threads;
+    size_t open_max = OPEN_MAX / threads;
 
     while (c->missing.n > MISSING_MAX)
         forget(c, c->missing.oldest);
@@ -139,7 +141,7 @@ static void keep_limits(struct url_cache *c)
         forget(c, c->found.oldest);
     /* Files of entries that requests still hold count until they are let go; the newest entry is the
      * one at hand and stays. */
-    while ((c->content > content_max || c->n_open > OPEN_MAX) && c->found.n > 1)
+    while ((c->content > content_max || c->n_open > open_max) && c->found.n > 1)
         forget(c, c->found.oldest);
 }
 
@@ -344,6 +346,8 @@ static struct url_entry *make(struct url_cache *c, uint32_t site_id, struct str 
     e->config_error = error;
     e->plan = plan_get(t->plans, node); /* takes the reference over */
     e->config_version = version;
+    if (error && t->worker->on_config_error)
+        t->worker->on_config_error(t->worker, error);
     if (verdict == NAME_INVALID || !mapped || e->physical.n == 0) {
         e->error = EINVAL;
         return e;

@@ -32,6 +32,7 @@ enum {
     CONFIG_BYTES_MAX = 64 * 1024 * 1024,
     IDLE_CHECK_MS = 60 * 1000,
     STOP_CHECK_MS = 10,
+    EVENT_PAUSE_MS = 1000, /* between two events about configuration: clients choose how many come */
     THREADS_MAX = (IPC_MAX_FDS - 2) / 3,
     EXIT_NOT_STARTED = 1,
     EXIT_BROKEN_RING = 3,
@@ -45,6 +46,7 @@ struct process {
     struct config_watch *watch;
     char *system_drive;
     uint64_t started_ms, stop_by_ms;
+    _Atomic uint64_t config_event_ms, config_event_hash; /* of the last one */
     bool started, stopping;
     int status;
 };
@@ -59,12 +61,22 @@ static void tell(json_t *msg)
 }
 
 /* Events of source W3SVC-WP. */
-enum { EVENT_START_CONFIG = 2297 };
+enum { EVENT_START_CONFIG = 2297, EVENT_CONFIG = 2307 };
 
 static void tell_failed(const char *text)
 {
     tell(json_pack("{s:s, s:i, s:s, s:{}}", "type", "failed", "code", EVENT_START_CONFIG, "text",
                    text, "data"));
+}
+
+/* About configuration that cannot be read: at the start it is the end, later an event. */
+static void tell_config(const struct process *p, const char *text)
+{
+    if (p->started)
+        tell(json_pack("{s:s, s:i, s:s, s:{}}", "type", "event", "code", EVENT_CONFIG, "text", text,
+                       "data"));
+    else
+        tell_failed(text);
 }
 
 static void on_broken(struct worker *w, const char *why)
@@ -74,6 +86,29 @@ static void on_broken(struct worker *w, const char *why)
     tell(json_pack("{s:s, s:s, s:s, s:{}}", "type", "event", "code", "ring_broken", "text", why,
                    "data"));
     _exit(EXIT_BROKEN_RING);
+}
+
+/* Event 2307, once for each error until another one comes. */
+static void on_config_error(struct worker *w, const struct config_error *error)
+{
+    struct process *p = CONTAINER_OF(w, struct process, w);
+    uint64_t now = clock_mono_ms(), last = atomic_load(&p->config_event_ms);
+    _cleanup_buf_ struct buf text;
+
+    if (now - last < EVENT_PAUSE_MS || !atomic_compare_exchange_strong(&p->config_event_ms, &last, now))
+        return;
+    buf_init(&text, 16 * 1024);
+    config_error_format(error, &text);
+    uint64_t hash = hash_bytes(text.p, text.n);
+
+    if (atomic_exchange(&p->config_event_hash, hash) == hash)
+        return;
+    struct str file = error->file;
+
+    tell(json_pack("{s:s, s:i, s:s%, s:{s:s%, s:i, s:I, s:s%}}", "type", "event", "code",
+                   EVENT_CONFIG, "text", text.p, text.n, "data", "file", file.p ? file.p : "", file.n,
+                   "line", (int)error->at_line, "hresult", (json_int_t)error->hresult, "pool",
+                   w->pool.name.p, w->pool.name.n));
 }
 
 /* ---- configuration ----------------------------------------------------------------------------- */
@@ -108,7 +143,7 @@ static struct config *load_config(const struct process *p, int fd, const char *n
     struct config_error *error = NULL;
 
     if (!bytes) {
-        tell_failed("the configuration could not be received");
+        tell_config(p, "the configuration could not be received");
         return NULL;
     }
     struct config_options o = {.bytes = str_n(bytes, n),
@@ -121,7 +156,7 @@ static struct config *load_config(const struct process *p, int fd, const char *n
         buf_init(&text, 64 * 1024);
         config_error_format(error, &text);
         buf_char(&text, '\0');
-        tell_failed(text.p);
+        tell_config(p, text.p);
     }
     config_error_free(error);
     return c;
@@ -308,6 +343,7 @@ static bool take_start(struct process *p, const json_t *msg, const int *fds, siz
     worker_init(&p->w, c, str_z(pool));
     p->started = true;
     p->w.on_broken = on_broken;
+    p->w.on_config_error = on_config_error;
     if (!check_modules(p))
         return give_up(p);
     if (!region_map(fds[1], &p->w.region) || p->w.region.threads < threads) {
