@@ -313,7 +313,8 @@ struct config_typed_loader {
     size_t size; /* of the struct */
     /* Fills *out (zeroed) from the section; a lives as long as the node. On RC_FAIL *ret_err comes
      * from config_error_at. n is the highest node with this same section: read no other section
-     * here and no file of the request. Called once, one call at a time per generation. */
+     * here and no file of the request, and keep no node in a. Called once, one call at a time
+     * per generation. */
     enum rc (*load)(const struct config_node *n, const struct config_elem *e, struct arena *a,
                     void *out, const struct config_error **ret_err);
 };
