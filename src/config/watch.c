@@ -11,7 +11,7 @@
 
 /* An editor's save is several events; wait until they have settled. A file seen between its
  * creation and its first byte would be reported as malformed. */
-enum { SETTLE_MS = 40, FOLDERS_MAX = 65536 };
+enum { SETTLE_MS = 40, FOLDERS_MAX = 65536, NEW_FOLDERS_MAX = 256 };
 
 enum {
     EVENTS = IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB |
@@ -38,6 +38,9 @@ struct config_watch {
     pthread_mutex_t lock; /* folders, which any thread may add to */
     struct folder *folders;
     size_t n, cap;
+    /* Folders that appeared where nodes stand without one; past the limit everything changed. */
+    char *new_folders[NEW_FOLDERS_MAX];
+    size_t n_new;
 };
 
 static bool find_folder(const struct config_watch *w, struct str path, const char *file)
@@ -102,6 +105,22 @@ static void mark_replaced(struct config_watch *w, struct str path)
     }
 }
 
+/* A path that so far had only a <location> may have a web.config now. */
+static void note_new_folder(struct config_watch *w, const char *path)
+{
+    if (!atomic_load(&w->config->has_bare_nodes))
+        return;
+    for (size_t i = 0; i < w->n_new; i++)
+        if (strcmp(w->new_folders[i], path) == 0)
+            return;
+    if (w->n_new < NEW_FOLDERS_MAX) {
+        w->new_folders[w->n_new++] = xstrdup(path);
+        return;
+    }
+    for (size_t i = 0; i < w->n; i++)
+        w->folders[i].is_changed = true;
+}
+
 static void note_name(struct config_watch *w, struct folder *f, struct str name, uint32_t mask)
 {
     if (f->file) {
@@ -116,6 +135,8 @@ static void note_name(struct config_watch *w, struct folder *f, struct str name,
         return;
     char *path = xasprintf("%s/%.*s", strcmp(f->path, "/") == 0 ? "" : f->path, STR_ARG(name));
     mark_replaced(w, str_z(path));
+    if (mask & (IN_CREATE | IN_MOVED_TO))
+        note_new_folder(w, path);
     free(path);
 }
 
@@ -142,6 +163,8 @@ static void note_event(struct config_watch *w, const struct inotify_event *e)
 
 static bool is_any_noted(const struct config_watch *w)
 {
+    if (w->n_new)
+        return true;
     for (size_t i = 0; i < w->n; i++)
         if (w->folders[i].is_changed)
             return true;
@@ -197,6 +220,11 @@ static bool take_change(struct config_watch *w, struct config_change *ret, char 
     bool found = false;
 
     pthread_mutex_lock(&w->lock);
+    if (w->n_new) {
+        *ret_path = w->new_folders[--w->n_new];
+        *ret = (struct config_change){.dir = str_z(*ret_path)};
+        found = true;
+    }
     for (size_t i = 0; i < w->n && !found; i++) {
         struct folder *f = &w->folders[i];
         if (!f->is_changed)
@@ -302,6 +330,8 @@ struct config_watch *config_watch_free(struct config_watch *w)
         free(w->folders[i].file);
     }
     free(w->folders);
+    for (size_t i = 0; i < w->n_new; i++)
+        free(w->new_folders[i]);
     pthread_mutex_destroy(&w->lock);
     free(w);
     return NULL;
