@@ -207,6 +207,7 @@ struct config {
     struct config_node **buckets; /* by site and path; the cache holds a reference to each */
     size_t n_buckets, n_nodes;
     uint64_t epoch;                /* counts invalidations */
+    _Atomic bool has_bare_nodes;   /* some cached node has no folder, only a <location> */
     pthread_mutex_t sections_lock; /* recursive: effective and typed values of all nodes */
     pthread_mutex_t watch_lock;
     struct config_watch *watch; /* told of every folder consulted; NULL: none */

@@ -335,6 +335,8 @@ static struct config_node *cache_insert(struct config *c, struct config_node *n,
     n->hash_next = *slot;
     *slot = n;
     c->n_nodes++;
+    if (!n->has_dir)
+        atomic_store(&c->has_bare_nodes, true);
     atomic_fetch_add(&n->refs, 1);
 out:
     pthread_mutex_unlock(&c->nodes_lock);

@@ -178,6 +178,22 @@ static void test_link(void **state)
     end(&w);
 }
 
+/* A path that only a <location> named becomes a folder. */
+static void test_new_folder(void **state)
+{
+    struct watched w;
+
+    begin(&w);
+    fixture_write(&w.f, "root/web.config",
+                  "<configuration><location path=\"late\"><system.webServer><directoryBrowse "
+                  "enabled=\"true\"/></system.webServer></location></configuration>");
+    assert_becomes(&w, "/late/x", "enabled=true");
+    fixture_write(&w.f, "root/prepared/web.config", BROWSE("false"));
+    rename_in(&w, "root/prepared", "root/late");
+    assert_becomes(&w, "/late/x", "enabled=false");
+    end(&w);
+}
+
 static void test_server_file(void **state)
 {
     struct watched w;
@@ -215,7 +231,7 @@ int main(void)
         cmocka_unit_test(test_files),       cmocka_unit_test(test_touch),
         cmocka_unit_test(test_other_files), cmocka_unit_test(test_folders),
         cmocka_unit_test(test_link),        cmocka_unit_test(test_server_file),
-        cmocka_unit_test(test_switch),
+        cmocka_unit_test(test_new_folder),  cmocka_unit_test(test_switch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
