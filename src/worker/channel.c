@@ -84,7 +84,7 @@ struct channel *channel_new(const struct channel_options *o)
     return c;
 }
 
-/* ---- requests under way ---------------------------------------------------------------------- */
+/* ---- requests under way --------------------------------------------------------------------- */
 
 static struct request_core **held_slot(struct channel *c, uint64_t id)
 {
@@ -179,7 +179,7 @@ static void release(struct channel *c, struct request_core *core)
     c->n_free++;
 }
 
-/* ---- responses ------------------------------------------------------------------------------- */
+/* ---- responses ------------------------------------------------------------------------------ */
 
 static void wait_for_room(struct channel *c, struct request_core *core)
 {
@@ -270,7 +270,7 @@ void channel_file_gone(struct channel *c, uint32_t handle)
     c->closes[c->n_closes++] = handle;
 }
 
-/* ---- request bodies -------------------------------------------------------------------------- */
+/* ---- request bodies ------------------------------------------------------------------------- */
 
 static void call_later(struct channel *c, struct request_core *core)
 {
@@ -333,7 +333,7 @@ static void run_later(struct channel *c)
     }
 }
 
-/* ---- records from the listener ---------------------------------------------------------------- */
+/* ---- records from the listener -------------------------------------------------------------- */
 
 static void set_broken(struct channel *c, const char *why)
 {

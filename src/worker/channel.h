@@ -1,10 +1,10 @@
-/* The worker's end of one ring pair: turns records into requests and responses into records. All of
- * it runs on the pipeline thread that owns it.
+/* The worker's end of one ring pair: turns records into requests and responses into records. All
+ * of it runs on the pipeline thread that owns it.
  *
  * Flow control. Responses: memory bytes are sent while credit lasts (RESPONSE_CREDIT, renewed by
- * MSG_CREDIT); file parts cost no credit, they hold no memory of ours. A full ring queues the request
- * in order of arrival; nothing new is taken off the request ring until that queue is empty. Request
- * bodies: nothing comes that request_read_body has not asked for. */
+ * MSG_CREDIT); file parts cost no credit, they hold no memory of ours. A full ring queues the
+ * request in order of arrival; nothing new is taken off the request ring until that queue is
+ * empty. Request bodies: nothing comes that request_read_body has not asked for. */
 #ifndef CANDOR_WORKER_CHANNEL_H
 #define CANDOR_WORKER_CHANNEL_H
 
@@ -34,8 +34,9 @@ struct channel_options {
 /* Attaches to the pair and starts watching its descriptor on the thread's loop, whose hooks it
  * takes. The descriptors stay the caller's. */
 struct channel *channel_new(const struct channel_options *o);
-/* Drops requests still held without answer: only when the process or a test ends. Their URL entries
- * need the cache, and the cache's files need the channel: drop, free the cache, free the channel. */
+/* Drops requests still held without answer: only when the process or a test ends. Their URL
+ * entries need the cache, and the cache's files need the channel: drop, free the cache, free the
+ * channel. */
 void channel_drop_requests(struct channel *c);
 void channel_free(struct channel *c);
 

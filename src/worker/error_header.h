@@ -1,5 +1,5 @@
-/* The headers that every response gets last: Server, and for those who may know it the exact code of
- * an error. */
+/* The headers that every response gets last: Server, and for those who may know it the exact
+ * code of an error. */
 #ifndef CANDOR_WORKER_ERROR_HEADER_H
 #define CANDOR_WORKER_ERROR_HEADER_H
 

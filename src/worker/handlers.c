@@ -7,7 +7,7 @@
 
 #include "base/poison.h"
 
-/* ---- patterns ---------------------------------------------------------------------------------- */
+/* ---- patterns ------------------------------------------------------------------------------- */
 
 static bool has_wildcard(struct str s)
 {
@@ -102,8 +102,9 @@ static bool path_matches(const struct handler_pattern *p, struct str path)
             return str_ieq(path, p->text);
         return str_iends(path, p->text) && path.p[path.n - p->text.n - 1] == '/';
     case PATTERN_GLOB:
-        return glob(p->text, p->text.p[0] == '/' || p->text.p[0] == '*' ? path
-                                                                          : str_sub(path, 1, path.n));
+        if (p->text.p[0] != '/' && p->text.p[0] != '*')
+            path = str_sub(path, 1, path.n);
+        return glob(p->text, path);
     case PATTERN_ALL:
     case PATTERN_NO_DOT:
         break;
@@ -117,9 +118,9 @@ bool handler_pattern_matches(const struct handler_pattern *p, struct str path, s
     if (p->kind == PATTERN_ALL)
         return true;
     if (p->is_path)
-        return path.n > p->text.n ? path_matches(p, path) : p->text.p[0] == '/' && path_matches(p, path);
-    /* Each segment may be the script; what follows it is path info. An extensionless name is a script
-     * only at the end, else every folder would be one. */
+        return (path.n > p->text.n || p->text.p[0] == '/') && path_matches(p, path);
+    /* Each segment may be the script; what follows it is path info. An extensionless name is a
+     * script only at the end, else every folder would be one. */
     size_t from = 1;
 
     while (from <= path.n) {
@@ -136,7 +137,7 @@ bool handler_pattern_matches(const struct handler_pattern *p, struct str path, s
     return false;
 }
 
-/* ---- loading ----------------------------------------------------------------------------------- */
+/* ---- loading -------------------------------------------------------------------------------- */
 
 static void load_modules(struct handler_mapping *m, const struct handler_modules *known,
                          struct arena *a)
@@ -202,7 +203,7 @@ void handler_list_load(struct handler_list *ret, const struct config_elem *secti
         load_mapping(&ret->all[i], config_item(section, i), pool, modules, a);
 }
 
-/* ---- choosing ---------------------------------------------------------------------------------- */
+/* ---- choosing ------------------------------------------------------------------------------- */
 
 /* Verbs are case-sensitive, as methods are (RFC 9110 section 9.1). */
 static bool verb_matches(const struct handler_mapping *m, struct str method)

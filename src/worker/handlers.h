@@ -82,8 +82,8 @@ struct handler_list {
     uint32_t access_policy;
 };
 
-/* Reads the section into *ret, in a. is_listed[i]: module i of the registry is enabled by <modules>;
- * listed(name) says the same of names that are not in the registry. */
+/* Reads the section into *ret, in a. is_listed[i]: module i of the registry is enabled by
+ * <modules>; listed(name) says the same of names that are not in the registry. */
 struct handler_modules {
     const bool *is_listed;
     bool (*is_name_listed)(const void *arg, struct str name);

@@ -18,7 +18,7 @@ enum { CHILD_DEPTH_MAX = 8 };
 
 enum { E_FILE_NOT_FOUND = 0x80070002, E_PATH_NOT_FOUND = 0x80070003, E_INVALID_NAME = 0x8007007b };
 
-/* ---- what IIS Web Core does -------------------------------------------------------------------- */
+/* ---- what IIS Web Core does ----------------------------------------------------------------- */
 
 static enum pipe_rc fail_core(struct request *r, const struct status_row *row, uint32_t hresult)
 {
@@ -128,7 +128,8 @@ static enum pipe_rc core_map(struct request *r)
     const struct handler_mapping *m = r->handler;
 
     if (UNLIKELY(!m))
-        return fail_core(r, &st_404_4_no_handler, url->kind == URL_KIND_MISSING ? E_FILE_NOT_FOUND : 0);
+        return fail_core(r, &st_404_4_no_handler,
+                         url->kind == URL_KIND_MISSING ? E_FILE_NOT_FOUND : 0);
     if (m->resource == HANDLER_UNSPECIFIED)
         return PIPE_CONTINUE;
     if (UNLIKELY(url->kind == URL_KIND_MISSING || url->kind == URL_KIND_OTHER) &&
@@ -170,23 +171,25 @@ static enum pipe_rc check_access(struct request *r)
     return PIPE_CONTINUE;
 }
 
-static enum pipe_rc core_execute(struct request *r)
+static enum pipe_rc fail_bad_module(struct request *r)
 {
     const struct handler_mapping *m = r->handler;
+    const char *why = m->fault == HANDLER_NOT_LISTED ? "is not in <modules>"
+                                                     : "is not part of this build";
 
+    r->in_module = NULL;
+    return request_fail(r, &st_500_21_module_not_recognized, 0,
+                        arena_printf(&r->arena,
+                                     "handler \"%.*s\" needs module \"%.*s\", which %s",
+                                     STR_ARG(m->name), STR_ARG(m->faulty), why));
+}
+
+static enum pipe_rc core_execute(struct request *r)
+{
     if (UNLIKELY(check_access(r) == PIPE_FINISH))
         return PIPE_FINISH;
-    if (UNLIKELY(m->fault != HANDLER_SOUND)) {
-        r->in_module = NULL;
-        return request_fail(r, &st_500_21_module_not_recognized, 0,
-                            arena_printf(&r->arena,
-                                         m->fault == HANDLER_NOT_LISTED
-                                             ? "handler \"%.*s\" names module \"%.*s\", which is not "
-                                               "in <modules>"
-                                             : "handler \"%.*s\" needs module \"%.*s\", which is not "
-                                               "part of this build",
-                                         STR_ARG(m->name), STR_ARG(m->faulty)));
-    }
+    if (UNLIKELY(r->handler->fault != HANDLER_SOUND))
+        return fail_bad_module(r);
     return PIPE_CONTINUE;
 }
 
@@ -218,7 +221,7 @@ static enum pipe_rc core_after(struct request_core *c, struct run_frame *f)
     }
 }
 
-/* ---- running ----------------------------------------------------------------------------------- */
+/* ---- running -------------------------------------------------------------------------------- */
 
 static enum pipe_rc call(struct request_core *c, struct plan *p, const struct module *m,
                          unsigned index, pipe_fn fn)
@@ -400,7 +403,7 @@ void pipeline_start(struct request_core *c)
         finish(c);
         return;
     }
-    c->root.plan = r->url->plan; /* the entry is held until the request ends, and with it the plan */
+    c->root.plan = r->url->plan; /* lives with the entry, which is held until the request ends */
     run(c);
 }
 
@@ -422,7 +425,7 @@ void request_resume(struct request *r, enum pipe_rc rc)
     run(c);
 }
 
-/* ---- child requests ---------------------------------------------------------------------------- */
+/* ---- child requests ------------------------------------------------------------------------- */
 
 static enum pipe_rc execute(struct request *r, struct str path, struct str query, bool as_get)
 {
@@ -430,7 +433,8 @@ static enum pipe_rc execute(struct request *r, struct str path, struct str query
     struct run_frame *f;
 
     if (r->child_depth >= CHILD_DEPTH_MAX || !(f = ARENA_NEW(&r->arena, struct run_frame)))
-        return request_fail(r, &st_500_0_module_error, 0, STR("child requests are nested too deep"));
+        return request_fail(r, &st_500_0_module_error, 0,
+                            STR("child requests are nested too deep"));
     f->is_child = true;
     f->parent = c->frame;
     f->saved.path = r->path;

@@ -30,7 +30,7 @@ void plan_table_free(struct plan_table *t)
     free(t);
 }
 
-/* ---- modules ----------------------------------------------------------------------------------- */
+/* ---- modules -------------------------------------------------------------------------------- */
 
 /* globalModules decides what is loaded at all. */
 struct loaded_modules {
@@ -109,7 +109,7 @@ static bool is_name_listed(const void *arg, struct str name)
     return false;
 }
 
-/* ---- building ---------------------------------------------------------------------------------- */
+/* ---- building ------------------------------------------------------------------------------- */
 
 static const struct config_elem *section(struct plan *p, const char *name)
 {
@@ -121,7 +121,8 @@ static const struct config_elem *section(struct plan *p, const char *name)
     return e;
 }
 
-/* Settings that must not keep a page from being shown: a fault in them is somebody else's 500.19. */
+/* Settings that must not keep a page from being shown: a fault in them is somebody else's
+ * 500.19. */
 static const struct config_elem *section_or_null(struct plan *p, const char *name)
 {
     const struct config_error *error = NULL;
@@ -270,10 +271,10 @@ struct str plan_check_server(const struct config_node *server, const struct pool
                              struct arena *a)
 {
     const struct config_error *error;
-    struct str s = check_list(config_section(server, "system.webServer/globalModules", &error), pool,
-                              "image", a);
+    const struct config_elem *global =
+        config_section(server, "system.webServer/globalModules", &error);
+    const struct config_elem *modules = config_section(server, "system.webServer/modules", &error);
+    struct str s = check_list(global, pool, "image", a);
 
-    if (s.n == 0)
-        s = check_list(config_section(server, "system.webServer/modules", &error), pool, NULL, a);
-    return s;
+    return s.n ? s : check_list(modules, pool, NULL, a);
 }

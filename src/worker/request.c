@@ -63,7 +63,7 @@ void request_end(struct request_core *c)
     c->root.app = NULL;
 }
 
-/* ---- request headers --------------------------------------------------------------------------- */
+/* ---- request headers ------------------------------------------------------------------------ */
 
 static struct str field_value(const struct request *r, const struct msg_field *f)
 {
@@ -122,9 +122,10 @@ struct str request_header_named(struct request *r, struct str name)
     return value;
 }
 
-/* ---- outcome ----------------------------------------------------------------------------------- */
+/* ---- outcome -------------------------------------------------------------------------------- */
 
-/* What the site's log calls sc-win32-status: the code inside a Win32 HRESULT, others as they are. */
+/* What the site's log calls sc-win32-status: the code inside a Win32 HRESULT, others as they
+ * are. */
 static uint32_t win32_of(uint32_t hresult)
 {
     return (hresult & 0xffff0000u) == 0x80070000u ? hresult & 0xffffu : hresult;
@@ -150,7 +151,7 @@ enum pipe_rc request_fail(struct request *r, const struct status_row *row, uint3
         note_failure(r, row, hresult);
         r->failure.detail = detail.n ? arena_dup(&r->arena, detail) : STR_NULL;
     } else if (r->child_depth == 0) {
-        return PIPE_FINISH; /* a child's failure is what the client gets; else the first one stays */
+        return PIPE_FINISH; /* the first one stays, unless a child's answer takes its place */
     }
     r->response.row = row;
     r->response.win32 = win32_of(hresult);
@@ -177,7 +178,7 @@ void response_status(struct request *r, const struct status_row *row)
     r->response.reason = STR_NULL;
 }
 
-/* ---- response headers -------------------------------------------------------------------------- */
+/* ---- response headers ----------------------------------------------------------------------- */
 
 /* Headers that frame the message are the listener's to write. */
 static bool is_framing(enum http_header_id id)
@@ -258,7 +259,7 @@ struct str response_header_get(const struct request *r, enum http_header_id id)
     return STR_NULL;
 }
 
-/* ---- response body ----------------------------------------------------------------------------- */
+/* ---- response body -------------------------------------------------------------------------- */
 
 void response_body_clear(struct request *r)
 {
@@ -328,7 +329,7 @@ void response_body_file(struct request *r, struct open_file *file, uint64_t offs
         r->response.abort = true;
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------------------------- */
 
 bool request_hold_url(struct request *r, struct url_entry *url)
 {
@@ -388,7 +389,7 @@ struct str request_physical_path(const struct request *r)
     return r->url ? r->url->physical : STR_NULL;
 }
 
-/* ---- the server's own name --------------------------------------------------------------------- */
+/* ---- the server's own name ------------------------------------------------------------------ */
 
 static struct str local_address(struct request *r)
 {

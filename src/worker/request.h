@@ -67,13 +67,13 @@ struct response {
     uint32_t win32;
     struct str reason;                 /* empty: the row's phrase */
     struct response_header *headers, **headers_end;
-    struct str prebuilt;               /* "Name: value\r\n" lines sent before `headers`; see static_file.c */
+    struct str prebuilt;               /* "Name: value\r\n" lines sent before `headers` */
     struct body_part *body, **body_end;
     uint64_t body_length;
     bool has_body;                     /* a body was set, even an empty one */
     bool skip_custom_errors;           /* TrySkipCustomErrors */
     bool no_log, close, abort;         /* abort: reset the connection, AbortRequest */
-    struct str log_fields;             /* "NAME=value\n" lines: custom log fields of server variables */
+    struct str log_fields;             /* "NAME=value\n" lines: custom log fields */
     bool sent;                         /* head handed to the listener */
 };
 
@@ -81,7 +81,7 @@ struct response {
 struct failure {
     const struct status_row *row;      /* NULL: none */
     uint32_t hresult;
-    struct str detail;                 /* data for local errors and trace, never for remote clients */
+    struct str detail;                 /* for local readers and trace, never for remote clients */
     const struct module *module;       /* NULL: IIS Web Core */
     enum notification notification;
     const struct config_error *config; /* 500.19: what was wrong in which file */
@@ -101,15 +101,15 @@ struct request {
     struct url_entry *url;             /* metadata of path: configuration node, file, handlers */
     const struct handler_mapping *handler;
     struct str path_info;
-    bool dynamic_content;              /* a script handler fits the URL, but its preCondition fails */
+    bool dynamic_content;              /* a script handler fits but for its preCondition */
     unsigned child_depth;
 
     struct str auth_type, user;        /* empty user and authenticated: anonymous */
     bool authenticated;
     bool is_local;                     /* loopback, or peer address = own address */
     bool is_head;
-    /* What requestFiltering allows a body to have; 0: no limit set. A body whose length was sent has
-     * been checked against it; who reads a chunked one compares as bytes come. */
+    /* What requestFiltering allows a body to have; 0: no limit set. A body whose length was sent
+     * has been checked against it; who reads a chunked one compares as bytes come. */
     uint64_t body_limit;
 
     enum notification at;              /* where the pipeline is */
@@ -137,7 +137,8 @@ enum pipe_rc request_fail_config(struct request *r, const struct config_error *e
 /* A deliberate answer that is not a failure (200, 206, 301, 304 …). */
 void response_status(struct request *r, const struct status_row *row);
 
-/* name and value must live as long as the request; values with CR, LF or NUL are refused (false). */
+/* name and value must live as long as the request; values with CR, LF or NUL are refused
+ * (false). */
 bool response_header_set(struct request *r, enum http_header_id id, struct str value);
 bool response_header_add(struct request *r, struct str name, struct str value);
 void response_header_remove(struct request *r, struct str name);
@@ -145,22 +146,23 @@ struct str response_header_get(const struct request *r, enum http_header_id id);
 
 void response_body_clear(struct request *r);
 void response_body_memory(struct request *r, struct str bytes);
-void response_body_file(struct request *r, struct open_file *file, uint64_t offset, uint64_t length);
+void response_body_file(struct request *r, struct open_file *file, uint64_t offset,
+                        uint64_t length);
 
 /* Continues a request whose hook answered PIPE_PENDING. */
 void request_resume(struct request *r, enum pipe_rc rc);
 
 /* Runs another URL of the same site inside this request (default document, ExecuteURL): its own
- * configuration, authentication, handler; the log keeps the original URL. Return its result at once:
- * a child that waits answers PIPE_PENDING, and the runner goes on for the caller when it is done.
- * While the child runs, child_depth is above 0. request_execute_get does the same as a GET without
- * body, whatever the client's method (HEAD stays HEAD). */
+ * configuration, authentication, handler; the log keeps the original URL. Return its result at
+ * once: a child that waits answers PIPE_PENDING, and the runner goes on for the caller when it
+ * is done. While the child runs, child_depth is above 0. request_execute_get does the same as a
+ * GET without body, whatever the client's method (HEAD stays HEAD). */
 enum pipe_rc request_execute_url(struct request *r, struct str path, struct str query);
 enum pipe_rc request_execute_get(struct request *r, struct str path, struct str query);
 
-/* What the site has at a cooked path, through the same cache as requests (a system call only if it
- * is not known yet): struct url_entry of worker/url_cache.h, held until the request ends. NULL if the
- * path cannot name anything. Nothing of the pipeline runs. */
+/* What the site has at a cooked path, through the same cache as requests (a system call only if
+ * it is not known yet): struct url_entry of worker/url_cache.h, held until the request ends.
+ * NULL if the path cannot name anything. Nothing of the pipeline runs. */
 const struct url_entry *request_lookup_url(struct request *r, struct str path);
 
 /* Opens a file by its real path, held until the request ends. NULL with *ret_errno. */
@@ -170,15 +172,17 @@ struct open_file *request_open_file(struct request *r, const char *path, int *re
  * request's memory is used up. */
 void *request_module_state(struct request *r, size_t size);
 
-/* Asks for more of the request's body. Later, on the same thread and never from inside this call, cb
- * gets what came: a view valid during the call, end with the last one. After an abort or a broken
- * body it is called once with failed set. One callback at a time; false if the body is at its end or
- * the request has none. The usual pattern is to answer PIPE_PENDING and to request_resume from cb. */
-typedef void (*request_body_fn)(struct request *r, void *arg, struct str bytes, bool end, bool failed);
+/* Asks for more of the request's body. Later, on the same thread and never from inside this
+ * call, cb gets what came: a view valid during the call, end with the last one. After an abort
+ * or a broken body it is called once with failed set. One callback at a time; false if the body
+ * is at its end or the request has none. The usual pattern is to answer PIPE_PENDING and to
+ * request_resume from cb. */
+typedef void (*request_body_fn)(struct request *r, void *arg, struct str bytes, bool end,
+                                bool failed);
 bool request_read_body(struct request *r, request_body_fn cb, void *arg);
 
-/* scheme://host[:port] of this server as the client named it (serverRuntime/alternateHostName, Host,
- * else the local address), in the arena. */
+/* scheme://host[:port] of this server as the client named it (serverRuntime/alternateHostName,
+ * Host, else the local address), in the arena. */
 struct str request_base_url(struct request *r);
 
 /* Site, application and physical path of the URL at hand. */

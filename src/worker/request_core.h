@@ -85,8 +85,8 @@ static inline struct request_core *request_core(struct request *r)
     return CONTAINER_OF(r, struct request_core, r);
 }
 
-/* Holds a URL entry until the request ends, taking over the caller's reference. False: the request's
- * memory is used up. */
+/* Holds a URL entry until the request ends, taking over the caller's reference. False: the
+ * request's memory is used up. */
 bool request_hold_url(struct request *r, struct url_entry *url);
 
 /* Bytes of a core with its module states. */

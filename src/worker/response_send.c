@@ -11,7 +11,7 @@
 
 enum { SORTED_HEADERS = 32 };
 
-/* ---- body parts -------------------------------------------------------------------------------- */
+/* ---- body parts ----------------------------------------------------------------------------- */
 
 static uint64_t part_length(const struct body_part *p)
 {
@@ -74,7 +74,7 @@ static bool fill(struct response_sink *s, struct request_core *core, char *out, 
     return true;
 }
 
-/* ---- head -------------------------------------------------------------------------------------- */
+/* ---- head ----------------------------------------------------------------------------------- */
 
 /* Writes into memory of which it knows the end. */
 struct writer {
@@ -188,7 +188,8 @@ static enum send_result send_head(struct response_sink *s, struct request_core *
     if (headers > MESSAGE_HEADERS_MAX)
         return fail(s, core, WIN32_INVALID_DATA);
     if (!no_body && core->part && !goes_as_file(s, core))
-        inline_max = rs->body_length < MESSAGE_BODY_MAX ? (size_t)rs->body_length : MESSAGE_BODY_MAX;
+        inline_max = rs->body_length < MESSAGE_BODY_MAX ? (size_t)rs->body_length
+                                                        : MESSAGE_BODY_MAX;
     size_t max = sizeof(m) + reason.n + headers + user.n + log.n + inline_max;
     char *p = ring_reserve(&s->ring, (uint32_t)max);
 
@@ -221,7 +222,7 @@ static enum send_result send_head(struct response_sink *s, struct request_core *
     return end ? SEND_CLOSED : SEND_CREDIT;
 }
 
-/* ---- body -------------------------------------------------------------------------------------- */
+/* ---- body ----------------------------------------------------------------------------------- */
 
 static enum send_result send_file_part(struct response_sink *s, struct request_core *core)
 {

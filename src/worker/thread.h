@@ -53,12 +53,13 @@ struct worker {
     struct worker_thread *threads;
     /* A thread met a listener that breaks the protocol; called on that thread. */
     void (*on_broken)(struct worker *w, const char *why);
-    /* A thread met a configuration file that cannot be used; called on that thread, as often as a URL
-     * below it is looked at anew. May be NULL. */
+    /* A thread met a configuration file that cannot be used; called on that thread, as often as
+     * a URL below it is looked at anew. May be NULL. */
     void (*on_config_error)(struct worker *w, const struct config_error *error);
 };
 
-/* Requests of one application that run in this process (serverRuntime/appConcurrentRequestLimit). */
+/* Requests of one application that run in this process
+ * (serverRuntime/appConcurrentRequestLimit). */
 struct app_counter {
     struct app_counter *next;
     uint32_t site_id;
@@ -69,7 +70,8 @@ struct app_counter {
 /* The counter of an application; made when first asked for, never freed before the process ends. */
 struct app_counter *worker_app_counter(struct worker *w, uint32_t site_id, struct str path);
 
-/* In-process parts of a worker, also for tests: config is a reference that the worker takes over. */
+/* In-process parts of a worker, also for tests: config is a reference that the worker takes
+ * over. */
 void worker_init(struct worker *w, struct config *config, struct str pool);
 /* Replaces the configuration (a reference, taken over); NULL: only files below it changed. */
 void worker_set_config(struct worker *w, struct config *config);

@@ -49,7 +49,7 @@ struct url_cache *url_cache_new(struct worker_thread *t)
     return c;
 }
 
-/* ---- order of use ------------------------------------------------------------------------------ */
+/* ---- order of use --------------------------------------------------------------------------- */
 
 static struct lru *lru_of(struct url_cache *c, const struct url_entry *e)
 {
@@ -72,7 +72,7 @@ static void lru_add(struct lru *l, struct url_entry *e)
     l->n++;
 }
 
-/* ---- entries ----------------------------------------------------------------------------------- */
+/* ---- entries -------------------------------------------------------------------------------- */
 
 static void drop_file(struct url_cache *c, struct url_entry *e)
 {
@@ -139,18 +139,19 @@ static void keep_limits(struct url_cache *c)
         forget(c, c->missing.oldest);
     while (c->found.n > FOUND_MAX)
         forget(c, c->found.oldest);
-    /* Files of entries that requests still hold count until they are let go; the newest entry is the
-     * one at hand and stays. */
+    /* Files of entries that requests still hold count until they are let go; the newest entry is
+     * the one at hand and stays. */
     while ((c->content > content_max || c->n_open > open_max) && c->found.n > 1)
         forget(c, c->found.oldest);
 }
 
-/* ---- names ------------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 enum name_verdict { NAME_GOOD, NAME_INVALID, NAME_FORBIDDEN };
 
-/* What NTFS cannot have as a name, or would take for another one: streams (a:b), wildcards, dots and
- * blanks at the end. Dot segments were resolved when the URL was cooked; here they must not exist. */
+/* What NTFS cannot have as a name, or would take for another one: streams (a:b), wildcards, dots
+ * and blanks at the end. Dot segments were resolved when the URL was cooked; here they must not
+ * exist. */
 static enum name_verdict check_name(struct str s)
 {
     if (str_eq(s, STR(".")) || str_eq(s, STR("..")))
@@ -188,7 +189,7 @@ static enum name_verdict check_path(struct str path, size_t *ret_good)
     return NAME_GOOD;
 }
 
-/* ---- filling ----------------------------------------------------------------------------------- */
+/* ---- filling -------------------------------------------------------------------------------- */
 
 static void take_stat(struct url_entry *e, const struct stat *st)
 {
@@ -202,7 +203,8 @@ static void take_stat(struct url_entry *e, const struct stat *st)
     e->dev = st->st_dev;
 }
 
-/* Hidden: the attribute user.candor.hidden says so ("1" or "0"), else names that begin with a dot. */
+/* Hidden: the attribute user.candor.hidden says so ("1" or "0"), else names that begin with a
+ * dot. */
 static bool is_hidden(const char *physical)
 {
     const char *name = strrchr(physical, '/');
@@ -358,7 +360,7 @@ static struct url_entry *make(struct url_cache *c, uint32_t site_id, struct str 
     return e;
 }
 
-/* ---- looking up -------------------------------------------------------------------------------- */
+/* ---- looking up ----------------------------------------------------------------------------- */
 
 /* The file is still what the entry says. */
 static bool still_true(struct url_cache *c, struct url_entry *e, uint64_t now)

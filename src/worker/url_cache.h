@@ -1,6 +1,6 @@
 /* What a worker thread knows about URLs: configuration, file, handlers. One cache per thread, no
- * locks on a hit, no system call and no allocation. An entry is trusted until a watched directory or
- * the configuration changes, and looked at again after two seconds in any case. */
+ * locks on a hit, no system call and no allocation. An entry is trusted until a watched
+ * directory or the configuration changes, and looked at again after two seconds in any case. */
 #ifndef CANDOR_WORKER_URL_CACHE_H
 #define CANDOR_WORKER_URL_CACHE_H
 

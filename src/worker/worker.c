@@ -32,7 +32,7 @@ enum {
     CONFIG_BYTES_MAX = 64 * 1024 * 1024,
     IDLE_CHECK_MS = 60 * 1000,
     STOP_CHECK_MS = 10,
-    EVENT_PAUSE_MS = 1000, /* between two events about configuration: clients choose how many come */
+    EVENT_PAUSE_MS = 1000, /* between events about configuration: clients choose how many come */
     THREADS_MAX = (IPC_MAX_FDS - 2) / 3,
     EXIT_NOT_STARTED = 1,
     EXIT_BROKEN_RING = 3,
@@ -51,7 +51,7 @@ struct process {
     int status;
 };
 
-/* ---- messages to the supervisor ---------------------------------------------------------------- */
+/* ---- messages to the supervisor ------------------------------------------------------------- */
 
 static void tell(json_t *msg)
 {
@@ -95,7 +95,8 @@ static void on_config_error(struct worker *w, const struct config_error *error)
     uint64_t now = clock_mono_ms(), last = atomic_load(&p->config_event_ms);
     _cleanup_buf_ struct buf text;
 
-    if (now - last < EVENT_PAUSE_MS || !atomic_compare_exchange_strong(&p->config_event_ms, &last, now))
+    if (now - last < EVENT_PAUSE_MS ||
+        !atomic_compare_exchange_strong(&p->config_event_ms, &last, now))
         return;
     buf_init(&text, 16 * 1024);
     config_error_format(error, &text);
@@ -103,15 +104,15 @@ static void on_config_error(struct worker *w, const struct config_error *error)
 
     if (atomic_exchange(&p->config_event_hash, hash) == hash)
         return;
-    struct str file = error->file;
+    struct str file = error->file.p ? error->file : STR("");
 
     tell(json_pack("{s:s, s:i, s:s%, s:{s:s%, s:i, s:I, s:s%}}", "type", "event", "code",
-                   EVENT_CONFIG, "text", text.p, text.n, "data", "file", file.p ? file.p : "", file.n,
-                   "line", (int)error->at_line, "hresult", (json_int_t)error->hresult, "pool",
+                   EVENT_CONFIG, "text", text.p, text.n, "data", "file", file.p, file.n, "line",
+                   (int)error->at_line, "hresult", (json_int_t)error->hresult, "pool",
                    w->pool.name.p, w->pool.name.n));
 }
 
-/* ---- configuration ----------------------------------------------------------------------------- */
+/* ---- configuration -------------------------------------------------------------------------- */
 
 static char *read_memfd(int fd, size_t *ret_n)
 {
@@ -186,7 +187,7 @@ static void take_generation(struct process *p, const json_t *msg, const int *fds
         config_watch_switch(p->watch, c);
 }
 
-/* ---- threads ----------------------------------------------------------------------------------- */
+/* ---- threads -------------------------------------------------------------------------------- */
 
 /* Beside the listener's thread of that number: a wake-up across processors costs five times one on
  * the same. Where the process may not use all processors, those it may use are numbered. */
@@ -249,7 +250,7 @@ static void end_threads(struct process *p)
     }
 }
 
-/* ---- idle and stop ----------------------------------------------------------------------------- */
+/* ---- idle and stop -------------------------------------------------------------------------- */
 
 static bool is_busy(struct worker *w, uint64_t *ret_last_ms)
 {
@@ -303,7 +304,7 @@ static void on_stop_time(struct loop_timer *timer)
     loop_stop(p->loop);
 }
 
-/* ---- messages from the supervisor -------------------------------------------------------------- */
+/* ---- messages from the supervisor ----------------------------------------------------------- */
 
 static bool give_up(struct process *p)
 {
@@ -408,7 +409,7 @@ static void on_control(struct loop_io *io, uint32_t events)
     json_decref(msg);
 }
 
-/* ---- process ----------------------------------------------------------------------------------- */
+/* ---- process -------------------------------------------------------------------------------- */
 
 /* The address space holds other people's secrets. Who asks for core dumps gets them. */
 static void protect_process(void)

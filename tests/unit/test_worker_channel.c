@@ -13,7 +13,7 @@
 
 #include "base/poison.h"
 
-/* ---- the scripted modules (this registry takes the place of the real one) ------------------------ */
+/* ---- the scripted modules (this registry takes the place of the real one) ------------------- */
 
 static struct request *pending; /* waits for request_resume */
 static unsigned body_failures;
@@ -149,7 +149,7 @@ static void assert_pattern(const struct fx_answer *a, size_t n)
     }
 }
 
-/* ---- responses ----------------------------------------------------------------------------------- */
+/* ---- responses ------------------------------------------------------------------------------ */
 
 static void test_small_is_one_record(void **state)
 {
@@ -305,7 +305,7 @@ static void test_truncated_file(void **state)
     end(f);
 }
 
-/* ---- aborts -------------------------------------------------------------------------------------- */
+/* ---- aborts --------------------------------------------------------------------------------- */
 
 static void test_abort(void **state)
 {
@@ -342,7 +342,7 @@ static void test_abort(void **state)
     end(f);
 }
 
-/* ---- request bodies ------------------------------------------------------------------------------ */
+/* ---- request bodies ------------------------------------------------------------------------- */
 
 static void test_body(void **state)
 {
@@ -382,10 +382,17 @@ static void test_body(void **state)
     end(f);
 }
 
-/* ---- a listener that breaks the protocol ----------------------------------------------------------- */
+/* ---- a listener that breaks the protocol ---------------------------------------------------- */
 
-enum breakage { CUT_REQUEST, SPAN_OUTSIDE, ID_IN_USE, BODY_NOT_ASKED_FOR, UNKNOWN_TYPE, SHORT_CREDIT,
-                BREAKAGES };
+enum breakage {
+    CUT_REQUEST,
+    SPAN_OUTSIDE,
+    ID_IN_USE,
+    BODY_NOT_ASKED_FOR,
+    UNKNOWN_TYPE,
+    SHORT_CREDIT,
+    BREAKAGES,
+};
 
 static void break_protocol(struct fx *f, enum breakage how)
 {
@@ -439,7 +446,7 @@ static void test_broken_listener(void **state)
     }
 }
 
-/* ---- two threads ----------------------------------------------------------------------------------- */
+/* ---- two threads ---------------------------------------------------------------------------- */
 
 static void *run_loop(void *arg)
 {

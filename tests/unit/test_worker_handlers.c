@@ -1,4 +1,5 @@
-/* Which handler a URL and verb choose, and preConditions. No disk, no ring: entries made by hand. */
+/* Which handler a URL and verb choose, and preConditions. No disk, no ring: entries made by
+ * hand. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -108,7 +109,7 @@ static void test_preconditions(void **state)
     assert_true(precondition_evaluate(STR("classicMode,bitness32"), &native).holds);
 }
 
-/* ---- choosing ------------------------------------------------------------------------------------- */
+/* ---- choosing ------------------------------------------------------------------------------- */
 
 static bool name_listed(const void *arg, struct str name)
 {

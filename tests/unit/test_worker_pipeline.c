@@ -1,5 +1,5 @@
-/* The runner: order of hooks, what IIS Web Core answers by itself, waiting, child requests. Scripted
- * modules under IIS's names write down what is called. */
+/* The runner: order of hooks, what IIS Web Core answers by itself, waiting, child requests.
+ * Scripted modules under IIS's names write down what is called. */
 #include "worker_fixture.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 #include "base/poison.h"
 
-/* ---- the scripted modules ------------------------------------------------------------------------ */
+/* ---- the scripted modules ------------------------------------------------------------------- */
 
 static struct buf trace;          /* "B:Logging B:Filtering ..." */
 static struct request *waiting;
@@ -124,7 +124,8 @@ static const struct module modules[] = {
      .hooks = {[N_BEGIN_REQUEST] = {support_N_BEGIN_REQUEST, PRI_MEDIUM},
                [N_AUTHORIZE_REQUEST] = {support_N_AUTHORIZE_REQUEST, PRI_MEDIUM},
                [N_MAP_REQUEST_HANDLER] = {support_N_MAP_REQUEST_HANDLER, PRI_MEDIUM},
-               [N_PRE_EXECUTE_REQUEST_HANDLER] = {support_N_PRE_EXECUTE_REQUEST_HANDLER, PRI_MEDIUM},
+               [N_PRE_EXECUTE_REQUEST_HANDLER] = {support_N_PRE_EXECUTE_REQUEST_HANDLER,
+                                                  PRI_MEDIUM},
                [N_RELEASE_REQUEST_STATE] = {support_N_RELEASE_REQUEST_STATE, PRI_MEDIUM},
                [N_UPDATE_REQUEST_CACHE] = {support_N_UPDATE_REQUEST_CACHE, PRI_MEDIUM}},
      .execute = pass},
@@ -158,7 +159,8 @@ int registry_find(struct str name)
     return -1;
 }
 
-#define AT_SITE(xml) "<location path='Default Web Site'><system.webServer>" xml "</system.webServer></location>"
+#define AT_SITE(xml)                                                                               \
+    "<location path='Default Web Site'><system.webServer>" xml "</system.webServer></location>"
 
 static struct fx *start(const char *app_host, const char *web_config)
 {
@@ -195,7 +197,7 @@ static void assert_trace(const char *want)
 #define LAST "L:logging E:logging S:logging S:filter S:error "
 #define MIDDLE "Az:support M:support PX:support X:static RS:support UC:support "
 
-/* ---- order ----------------------------------------------------------------------------------------- */
+/* ---- order ---------------------------------------------------------------------------------- */
 
 static void test_order(void **state)
 {
@@ -266,10 +268,11 @@ static void test_waiting_anywhere(void **state)
     end(f);
 }
 
-/* ---- children -------------------------------------------------------------------------------------- */
+/* ---- children ------------------------------------------------------------------------------- */
 
-#define CHILD "(B:error) (B:filter) (B:logging) (B:support) (Az:support) (M:support) (PX:support) "     \
-              "(X:static) (RS:support) (UC:support) "
+#define CHILD                                                                                      \
+    "(B:error) (B:filter) (B:logging) (B:support) (Az:support) (M:support) (PX:support) "          \
+    "(X:static) (RS:support) (UC:support) "
 
 static void test_child(void **state)
 {
@@ -312,7 +315,7 @@ static void test_child(void **state)
     end(f);
 }
 
-/* ---- IIS Web Core ---------------------------------------------------------------------------------- */
+/* ---- IIS Web Core --------------------------------------------------------------------------- */
 
 static void assert_core(struct fx *f, uint64_t id, const char *method, const char *url,
                         unsigned status, unsigned substatus, enum notification n)
@@ -347,12 +350,13 @@ static void test_core(void **state)
          N_EXECUTE_REQUEST_HANDLER},
         {"<handlers><add name='s' path='*.txt' verb='*' modules='NopeModule'/></handlers>", "GET",
          "/a.txt", 500, 21, N_EXECUTE_REQUEST_HANDLER},
-        {"<handlers><add name='s' path='*.txt' verb='*' type='X.Y'/></handlers>", "GET", "/a.txt", 500,
-         21, N_EXECUTE_REQUEST_HANDLER},
+        {"<handlers><add name='s' path='*.txt' verb='*' type='X.Y'/></handlers>", "GET", "/a.txt",
+         500, 21, N_EXECUTE_REQUEST_HANDLER},
         {"<modules><add name='NopeModule'/></modules>", "GET", "/a.txt", 500, 21, N_BEGIN_REQUEST},
         {"<security><access sslFlags='Ssl'/></security>", "GET", "/a.txt", 403, 4, N_BEGIN_REQUEST},
         {"<serverRuntime enabled='false'/>", "GET", "/a.txt", 503, 0, N_BEGIN_REQUEST},
-        {"<serverRuntime appConcurrentRequestLimit='0'/>", "GET", "/a.txt", 503, 2, N_BEGIN_REQUEST},
+        {"<serverRuntime appConcurrentRequestLimit='0'/>", "GET", "/a.txt", 503, 2,
+         N_BEGIN_REQUEST},
         {"<modules><remove name='StaticFileModule'/></modules>", "GET", "/a.txt", 500, 21,
          N_EXECUTE_REQUEST_HANDLER},
     };
@@ -361,7 +365,8 @@ static void test_core(void **state)
         char xml[2048];
         snprintf(xml, sizeof(xml), AT_SITE("%s"), rows[i].conf);
         struct fx *f = start(xml, NULL);
-        assert_core(f, 1, rows[i].method, rows[i].url, rows[i].status, rows[i].substatus, rows[i].n);
+        assert_core(f, 1, rows[i].method, rows[i].url, rows[i].status, rows[i].substatus,
+                    rows[i].n);
         end(f);
     }
 }

@@ -1,5 +1,5 @@
-/* The worker as a process of its own: what it says to the supervisor, and that it does what it is told.
- * This test is supervisor and listener at once. */
+/* The worker as a process of its own: what it says to the supervisor, and that it does what it
+ * is told. This test is supervisor and listener at once. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -216,8 +216,8 @@ static void test_life(void **state)
     assert_non_null(strstr(text, "\r\nhello"));
 
     /* A new generation. */
-    int fd = config_memfd(p, "<location path='Default Web Site'><system.webServer>"
-                             "<serverRuntime serverHeader='Other/1'/></system.webServer></location>");
+    int fd = config_memfd(p, "<location path='Default Web Site'><system.webServer><serverRuntime "
+                             "serverHeader='Other/1'/></system.webServer></location>");
 
     send_message(p, json_pack("{s:s, s:i, s:s}", "type", "generation", "id", 2, "config_path", "x"),
                  &fd, 1);

@@ -207,8 +207,9 @@ static void test_ranges(void **state)
     fx_assert_code(fx_get(f, 8, "GET", "/a.txt", H("Range: bytes=1-2", "If-Range: \"x\"")), 200, 0);
     fx_assert_code(fx_get(f, 9, "GET", "/a.txt",
                           H("Range: bytes=1-2", "If-Range: \"20ba8ef391f8d31:0\"")), 206, 0);
-    fx_assert_code(fx_get(f, 10, "GET", "/a.txt",
-                          H("Range: bytes=1-2", "If-Range: Thu, 31 May 2018 03:46:26 GMT")), 206, 0);
+    fx_get(f, 10, "GET", "/a.txt",
+           H("Range: bytes=1-2", "If-Range: Thu, 31 May 2018 03:46:26 GMT"));
+    fx_assert_code(&f->answers[10], 206, 0);
     fx_assert_code(fx_get(f, 11, "HEAD", "/a.txt", H("Range: bytes=1-2")), 200, 0);
     fx_assert_idle(f);
     fx_free(f);
@@ -230,7 +231,8 @@ static void test_client_cache(void **state)
 
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
         char xml[512];
-        snprintf(xml, sizeof(xml), "<configuration><system.webServer><staticContent><clientCache %s/>"
+        snprintf(xml, sizeof(xml),
+                 "<configuration><system.webServer><staticContent><clientCache %s/>"
                  "</staticContent></system.webServer></configuration>", rows[i].conf);
         struct fx *f = fx_new(NULL, xml);
         fx_file(f, "a.txt", "hello");

@@ -18,7 +18,7 @@
 
 static struct fx *current;
 
-/* ---- the site ---------------------------------------------------------------------------------- */
+/* ---- the site ------------------------------------------------------------------------------- */
 
 void fx_file_bytes(struct fx *f, const char *name, const void *bytes, size_t n)
 {
@@ -71,7 +71,7 @@ static struct config *load_config(struct fx *f, const char *app_host)
     return c;
 }
 
-/* ---- the worker -------------------------------------------------------------------------------- */
+/* ---- the worker ----------------------------------------------------------------------------- */
 
 static void on_broken(struct worker *w, const char *why)
 {
@@ -147,7 +147,7 @@ void fx_free(struct fx *f)
     current = NULL;
 }
 
-/* ---- requests ---------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------- */
 
 static struct msg_span put(struct buf *b, struct str s)
 {
@@ -234,7 +234,7 @@ void fx_push_credit(struct fx *f, uint64_t id, uint64_t amount)
     assert_true(ring_push(&f->requests, MSG_CREDIT, 0, id, &m, sizeof(m)));
 }
 
-/* ---- answers ----------------------------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------------------------- */
 
 static void take_head(struct fx_answer *a, const struct ring_record *rec)
 {

@@ -1,5 +1,5 @@
-/* A worker thread without its process: a site on disk, its real configuration, a real region, and in
- * place of the listener this test, which holds the other ends. */
+/* A worker thread without its process: a site on disk, its real configuration, a real region,
+ * and in place of the listener this test, which holds the other ends. */
 #ifndef CANDOR_TESTS_WORKER_FIXTURE_H
 #define CANDOR_TESTS_WORKER_FIXTURE_H
 
@@ -48,16 +48,16 @@ struct fx {
     const char *broken;
 };
 
-/* app_host is put at the end of the shipped applicationHost.config, web_config is the root's. Both may
- * be NULL. */
+/* app_host is put at the end of the shipped applicationHost.config, web_config is the root's.
+ * Both may be NULL. */
 struct fx *fx_new(const char *app_host, const char *web_config);
 void fx_free(struct fx *f);
 /* Writes root/name (with folders); name with a slash at the end: just the folder. */
 void fx_file(struct fx *f, const char *name, const char *content);
 void fx_file_bytes(struct fx *f, const char *name, const void *bytes, size_t n);
 
-/* Pushes a request; headers "Name: value" ended by NULL, or NULL. flags: enum msg_request_flags. False
- * if the ring is full. path is taken as cooked. */
+/* Pushes a request; headers "Name: value" ended by NULL, or NULL. flags: enum msg_request_flags.
+ * False if the ring is full. path is taken as cooked. */
 bool fx_push(struct fx *f, uint64_t id, const char *method, const char *target,
              const char *const *headers, uint32_t flags);
 void fx_push_body(struct fx *f, uint64_t id, const void *bytes, size_t n, bool end);

@@ -6,7 +6,7 @@
 
 #include "base/poison.h"
 
-/* ---- loading ----------------------------------------------------------------------------------- */
+/* ---- loading -------------------------------------------------------------------------------- */
 
 static struct static_mime *mime_slot(const struct static_conf *c, struct str extension)
 {
@@ -89,7 +89,7 @@ const void *static_conf_load(const struct config_node *node, struct arena *a,
     return config_typed(node, &loader, ret_error);
 }
 
-/* ---- types ------------------------------------------------------------------------------------- */
+/* ---- types ---------------------------------------------------------------------------------- */
 
 struct str static_conf_mime(const struct static_conf *c, struct str path)
 {

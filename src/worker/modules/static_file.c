@@ -44,7 +44,7 @@ struct file_block {
     char bytes[];
 };
 
-/* ---- the block --------------------------------------------------------------------------------- */
+/* ---- the block ------------------------------------------------------------------------------ */
 
 /* The eight bytes of the last-write FILETIME, lowest first, as hexadecimal numbers without padding;
  * then the change number, which is always 0 here. */
@@ -142,7 +142,7 @@ static struct file_block *block_of(struct url_entry *url, const struct static_co
     return url->slot.data;
 }
 
-/* ---- conditions (RFC 9110 section 13, in IIS's order) --------------------------------------------- */
+/* ---- conditions (RFC 9110 section 13, in IIS's order) --------------------------------------- */
 
 enum verdict { SEND_IT, NOT_MODIFIED, FAILED };
 
@@ -168,7 +168,7 @@ static enum verdict check_conditions(struct request *r, const struct file_block 
     return SEND_IT;
 }
 
-/* ---- ranges ------------------------------------------------------------------------------------ */
+/* ---- ranges --------------------------------------------------------------------------------- */
 
 static struct str content_range(struct request *r, const struct http_range *x, uint64_t size)
 {
@@ -225,7 +225,7 @@ static enum rc send_ranges(struct request *r, const struct file_block *k, struct
     return RC_OK;
 }
 
-/* ---- answers ----------------------------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------------------------- */
 
 static enum pipe_rc fail_open(struct request *r)
 {
