@@ -1,0 +1,59 @@
+/* The share of server errors, with the time in which it was worst. */
+#include "diagnose/detector.h"
+#include "base/poison.h"
+
+/* Shares from which it is worth a warning, an error. */
+static const double rate_warning = 0.005, rate_error = 0.05;
+enum { COUNT_MIN = 5 };
+
+static const struct model_bucket *worst_bucket(const struct model *m)
+{
+    const struct model_bucket *worst = NULL;
+
+    for (size_t i = 0; i < m->bucket_n; i++)
+        if (!worst || m->timeline[i].errors_5xx > worst->errors_5xx)
+            worst = &m->timeline[i];
+    return worst;
+}
+
+static void run(const struct model *m, struct findings *fs)
+{
+    double share = m->requests ? (double)m->status_5xx / (double)m->requests : 0;
+
+    if (m->status_5xx < COUNT_MIN || share < rate_warning)
+        return;
+    struct finding *f =
+        findings_add(fs, "error-rate", share >= rate_error ? SEVERITY_ERROR : SEVERITY_WARNING);
+
+    for (size_t i = 0; i < m->status_n; i++) {
+        const struct model_status *row = &m->statuses[i];
+        if (row->is_ftp || row->status < 500 || row->status > 599)
+            continue;
+        finding_from_status(f, row);
+        finding_relate(f, str_z(row->code));
+    }
+    f->share = share;
+    f->title = findings_text(fs, "%.1f %% of the requests ended with a server error", share * 100);
+    const struct model_bucket *worst = worst_bucket(m);
+
+    if (worst && worst->errors_5xx * 2 > m->status_5xx && m->bucket_n > 2) {
+        f->why = findings_text(fs,
+                               "Most of them fall into one stretch of %u seconds, with %llu of %llu "
+                               "requests failing there: look for what happened just before.",
+                               m->bucket_seconds, (unsigned long long)worst->errors_5xx,
+                               (unsigned long long)worst->requests);
+    } else {
+        f->why = STR("They spread over the whole time: a page that always fails, or a dependency "
+                     "that fails now and then, is more likely than an outage.");
+    }
+    finding_step(f, STR("Take the most frequent code first, and the URL that has most of it."));
+    finding_step(f, STR("Turn on failed request tracing for that URL and code, and read the first "
+                        "module that reports an error."));
+    f->command = STR("candor diagnose PATH... --status 500");
+}
+
+const struct detector detector_error_rate = {
+    .id = "error-rate",
+    .title = "the share of server errors and when it was worst",
+    .run = run,
+};
