@@ -232,14 +232,12 @@ void listener_exited(struct supervisor *s, int status)
     close(l->control.fd);
     l->pid = 0;
     loop_timer_clear(s->loop, &l->deadline);
+    if (!s->stopping || WIFSIGNALED(status) || WEXITSTATUS(status) != 0)
+        say_death(s, pid, status);
+    if (s->stopping)
+        return; /* the caller ends the workers */
     for (size_t i = 0; i < s->n_pools; i++)
         pool_listener_gone(s->pools[i]);
-    if (s->stopping) {
-        if (WIFSIGNALED(status) || WEXITSTATUS(status) != 0)
-            say_death(s, pid, status);
-        return;
-    }
-    say_death(s, pid, status);
     if (s->is_ready)
         plan_restart(s);
     else

@@ -315,7 +315,7 @@ void pool_listener_gone(struct pool *p)
 {
     for (struct worker *w = p->workers; w; w = w->next)
         if (w->state != WORKER_STARTING)
-            worker_stop_now(w, p->conf->shutdown_time_limit_ms);
+            worker_abandon(w);
 }
 
 static uint64_t read_statm(pid_t pid, uint64_t *ret_private)

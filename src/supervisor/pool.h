@@ -99,8 +99,8 @@ void worker_kill(struct worker *w);
 /* Its process has ended: tells the listener, frees it. */
 void worker_exited(struct worker *w, int status);
 void worker_drained(struct worker *w);
-/* Without draining: the listener is gone, or all of it ends. timeout_ms until SIGKILL. */
-void worker_stop_now(struct worker *w, uint64_t timeout_ms);
+/* The listener is gone, and with it whoever waited for an answer: ends at once. */
+void worker_abandon(struct worker *w);
 /* It broke the protocol of the ring. */
 void worker_malformed(struct worker *w, const char *text);
 void worker_send(struct worker *w, json_t *msg, const int *fds, size_t n_fds);

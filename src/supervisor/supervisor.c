@@ -163,10 +163,7 @@ static void end_workers(struct supervisor *s)
 {
     for (size_t i = 0; i < s->n_pools; i++) {
         for (struct worker *w = s->pools[i]->workers; w; w = w->next) {
-            if (w->state == WORKER_STARTING)
-                worker_end(w);
-            else
-                worker_stop_now(w, w->pool->conf->shutdown_time_limit_ms);
+            worker_abandon(w);
             if (s->stopping_now)
                 worker_kill(w);
         }

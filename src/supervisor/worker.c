@@ -21,6 +21,8 @@
 
 /* How long a worker whose channel is broken may take to end by itself: mostly it is ending. */
 enum { BROKEN_CHANNEL_MS = 2000 };
+/* How long a worker may take to end when there is nobody left to answer. */
+enum { ABANDONED_MS = 10000 };
 
 static json_t *worker_data(const struct worker *w)
 {
@@ -208,14 +210,19 @@ void worker_drained(struct worker *w)
         tell_stop(w);
 }
 
-void worker_stop_now(struct worker *w, uint64_t timeout_ms)
+void worker_abandon(struct worker *w)
 {
     if (w->state == WORKER_ORPHANED) {
         worker_kill(w);
         return;
     }
-    begin_end(w, timeout_ms);
-    tell_stop(w);
+    if (w->state == WORKER_STARTING) {
+        worker_end(w);
+        return;
+    }
+    begin_end(w, ABANDONED_MS);
+    w->state = WORKER_STOPPING;
+    worker_send(w, json_pack("{s:s, s:i}", "type", "stop", "timeout_ms", 0), NULL, 0);
 }
 
 void worker_malformed(struct worker *w, const char *text)
@@ -310,7 +317,7 @@ static void take_ready(struct worker *w)
     drop_kit(w);
     if (!w->attached) {
         /* The listener has just ended: this ring leads nowhere. */
-        worker_stop_now(w, w->pool->conf->shutdown_time_limit_ms);
+        worker_abandon(w);
         return;
     }
     plan_ping(w);
