@@ -1,4 +1,5 @@
 """Site logs in all their forms, HTTPERR's files, and what happens when a log can't be written."""
+import contextlib
 import datetime
 import os
 import re
@@ -104,7 +105,7 @@ def test_custom_fields(servers):
     server.get("/a.txt", {"X-Forwarded-For": "192.0.2.7, 10.0.0.1"})
     server.get("/a.txt?second")
     logged(server, "inetpub/logs/LogFiles/W3SVC1/u_ex*_x.log", 2)
-    first, second = read_w3c(server.drive)
+    first, second = sorted(read_w3c(server.drive), key=lambda r: r["cs-uri-query"])
     assert " ".join(first) == DEFAULT_FIELDS + " x-forwarded x-type x-pool"
     assert (first["x-forwarded"], first["x-type"]) == ("192.0.2.7,+10.0.0.1", "text/plain")
     assert second["x-forwarded"] == "-" and first["x-pool"] in ("DefaultAppPool", "-")
@@ -240,7 +241,7 @@ def test_central_w3c(servers):
     server.get("/a.txt", site="b")
     logged(server, "inetpub/logs/LogFiles/W3SVC/u_ex*.log", 2)
     rows = read_w3c(server.drive, "")
-    assert [r["s-sitename"] for r in rows] == ["W3SVC1", "W3SVC7"]
+    assert sorted(r["s-sitename"] for r in rows) == ["W3SVC1", "W3SVC7"]
     assert not log_folder(server, 1).exists() and not log_folder(server, 7).exists()
 
 
@@ -378,7 +379,8 @@ def test_full_disk(servers, what):
         pytest.skip("mount is not allowed here")
     try:
         filler = folder / "filler"
-        filler.write_bytes(b"x" * 500_000)
+        with contextlib.suppress(OSError):
+            filler.write_bytes(b"x" * 1_000_000)
         server.tolerate("Verb")
         server.tolerate_events("LogFiles")
         server.start()

@@ -21,6 +21,7 @@ FILES = {
     "variables/web.config": config('destination="http://other.test$V$Q" exactDestination="true"'),
     "wild/web.config": config('destination="http://other.test/rest"',
                               '<add wildcard="*.php" destination="http://other.test/php" />'),
+    "grows/web.config": config('destination="http://other.test' + "$V" * 10 + '" exactDestination="true"'),
     "off/web.config": config('destination="http://other.test/"').replace('"true"', '"false"', 1),
     "off/a.txt": "a",
 }
@@ -68,6 +69,13 @@ def test_only_files_of_the_folder_itself(server):
 def test_wildcard_entry(server):
     assert server.get("/wild/x.php").get("Location", "").startswith("http://other.test/php")
     assert server.get("/wild/x.html").get("Location", "").startswith("http://other.test/rest")
+
+
+def test_destination_that_grows_too_long(server):
+    """The module fails the request when the Location would pass its limit."""
+    target = "/grows/" + "/".join(["a" * 200] * 18)
+    assert server.get(target).code == "500.0"
+    assert server.w3c_for(target)["sc-status"] == "500"
 
 
 def test_line_breaks_cannot_enter_the_answer(server):

@@ -451,6 +451,16 @@ class Server:
     def get(self, target="/", headers=(), **more):
         return self.request("GET", target, headers, **more)
 
+    def wait_read(self, conn):
+        """Waits until the listener has taken from its socket all that this connection has sent."""
+        def taken():
+            for line in pathlib.Path(f"/proc/{self.process.pid}/net/tcp").read_text().splitlines()[1:]:
+                fields = line.split()
+                if int(fields[2].split(":")[1], 16) == conn.port:
+                    return int(fields[4].split(":")[1], 16) == 0
+            return False
+        wait_until(taken, "the listener reads the request")
+
     # --- logs ---
 
     def w3c(self, site="*", wait=None, limit=5):
