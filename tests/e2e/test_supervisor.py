@@ -31,6 +31,14 @@ def pool_of(server, name="DefaultAppPool"):
     return next(p for p in ask(server, verb="status")["pools"] if p["name"] == name)
 
 
+def is_refused(address):
+    try:
+        socket.create_connection(address, 1).close()
+        return False
+    except OSError:
+        return True
+
+
 def crash(server):
     pid = wait_until(lambda: server.find("worker"), "a worker")[0]
     os.kill(pid, signal.SIGKILL)
@@ -201,13 +209,7 @@ def test_bindings_come_and_go(servers):
                 return False
         wait_until(serves_there, "the new port is served")
 
-        def refused():
-            try:
-                socket.create_connection(gone, 1).close()
-                return False
-            except OSError:
-                return True
-        wait_until(refused, "the old port is closed")
+        wait_until(lambda: is_refused(gone), "the old port is closed")
         conn.send(build("GET", "/a.txt"))
         assert conn.read().body == b"a", "the other site's connection has not been touched"
     assert kept and first.bindings
