@@ -376,7 +376,7 @@ static void take_request(struct channel *c, const struct ring_record *rec)
     request_begin(core);
     c->current = core;
     pipeline_start(core);
-    if (UNLIKELY(c->current != NULL))
+    if (UNLIKELY(c->current == core))
         hold(c, core);
     c->current = NULL;
 }
@@ -502,8 +502,13 @@ bool channel_is_broken(const struct channel *c)
 void channel_drop_requests(struct channel *c)
 {
     for (size_t i = 0; i < HELD_BUCKETS; i++)
-        while (c->held[i])
-            release(c, c->held[i]);
+        while (c->held[i]) {
+            struct request_core *core = c->held[i];
+            c->held[i] = core->next;
+            core->held = false;
+            c->n_held--;
+            release(c, core);
+        }
 }
 
 void channel_free(struct channel *c)

@@ -13,6 +13,7 @@ enum { PLAN_BUCKETS = 256 };
 struct plan_table {
     struct worker_thread *thread;
     struct plan *buckets[PLAN_BUCKETS];
+    size_t n;
 };
 
 struct plan_table *plan_table_new(struct worker_thread *t)
@@ -28,6 +29,11 @@ void plan_table_free(struct plan_table *t)
     for (size_t i = 0; t && i < PLAN_BUCKETS; i++)
         INVARIANT(t->buckets[i] == NULL);
     free(t);
+}
+
+size_t plan_table_count(const struct plan_table *t)
+{
+    return t->n;
 }
 
 /* ---- modules -------------------------------------------------------------------------------- */
@@ -223,6 +229,7 @@ struct plan *plan_get(struct plan_table *t, const struct config_node *node)
     build(p, t->thread);
     p->next = *b;
     *b = p;
+    t->n++;
     return p;
 }
 
@@ -235,6 +242,7 @@ void plan_unref(struct plan_table *t, struct plan *p)
     while (*at != p)
         at = &(*at)->next;
     *at = p->next;
+    t->n--;
     arena_fini(&p->arena);
     config_node_unref(p->node);
     free(p);

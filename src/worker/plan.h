@@ -60,6 +60,7 @@ enum { SSL_FLAG_SSL = 8 };
 
 struct plan_table *plan_table_new(struct worker_thread *t);
 void plan_table_free(struct plan_table *t);
+size_t plan_table_count(const struct plan_table *t);
 
 /* The plan of a node; a reference for the caller. Takes over the caller's reference to node. */
 struct plan *plan_get(struct plan_table *t, const struct config_node *node);

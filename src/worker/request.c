@@ -412,7 +412,8 @@ struct str request_base_url(struct request *r)
 
     if (alternate.n) {
         host = alternate;
-    } else if (host.n && str_istarts(host, r->msg.host)) {
+    } else if (host.n && str_istarts(host, r->msg.host) &&
+               (host.n == r->msg.host.n || host.p[r->msg.host.n] == ':')) {
         return arena_printf(&r->arena, "%s://%.*s", scheme, STR_ARG(host));
     } else {
         host = r->msg.host; /* absolute-form: it counts, whatever the header says */

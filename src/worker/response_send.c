@@ -85,7 +85,7 @@ static void put(struct writer *w, struct str s)
 {
     size_t n = s.n <= (size_t)(w->end - w->at) ? s.n : (size_t)(w->end - w->at);
 
-    if (n)
+    if (n && s.p)
         memcpy(w->at, s.p, n);
     w->at += n;
 }

@@ -23,6 +23,7 @@ enum {
     FOUND_MAX = 8192,           /* entries for what exists */
     MISSING_MAX = 1024,         /* for what does not: a scanner must not push out the site */
     OPEN_MAX = 512,             /* of them with an open descriptor, all threads together */
+    PLANS_MAX = 4096,           /* folders whose pipeline is kept, all threads together */
     CONTENT_MAX = 64 << 20,     /* file bytes in memory, all threads together */
     RECHECK_MS = 2000,
     TOUCH_MS = 1000,            /* order of use is kept to this precision */
@@ -133,7 +134,7 @@ static void keep_limits(struct url_cache *c)
 {
     unsigned threads = c->thread->worker->n_threads;
     uint64_t content_max = CONTENT_MAX / threads;
-    size_t open_max = OPEN_MAX / threads;
+    size_t open_max = OPEN_MAX / threads, plans_max = PLANS_MAX / threads;
 
     while (c->missing.n > MISSING_MAX)
         forget(c, c->missing.oldest);
@@ -141,7 +142,9 @@ static void keep_limits(struct url_cache *c)
         forget(c, c->found.oldest);
     /* Files of entries that requests still hold count until they are let go; the newest entry is
      * the one at hand and stays. */
-    while ((c->content > content_max || c->n_open > open_max) && c->found.n > 1)
+    while ((c->content > content_max || c->n_open > open_max ||
+            plan_table_count(c->thread->plans) > plans_max) &&
+           c->found.n > 1)
         forget(c, c->found.oldest);
 }
 
@@ -174,7 +177,7 @@ static enum name_verdict check_path(struct str path, size_t *ret_good)
     size_t from = 1;
 
     *ret_good = path.n;
-    if (path.n == 0 || path.p[0] != '/')
+    if (path.n == 0 || !path.p || path.p[0] != '/')
         return NAME_FORBIDDEN;
     while (from < path.n) {
         size_t len = str_find_char(str_sub(path, from, path.n), '/');
@@ -294,7 +297,8 @@ static void watch_folder(struct url_cache *c, struct url_entry *e)
 
 static bool str_ends(struct str s, struct str suffix)
 {
-    return s.n >= suffix.n && str_eq(str_sub(s, s.n - suffix.n, s.n), suffix);
+    return s.p && suffix.p && s.n >= suffix.n &&
+           memcmp(s.p + (s.n - suffix.n), suffix.p, suffix.n) == 0;
 }
 
 static struct url_entry *new_entry(uint32_t site_id, struct str path, struct str physical,
