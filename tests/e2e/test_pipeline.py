@@ -31,6 +31,14 @@ FILES = {
     "execute/web.config": config('<handlers accessPolicy="Read, Script"><add name="E" path="*.txt" verb="*" '
                                  'modules="StaticFileModule" requireAccess="Execute" /></handlers>'),
     "execute/a.txt": "a",
+    **{f"{name}/web.config": f"<configuration><system.web>{inner}</system.web>{more}</configuration>"
+       for name, inner, more in [
+           ("oldmodules", '<httpModules><add name="m" type="t" /></httpModules>', ""),
+           ("oldhandlers", '<httpHandlers><add verb="*" path="*.x" type="t" /></httpHandlers>', ""),
+           ("impersonate", '<identity impersonate="true" />', ""),
+           ("notvalidated", '<httpModules><add name="m" type="t" /></httpModules>', "<system.webServer>"
+            '<validation validateIntegratedModeConfiguration="false" /></system.webServer>')]},
+    "notvalidated/a.txt": "a",
     "private/a.txt": "a", "private/bin/x": "x", "private/x.yyy": "odd",
     "ssl/a.txt": "a",
 }
@@ -57,6 +65,10 @@ CASES = [
     Case("no write access", "/write/a.txt", "403.3", win32=5),
     Case("nobody authenticates", "/private/a.txt", "401.2", win32=5, hasnt=("WWW-Authenticate",)),
     Case("ssl required", "/ssl/a.txt", "403.4", win32=5),
+    Case("httpModules in an integrated pool", "/oldmodules/a.txt", "500.22", win32=50),
+    Case("httpHandlers in an integrated pool", "/oldhandlers/a.txt", "500.23", win32=50),
+    Case("impersonation in an integrated pool", "/impersonate/a.txt", "500.24", win32=50),
+    Case("validation switched off", "/notvalidated/a.txt", "200"),
     # who wins
     Case("ssl before hidden segment", "/ssl/bin/x", "403.4"),
     Case("filter before authentication", "/private/bin/x", "404.8"),

@@ -3,13 +3,14 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import time
 
 import pytest
 
 from harness import Pool, Site, own_answer, wait_until
 from harness.client import build
-from harness.server import is_running, read_httperr
+from harness.server import free_port, is_running, read_httperr, replace_file
 
 FILES = {"inetpub/wwwroot/a.txt": "a"}
 
@@ -184,6 +185,40 @@ def test_more_pools_than_workers_may_start(servers):
         own_answer(conn.read_to_end(), "N/A")
         assert server.httperr_for(conn.port)["s-reason"] == "N/A"
     server.expect("N/A")
+
+
+def refuses(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return False
+    except OSError:
+        return True
+
+
+def test_site_that_goes_while_its_request_waits(servers):
+    """The worker, awake again, may hear of the new configuration before or after it takes the request:
+    in the first case it does not know the request's site any more, 404.1."""
+    port = free_port()
+    gone = Site(name="gone", id=2, folder="gone", port=port)
+    server = servers.sites(Site(), files={**FILES, "gone/a.txt": "gone"})
+    server.tolerate("Hostname")
+    assert server.get("/a.txt").body == b"a"
+    codes = set()
+    for _ in range(60):
+        server.config.sites.append(gone)
+        replace_file(server.config_path, server.config.render())
+        wait_until(lambda: not refuses(port), "the site is there")
+        with stopped_worker(server):
+            conn = server.connect(address=("127.0.0.1", port))
+            conn.send(build("GET", "/a.txt"))
+            server.wait_read(conn)
+            server.config.sites.remove(gone)
+            replace_file(server.config_path, server.config.render())
+            wait_until(lambda: refuses(port), "the site's port is closed")
+        codes.add(conn.read().code)
+        if "404.1" in codes:
+            break
+    assert "404.1" in codes and codes <= {"404.1", "200", "400"}
 
 
 def test_concurrent_request_limit_of_the_worker(servers):

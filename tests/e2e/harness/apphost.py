@@ -20,11 +20,11 @@ TRACING = {"traceFailedRequests": True, "traceProviderDefinitions": False}
 
 MODULES = ["HttpLoggingModule", "DefaultDocumentModule", "DirectoryListingModule", "ProtocolSupportModule",
            "HttpRedirectionModule", "StaticFileModule", "AnonymousAuthenticationModule",
-           "RequestFilteringModule", "CustomErrorModule"]
+           "RequestFilteringModule", "CustomErrorModule", "ConfigurationValidationModule"]
 IMAGES = dict(HttpLoggingModule="loghttp", DefaultDocumentModule="defdoc", DirectoryListingModule="dirlist",
               ProtocolSupportModule="protsup", HttpRedirectionModule="redirect", StaticFileModule="static",
               AnonymousAuthenticationModule="authanon", RequestFilteringModule="modrqflt",
-              CustomErrorModule="custerr")
+              CustomErrorModule="custerr", ConfigurationValidationModule="validcfg")
 MIME = {".txt": "text/plain", ".htm": "text/html", ".html": "text/html", ".css": "text/css",
         ".js": "application/javascript", ".json": "application/json", ".png": "image/png",
         ".jpg": "image/jpeg", ".gif": "image/gif", ".svg": "image/svg+xml", ".xml": "text/xml",
