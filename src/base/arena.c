@@ -135,18 +135,24 @@ char *arena_dup_z(struct arena *a, struct str s)
 
 struct str arena_printf(struct arena *a, const char *fmt, ...)
 {
+    char text[256]; /* most are short: no heap for them */
     va_list ap;
-    char *z = NULL;
 
     va_start(ap, fmt);
-    int n = vasprintf(&z, fmt, ap);
+    int n = vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     if (n < 0)
         return STR_NULL;
-    struct str s = arena_dup(a, str_n(z, (size_t)n));
+    if ((size_t)n < sizeof(text))
+        return arena_dup(a, str_n(text, (size_t)n));
+    char *p = arena_alloc(a, (size_t)n + 1);
 
-    free(z);
-    return s;
+    if (!p)
+        return STR_NULL;
+    va_start(ap, fmt);
+    vsnprintf(p, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    return str_n(p, (size_t)n);
 }
 
 void arena_on_end(struct arena *a, void (*fn)(void *), void *arg)
