@@ -183,6 +183,12 @@ void loop_turn(struct loop *l, int timeout_ms)
     l->now_ms = clock_mono_ms();
     l->current = 0;
     l->pending = n < 0 ? 0 : n;
+    /* The wake is taken before the hook looks for what it announced: a later one stays visible. */
+    for (int i = 0; i < l->pending; i++)
+        if (l->events[i].data.ptr == &l->wake) {
+            on_wake(&l->wake, EPOLLIN);
+            l->events[i].data.ptr = NULL;
+        }
     if (l->hooks.after_wait)
         l->hooks.after_wait(l->hooks.arg); /* may take out what has events pending */
     while (l->current < l->pending) {
