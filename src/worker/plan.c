@@ -55,7 +55,13 @@ static bool is_loaded(const struct loaded_modules *l, struct str name)
     return false;
 }
 
-static void add_hooks(struct plan *p, unsigned index, bool managed_only)
+/* Hooks while they are sorted in; what is kept is cut to size. */
+struct hook_lists {
+    struct plan_hook hooks[N_COUNT][MODULES_MAX];
+    uint16_t n[N_COUNT];
+};
+
+static void add_hooks(struct hook_lists *lists, unsigned index, bool managed_only)
 {
     const struct module *m = registry_at(index);
 
@@ -72,16 +78,27 @@ static void add_hooks(struct plan *p, unsigned index, bool managed_only)
         /* SendResponse runs the priorities backwards; the order of <modules> stays. */
         if (n == N_SEND_RESPONSE)
             h.priority = (uint8_t)(PRI_FIRST + PRI_LAST - h.priority);
-        size_t at = p->n_hooks[n]++;
-        struct plan_hook *list = p->hooks[n];
+        size_t at = lists->n[n]++;
+        struct plan_hook *list = lists->hooks[n];
         for (; at > 0 && list[at - 1].priority > h.priority; at--)
             list[at] = list[at - 1];
         list[at] = h;
     }
 }
 
-static bool load_modules(struct plan *p, const struct config_elem *modules,
-                         const struct loaded_modules *loaded)
+static void keep_hooks(struct plan *p, const struct hook_lists *lists)
+{
+    for (int n = 0; n < N_COUNT; n++) {
+        size_t bytes = lists->n[n] * sizeof(struct plan_hook);
+        p->n_hooks[n] = lists->n[n];
+        p->hooks[n] = bytes ? arena_alloc(&p->arena, bytes) : NULL;
+        if (bytes)
+            memcpy(p->hooks[n], lists->hooks[n], bytes);
+    }
+}
+
+static void load_modules(struct plan *p, struct hook_lists *lists,
+                         const struct config_elem *modules, const struct loaded_modules *loaded)
 {
     bool all_managed = config_bool(modules, "runAllManagedModulesForAllRequests");
 
@@ -100,9 +117,8 @@ static bool load_modules(struct plan *p, const struct config_elem *modules,
         if (index < 0 || p->listed[index])
             continue;
         p->listed[index] = true;
-        add_hooks(p, (unsigned)index, cond.managed_handler && !all_managed);
+        add_hooks(lists, (unsigned)index, cond.managed_handler && !all_managed);
     }
-    return p->unknown_module.n == 0;
 }
 
 static bool is_name_listed(const void *arg, struct str name)
@@ -168,14 +184,15 @@ static void load_core(struct plan *p, struct worker *w)
 }
 
 /* Without a usable <modules> the error still needs those that write its page. */
-static void load_last_resort(struct plan *p, const struct loaded_modules *loaded)
+static void load_last_resort(struct plan *p, struct hook_lists *lists,
+                             const struct loaded_modules *loaded)
 {
     for (unsigned i = 0; i < registry_count(); i++) {
         const struct module *m = registry_at(i);
         if (!m->hooks[N_SEND_RESPONSE].fn || !is_loaded(loaded, str_z(m->name)))
             continue;
         p->listed[i] = true;
-        add_hooks(p, i, /* managed_only = */ false);
+        add_hooks(lists, i, /* managed_only = */ false);
     }
 }
 
@@ -189,20 +206,21 @@ static void build(struct plan *p, struct worker_thread *t)
         .pool = &w->pool};
     const struct config_elem *modules = section(p, "system.webServer/modules");
     const struct config_elem *handlers = section(p, "system.webServer/handlers");
+    struct hook_lists lists;
 
-    for (int n = 0; n < N_COUNT; n++)
-        p->hooks[n] = arena_zalloc(&p->arena, registry_count() * sizeof(struct plan_hook));
+    memset(lists.n, 0, sizeof(lists.n));
     load_core(p, w);
     if (!loaded.global && !p->error)
         p->error = error;
     if (loaded.global && modules)
-        load_modules(p, modules, &loaded);
+        load_modules(p, &lists, modules, &loaded);
     if (handlers && modules) {
         struct handler_modules known = {p->listed, is_name_listed, modules};
         handler_list_load(&p->handlers, handlers, &w->pool, &known, &p->arena);
     }
     if (loaded.global && !modules)
-        load_last_resort(p, &loaded);
+        load_last_resort(p, &lists, &loaded);
+    keep_hooks(p, &lists);
     for (unsigned i = 0; i < registry_count(); i++)
         p->confs[i].loaded = registry_at(i)->load_conf == NULL;
 }
