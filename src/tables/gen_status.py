@@ -9,7 +9,11 @@ FILE:LINE: what is wrong.
 """
 import re
 import sys
-import xml.etree.ElementTree as ElementTree
+
+sys.dont_write_bytecode = True  # the build leaves nothing in the source tree
+# pylint: disable=wrong-import-position
+from tbl import (add_advice, c_list, c_string, c_string_or_null, check_xml, fail, look_up,
+                 read_definition, read_entries)
 
 VERSIONS = {
     "5": "IIS 4.0 and 5.0",
@@ -23,46 +27,11 @@ VERSIONS = {
     "-": "this server",
 }
 LOGS = {"iis": "STATUS_LOG_IIS", "httperr": "STATUS_LOG_HTTPERR", "none": "STATUS_LOG_NONE"}
-ROW_KEYS = {"title", "text", "by", "log", "error", "versions", "now", "try", "note", "from"}
-ROW_REQUIRED = ROW_KEYS - {"note"}
-ADVICE_KEYS = {"cause", "fix", "xml", "set"}
+ROW_KEYS = {"title", "text", "by", "log", "error", "versions", "now", "try", "run", "note", "from"}
+ROW_REQUIRED = ROW_KEYS - {"note", "run"}
+ADVICE_LISTS = ("cause", "fix", "win", "own", "set")
+ADVICE_KEYS = {*ADVICE_LISTS, "xml"}
 CODE = re.compile(r"^(\d{3})\.(\d{1,4})$")
-
-
-def fail(path, line, text):
-    sys.exit(f"{path}:{line}: {text}")
-
-
-def read_entries(path):
-    """Yields (line number, heading words, [(line number, key, value)])."""
-    entry = None
-    with open(path, encoding="utf-8") as f:
-        for number, raw in enumerate(f, 1):
-            line = raw.rstrip()
-            if not line or line.startswith("#"):
-                continue
-            if not line.isascii() or "\t" in line:
-                fail(path, number, "only printable ASCII here")
-            if not line.startswith(" "):
-                if entry:
-                    yield entry
-                entry = (number, line.split(), [])
-                continue
-            if entry is None:
-                fail(path, number, "an indented line before the first heading")
-            if line.startswith("    "):
-                if not entry[2]:
-                    fail(path, number, "a continuation without a field before it")
-                at, key, value = entry[2][-1]
-                entry[2][-1] = (at, key, value + " " + line.strip())
-                continue
-            key, _, value = line.strip().partition(" ")
-            if not value.strip():
-                fail(path, number, f"{key} has no value")
-            # In XML the indentation is part of the text.
-            entry[2].append((number, key, value if key == "xml" else value.strip()))
-    if entry:
-        yield entry
 
 
 def parse_code(path, line, text):
@@ -78,8 +47,8 @@ def is_row(words):
 
 def parse_row(path, at, words, fields, sources):
     status, substatus = parse_code(path, at, words[0])
-    row = {"status": status, "substatus": substatus, "note": None, "where": f"{path}:{at}",
-           "cause": [], "fix": [], "set": []}
+    row = {"status": status, "substatus": substatus, "note": None, "run": None,
+           "where": f"{path}:{at}", **{key: [] for key in ADVICE_LISTS}}
     row["name"] = f"ST_{status}_{substatus}_{words[1]}"
     seen = set()
     for line, key, value in fields:
@@ -97,25 +66,11 @@ def parse_row(path, at, words, fields, sources):
         fail(path, at, "error is a list of numbers")
     if any(e < 0 or e > 0xFFFFFFFF for e in row["error"]):
         fail(path, at, "an error code has 32 bits")
-    for v in row["versions"].split():
-        if v not in VERSIONS:
-            fail(path, at, f"version {v} is unknown")
-    row["versions"] = [VERSIONS[v] for v in row["versions"].split()]
-    for s in row["from"].split():
-        if s not in sources:
-            fail(path, at, f"source {s} is unknown")
-    row["from"] = [sources[s] for s in row["from"].split()]
+    row["versions"] = look_up(path, at, "version", row["versions"], VERSIONS)
+    row["from"] = look_up(path, at, "source", row["from"], sources)
     if row["now"] == "no":
         row["now"] = None
     return row
-
-
-def check_xml(path, line, text):
-    """What people paste into web.config is well-formed."""
-    try:
-        ElementTree.fromstring(f"<x>{text}</x>")
-    except ElementTree.ParseError as error:
-        fail(path, line, f"{text}: {error}")
 
 
 def parse_advice(path, at, words, fields, rows):
@@ -129,27 +84,9 @@ def parse_advice(path, at, words, fields, rows):
         if key not in ADVICE_KEYS:
             fail(path, line, f"{key} is unknown")
         for code in codes:
-            row = rows[code]
-            if key == "xml":
-                if not row["fix"]:
-                    fail(path, line, "xml belongs to the fix before it")
-                row["fix"][-1] += "\n" + value
-            else:
-                row[key].append(value)
+            add_advice(path, line, rows[code], key, value)
     for fix in rows[codes[0]]["fix"]:
         check_xml(path, at, fix.partition("\n")[2])
-
-
-def read_definition(path, at, words, fields, sources, reasons):
-    if fields or len(words) < 3:
-        fail(path, at, f"write {words[0]}, a name and a text on one line")
-    if words[0] == "source":
-        sources[words[1]] = " ".join(words[2:])
-        return
-    status = int(words[1]) if words[1].isdecimal() else 0
-    if status in reasons or not 100 <= status <= 999:
-        fail(path, at, f"reason of {words[1]} given twice or out of range")
-    reasons[status] = " ".join(words[2:])
 
 
 def read_tables(paths):
@@ -179,21 +116,11 @@ def read_tables(paths):
     return rows, reasons
 
 
-def c_string(text):
-    out = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("?", "\\?")
-    return f'"{out}"'
-
-
-def c_list(symbol, key, items):
-    values = "".join(f"    {c_string(i)},\n" for i in items)
-    return f"static const char *const {symbol}_{key}[] = {{\n{values}    NULL,\n}};\n"
-
-
 def c_row(row, reasons):
     symbol = row["name"].lower()
     errors = ", ".join(f"0x{e:08x}" for e in row["error"])
     out = f"static const uint32_t {symbol}_errors[] = {{ {errors} }};\n"
-    for key in ("versions", "cause", "fix", "set", "from"):
+    for key in ("versions", *ADVICE_LISTS, "from"):
         out += c_list(symbol, key, row[key])
     reason = c_string(reasons[row["status"]])
     fields = [
@@ -208,12 +135,15 @@ def c_row(row, reasons):
         ("title", c_string(row["title"])),
         ("text", c_string(row["text"])),
         ("component", c_string(row["by"])),
-        ("produced", c_string(row["now"]) if row["now"] else "NULL"),
+        ("produced", c_string_or_null(row["now"])),
         ("reproduce", c_string(row["try"])),
-        ("note", c_string(row["note"]) if row["note"] else "NULL"),
+        ("command", c_string_or_null(row["run"])),
+        ("note", c_string_or_null(row["note"])),
         ("versions", f"{symbol}_versions"),
         ("causes", f"{symbol}_cause"),
         ("remedies", f"{symbol}_fix"),
+        ("on_windows", f"{symbol}_win"),
+        ("on_candor", f"{symbol}_own"),
         ("settings", f"{symbol}_set"),
         ("sources", f"{symbol}_from"),
     ]
@@ -282,8 +212,12 @@ def md_row(out, row, reasons):
         out.write(f"Note: {md_escape(row['note'])}\n\n")
     md_list(out, "Likely causes, most likely first:", row["cause"])
     md_list(out, "What to do:", row["fix"])
+    md_list(out, "On Windows:", row["win"])
+    md_list(out, "On Candor:", row["own"])
     md_list(out, "Settings:", row["set"])
     out.write(f"To reproduce: {md_escape(row['try'])}\n\n")
+    if row["run"]:
+        out.write(f"    {row['run']}\n\n")
     out.write("Sources: " + "; ".join(md_escape(s) for s in row["from"]) + ".\n\n")
 
 

@@ -31,11 +31,14 @@ struct status_row {
     const char *component;    /* IIS's name of who raises it: "RequestFilteringModule" */
     const char *produced;     /* what raises it in this product now; NULL if nothing does */
     const char *reproduce;    /* how to provoke it */
-    const char *note;         /* where the documents disagree, or a trap; NULL if none */
+    const char *command; /* a command line that does; HOST stands for the server; may be NULL */
+    const char *note;    /* where the documents disagree, or a trap; NULL if none */
     const char *const *versions;
-    const char *const *causes;   /* most likely first */
-    const char *const *remedies; /* steps; a line break may be followed by a piece of XML */
-    const char *const *settings; /* section/attribute or registry value names */
+    const char *const *causes;     /* most likely first */
+    const char *const *remedies;   /* steps; a line break may be followed by a piece of XML */
+    const char *const *on_windows; /* steps that only Windows has */
+    const char *const *on_candor;  /* or only this server */
+    const char *const *settings;   /* section/attribute or registry value names */
     const char *const *sources;
 };
 

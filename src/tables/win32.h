@@ -1,4 +1,5 @@
-/* Names and meanings of the Win32 codes and HRESULTs that IIS logs and shows. */
+/* Names and meanings of the Win32 codes and HRESULTs that IIS logs and shows. The rows come from
+ * text/win32.tbl. */
 #ifndef CANDOR_TABLES_WIN32_H
 #define CANDOR_TABLES_WIN32_H
 
@@ -37,11 +38,16 @@ enum {
 /* The HRESULT of a Win32 code; 0 for 0. */
 #define HRESULT_FROM_WIN32(code) ((code) == 0 ? 0u : 0x80070000u | ((uint32_t)(code)&0xFFFFu))
 
+/* Constant; lists end with NULL and are never NULL themselves. */
 struct win32_row {
     uint32_t code;     /* as sc-win32-status has it */
     const char *name;  /* "ERROR_FILE_NOT_FOUND" */
     const char *text;  /* a sentence without its full stop */
     const char *where; /* what it usually means in a log of this server; NULL if nothing special */
+    const char *const *causes;     /* most likely first */
+    const char *const *remedies;   /* steps; a line break may be followed by XML */
+    const char *const *on_windows; /* steps that only Windows has */
+    const char *const *on_candor;  /* or only this server */
 };
 
 /* The row of a Win32 code, of an HRESULT that stands for one (0x80070002), or of another HRESULT;
