@@ -25,7 +25,8 @@ static const struct {
     const char *name;
     const char *process_name; /* in ps and top: at most 15 bytes */
     int (*run)(void);
-} roles[] = {{"listener", "candor-listener", listener_main}, {"worker", "candor-worker", worker_main}};
+} roles[] = {{"listener", "candor-listener", listener_main},
+             {"worker", "candor-worker", worker_main}};
 
 static int run_role(const char *name)
 {
@@ -55,8 +56,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         if (strcmp(commands[i]->name, name) == 0)
             return commands[i]->run(argc - 1, argv + 1);
-    fprintf(stderr, name[0] ? "candor: unknown command %s (see candor --help)\n"
-                            : "candor: a command is missing%s (see candor --help)\n",
+    fprintf(stderr,
+            name[0] ? "candor: unknown command %s (see candor --help)\n"
+                    : "candor: a command is missing%s (see candor --help)\n",
             name);
     return EXIT_USAGE;
 }

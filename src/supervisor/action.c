@@ -11,8 +11,6 @@
 
 enum { ARGUMENTS_MAX = 64, ARGUMENT_MAX = 1024 };
 
-extern char **environ;
-
 bool action_next_argument(struct str *rest, pid_t pid, char *out, size_t room)
 {
     size_t n = 0, i;

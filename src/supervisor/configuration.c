@@ -15,7 +15,7 @@
 
 enum { SETTLE_MS = 100, CONFIG_TEXT_MAX = 16 << 20 };
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static struct config *load_folder(struct supervisor *s, struct config_error **ret_err)
 {
@@ -29,16 +29,16 @@ static struct config *load_folder(struct supervisor *s, struct config_error **re
         const char *address = s->o->bind ? s->o->bind : both[i];
         if (i > 0 && !endpoints_can_use(address))
             continue; /* no IPv6 here */
-        snprintf(bindings[n], sizeof(bindings[n]), strchr(address, ':') ? "[%s]:%u:" : "%s:%u:",
-                 address, s->port);
+        snprintf(bindings[n], sizeof(bindings[n]),
+                 strchr(address, ':') ? "[%s]:%u:" : "%s:%u:", address, s->port);
         list[n] = bindings[n];
         n++;
     }
     buf_init(&text, CONFIG_TEXT_MAX);
     config_builtin_text(&text, s->o->folder, list, n);
-    struct config *c = config_load(&(struct config_options){.bytes = buf_view(&text),
-                                                            .system_drive = s->system_drive},
-                                   ret_err);
+    struct config *c = config_load(
+        &(struct config_options){.bytes = buf_view(&text), .system_drive = s->system_drive},
+        ret_err);
 
     buf_fini(&text);
     return c;
@@ -48,11 +48,11 @@ static struct config *load_folder(struct supervisor *s, struct config_error **re
 static struct config *load_config(struct supervisor *s)
 {
     struct config_error *err = NULL;
-    struct config *c =
-        s->o->folder ? load_folder(s, &err)
-                     : config_load(&(struct config_options){.path = s->o->config_path,
-                                                            .system_drive = s->system_drive},
-                                   &err);
+    struct config *c = s->o->folder
+                           ? load_folder(s, &err)
+                           : config_load(&(struct config_options){.path = s->o->config_path,
+                                                                  .system_drive = s->system_drive},
+                                         &err);
 
     if (c)
         return c;
@@ -64,7 +64,7 @@ static struct config *load_config(struct supervisor *s)
     fprintf(stderr, "%s\n", text.p);
     if (s->is_ready) {
         char *file = str_dup_z(err->file), *why = str_dup_z(err->text.n ? err->text : err->remedy);
-        sup_event(s, EV_WAS_CONFIG_FILE, NULL, file, sup_number(err->line).z, why, NULL);
+        SUP_EVENT(s, EV_WAS_CONFIG_FILE, NULL, file, sup_number(err->line).z, why);
         free(file);
         free(why);
     }
@@ -81,11 +81,12 @@ static bool say_findings(struct supervisor *s, const struct http_parameters_find
         const char *kind = f->severity == HTTP_PARAMETERS_ERROR     ? "error"
                            : f->severity == HTTP_PARAMETERS_WARNING ? "warning"
                                                                     : "note";
-        fprintf(stderr, "%s:%u:%u: %s: %s\n", s->parameters_path, f->line, f->column, kind, f->text);
+        fprintf(stderr, "%s:%u:%u: %s: %s\n", s->parameters_path, f->line, f->column, kind,
+                f->text);
         failed = failed || f->severity == HTTP_PARAMETERS_ERROR;
         if (f->severity == HTTP_PARAMETERS_WARNING)
-            sup_event(s, EV_CND_PARAMETER_REFUSED, NULL, s->parameters_path,
-                      sup_number(f->line).z, f->text, NULL);
+            SUP_EVENT(s, EV_CND_PARAMETER_REFUSED, NULL, s->parameters_path, sup_number(f->line).z,
+                      f->text);
     }
     return failed;
 }
@@ -107,13 +108,13 @@ static bool load_parameters(struct supervisor *s, struct http_parameters *ret)
         rc = RC_FAIL;
     }
     if (rc == RC_FAIL && s->is_ready)
-        sup_event(s, EV_CND_PARAMETERS_UNREADABLE, NULL, s->parameters_path,
-                  findings ? findings->text : strerror(errno), NULL);
+        SUP_EVENT(s, EV_CND_PARAMETERS_UNREADABLE, NULL, s->parameters_path,
+                  findings ? findings->text : strerror(errno));
     http_parameters_findings_free(findings);
     return rc != RC_FAIL;
 }
 
-/* ---- sites ------------------------------------------------------------------------------------- */
+/* ---- sites ---------------------------------------------------------------------------------- */
 
 const struct site_plan *sup_site_plan(const struct supervisor *s, uint32_t id)
 {
@@ -147,8 +148,8 @@ static bool plan_started(void *arg, const struct config_site *site)
 static void say_no_socket(struct supervisor *s, const struct endpoint_failure *f)
 {
     if (s->is_ready)
-        sup_event(s, f->err == EADDRINUSE ? EV_CND_ENDPOINT_IN_USE : EV_CND_ENDPOINT_FORBIDDEN,
-                  NULL, f->address, f->why, NULL);
+        SUP_EVENT(s, f->err == EADDRINUSE ? EV_CND_ENDPOINT_IN_USE : EV_CND_ENDPOINT_FORBIDDEN,
+                  NULL, f->address, f->why);
 }
 
 /* Opens what the site needs; a text to free when it cannot start. */
@@ -174,8 +175,7 @@ static char *open_site(struct supervisor *s, const struct config_site *site, str
 static char *why_not(struct supervisor *s, const struct config_site *site, struct site_plan *p)
 {
     const struct config_binding *b = NULL;
-    const struct config_site *other =
-        routing_find_duplicate(s->config, site, plan_started, s, &b);
+    const struct config_site *other = routing_find_duplicate(s->config, site, plan_started, s, &b);
 
     if (site->error) {
         struct buf text;
@@ -196,14 +196,14 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static void say_plan(struct supervisor *s, const struct config_site *site, const struct site_plan *p)
+static void say_plan(struct supervisor *s, const struct config_site *site,
+                     const struct site_plan *p)
 {
     char *text = xasprintf("site \"%.*s\" does not start: %s", STR_ARG(site->name), p->why);
 
     sup_say("%s", text);
     if (!p->has_no_socket)
-        sup_event(s, EV_CND_CONFIG_SETTING, json_pack("{s:I}", "site", (json_int_t)site->id), text,
-                  NULL);
+        SUP_EVENT(s, EV_CND_CONFIG_SETTING, json_pack("{s:I}", "site", (json_int_t)site->id), text);
     free(text);
 }
 
@@ -267,8 +267,8 @@ bool sup_site_set(struct supervisor *s, uint32_t id, bool started, char *out, si
     while (i < s->n_overrides && s->overrides[i].id != id)
         i++;
     if (i == s->n_overrides) {
-        s->overrides = xgrow(s->overrides, s->n_overrides, &s->overrides_cap,
-                             sizeof(*s->overrides));
+        s->overrides =
+            xgrow(s->overrides, s->n_overrides, &s->overrides_cap, sizeof(*s->overrides));
         s->n_overrides++;
     }
     s->overrides[i] = (struct site_override){.id = id, .started = started};
@@ -283,7 +283,7 @@ bool sup_site_set(struct supervisor *s, uint32_t id, bool started, char *out, si
     return !(started && p && p->why);
 }
 
-/* ---- pools ------------------------------------------------------------------------------------- */
+/* ---- pools ---------------------------------------------------------------------------------- */
 
 struct pool *sup_pool(struct supervisor *s, struct str name)
 {
@@ -360,12 +360,12 @@ static char *global_modules(struct config *c)
     return z;
 }
 
-/* ---- folders ----------------------------------------------------------------------------------- */
+/* ---- folders -------------------------------------------------------------------------------- */
 
 static void make_log_folder(struct supervisor *s, const char *path)
 {
     if (!folders_make(path, 0750, &s->listener_identity))
-        sup_event(s, EV_CND_LOG_OPEN_FAILED, NULL, path, strerror(errno), NULL);
+        SUP_EVENT(s, EV_CND_LOG_OPEN_FAILED, NULL, path, strerror(errno));
 }
 
 /* The listener may not be allowed to make them itself. */
@@ -381,20 +381,20 @@ static void make_log_folders(struct supervisor *s)
     arena_init(&a, 0);
     for (size_t i = 0; i < n && log->mode != CONFIG_CENTRAL_W3C; i++)
         if (sites[i].log.enabled && sites[i].log.directory.n)
-            make_log_folder(s, arena_printf(&a, "%.*s/W3SVC%u", STR_ARG(sites[i].log.directory),
-                                            sites[i].id)
-                                   .p);
+            make_log_folder(
+                s,
+                arena_printf(&a, "%.*s/W3SVC%u", STR_ARG(sites[i].log.directory), sites[i].id).p);
     if (log->mode == CONFIG_CENTRAL_W3C && log->central.directory.n)
         make_log_folder(s, arena_dup_z(&a, log->central.directory));
     if (s->parameters.enable_error_logging) {
-        struct str dir = config_real_path(s->config, &a, str_z(s->parameters.error_logging_dir),
-                                          STR_NULL);
+        struct str dir =
+            config_real_path(s->config, &a, str_z(s->parameters.error_logging_dir), STR_NULL);
         make_log_folder(s, arena_printf(&a, "%.*s/HTTPERR", STR_ARG(dir)).p);
     }
     arena_fini(&a);
 }
 
-/* ---- into force -------------------------------------------------------------------------------- */
+/* ---- into force ----------------------------------------------------------------------------- */
 
 static bool pool_takes_requests(void *arg, const struct config_pool *conf, const char **ret_reason)
 {
@@ -442,9 +442,9 @@ static void begin_watch(struct supervisor *s)
         return;
     s->watch = config_watch_new(s->loop, s->config, on_change, s);
     if (!s->watch)
-        sup_event(s, EV_CND_WATCH_FAILED, NULL, file, strerror(errno), NULL);
+        SUP_EVENT(s, EV_CND_WATCH_FAILED, NULL, file, strerror(errno));
     else if (s->parameters_path && !config_watch_file(s->watch, s->parameters_path))
-        sup_event(s, EV_CND_WATCH_FAILED, NULL, s->parameters_path, strerror(errno), NULL);
+        SUP_EVENT(s, EV_CND_WATCH_FAILED, NULL, s->parameters_path, strerror(errno));
 }
 
 /* With --port 0 the sockets choose the port, and the configuration has to name it. */
@@ -544,7 +544,7 @@ void configuration_reload(struct supervisor *s)
     drop_pools(s);
     if (other_workers)
         recycle_all(s);
-    sup_event(s, EV_CND_CONFIG_TAKEN, NULL, sup_number(s->generation).z, NULL);
+    SUP_EVENT(s, EV_CND_CONFIG_TAKEN, NULL, sup_number(s->generation).z);
     notify_manager("READY=1");
 }
 

@@ -62,7 +62,7 @@ static void free_client(struct client *c)
     free(c);
 }
 
-/* ---- verbs ------------------------------------------------------------------------------------- */
+/* ---- verbs ---------------------------------------------------------------------------------- */
 
 static json_t *failure(const char *fmt, ...) PRINTF_LIKE(1, 2);
 static json_t *failure(const char *fmt, ...)
@@ -102,12 +102,11 @@ static json_t *pool_json(const struct pool *p)
     json_t *workers = json_array();
 
     for (const struct worker *w = p->workers; w; w = w->next)
-        json_array_append_new(workers,
-                              json_pack("{s:i, s:i, s:s}", "id", (int)w->id, "pid", (int)w->pid,
-                                        "state", worker_state_name(w)));
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o}", "name", p->name, "state",
-                     pool_state_name(p), "reason", p->reason, "user", p->identity.user, "failures",
-                     (int)p->rapid.count, "workers", workers);
+        json_array_append_new(workers, json_pack("{s:i, s:i, s:s}", "id", (int)w->id, "pid",
+                                                 (int)w->pid, "state", worker_state_name(w)));
+    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o}", "name", p->name, "state", pool_state_name(p),
+                     "reason", p->reason, "user", p->identity.user, "failures", (int)p->rapid.count,
+                     "workers", workers);
 }
 
 static json_t *site_json(const struct config_site *site, const struct site_plan *plan)
@@ -117,9 +116,9 @@ static json_t *site_json(const struct config_site *site, const struct site_plan 
 
     for (size_t i = 0; i < site->n_bindings; i++) {
         const struct config_binding *b = &site->bindings[i];
-        json_array_append_new(bindings, json_pack("{s:s%, s:s%}", "protocol", b->protocol.p,
-                                                  b->protocol.n, "bindingInformation", b->raw.p,
-                                                  b->raw.n));
+        json_array_append_new(bindings,
+                              json_pack("{s:s%, s:s%}", "protocol", b->protocol.p, b->protocol.n,
+                                        "bindingInformation", b->raw.p, b->raw.n));
     }
     return json_pack("{s:I, s:s%, s:s, s:s*, s:o}", "id", (json_int_t)site->id, "name", name.p,
                      name.n, "state", plan && plan->started ? "Started" : "Stopped", "error",
@@ -176,7 +175,7 @@ static json_t *do_site(struct supervisor *s, const json_t *req)
     return sup_site_set(s, (uint32_t)id, start, why, sizeof(why)) ? success() : failure("%s", why);
 }
 
-/* ---- lines ------------------------------------------------------------------------------------- */
+/* ---- lines ---------------------------------------------------------------------------------- */
 
 static void flush(struct client *c);
 
@@ -345,7 +344,7 @@ static void on_accept(struct loop_io *io, uint32_t events)
         free_client(c);
 }
 
-/* ---- the socket -------------------------------------------------------------------------------- */
+/* ---- the socket ----------------------------------------------------------------------------- */
 
 /* A socket file that refuses connections was left over by a server that is gone. */
 static bool is_served(const struct sockaddr_un *at)
@@ -371,8 +370,8 @@ static int listen_at(const char *path, char *out, size_t room)
     }
     if (lstat(path, &st) == 0) {
         if (!S_ISSOCK(st.st_mode) || is_served(&at)) {
-            snprintf(out, room, S_ISSOCK(st.st_mode) ? "another server uses it"
-                                                     : "the file is not a socket");
+            snprintf(out, room,
+                     S_ISSOCK(st.st_mode) ? "another server uses it" : "the file is not a socket");
             return -1;
         }
         unlink(path);
@@ -411,8 +410,10 @@ struct control_server *control_server_free(struct control_server *c)
 {
     if (!c)
         return NULL;
-    while (c->clients)
-        free_client(c->clients);
+    for (struct client *i = c->clients, *next; i; i = next) {
+        next = i->next;
+        free_client(i);
+    }
     loop_io_set(c->s->loop, &c->io, 0);
     close(c->io.fd);
     unlink(c->path);

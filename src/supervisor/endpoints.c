@@ -55,7 +55,7 @@ static bool parse_v6(struct str s, uint16_t port, struct sockaddr_in6 *ret)
     char z[INET6_ADDRSTRLEN + IF_NAMESIZE];
     size_t zone = str_find_char(s, '%');
 
-    if (s.n >= sizeof(z))
+    if (!s.p || s.n >= sizeof(z))
         return false;
     memcpy(z, s.p, s.n);
     z[s.n] = '\0';
@@ -237,7 +237,7 @@ static bool want_one(struct endpoints *e, const struct endpoint *like, int *ret_
     }
     ep->id = ++e->last_id;
     ep->wanted = true;
-    e->list = xgrow(e->list, e->n, &e->cap, sizeof(*e->list));
+    e->list = xgrow(e->list, e->n, &e->cap, sizeof(struct endpoint *));
     e->list[e->n++] = ep;
     return true;
 }

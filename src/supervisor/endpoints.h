@@ -34,7 +34,7 @@ struct endpoints {
 
 /* Why an endpoint cannot be had. */
 struct endpoint_failure {
-    int err; /* errno; EINVAL: the text is no address */
+    int err;                              /* errno; EINVAL: the text is no address */
     char address[ENDPOINT_TEXT_MAX + 24]; /* "http://127.0.0.1:80" */
     char why[160];                        /* one clause; names who has the port, if it is taken */
 };

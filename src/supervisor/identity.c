@@ -72,9 +72,10 @@ static bool look_up(const char *user, struct identity *ret)
 
 static void run_useradd(const char *user)
 {
-    const char *const argv[] = {"useradd", "--system", "--user-group", "--no-create-home",
-                                "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin",
-                                "--comment", "Candor web server", user, NULL};
+    const char *const argv[] = {
+        "useradd",    "--system",          "--user-group", "--no-create-home",
+        "--home-dir", "/nonexistent",      "--shell",      "/usr/sbin/nologin",
+        "--comment",  "Candor web server", user,           NULL};
     const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
     posix_spawn_file_actions_t quiet;
     pid_t pid;
@@ -147,7 +148,7 @@ static bool local_user(struct str name, char *out, size_t room)
         name = str_sub(name, slash + 1, name.n);
     else if (at != SIZE_MAX)
         name = str_sub(name, 0, at);
-    if (name.n == 0 || name.n >= room || memchr(name.p, '\0', name.n))
+    if (!name.p || name.n == 0 || name.n >= room || memchr(name.p, '\0', name.n))
         return false;
     memcpy(out, name.p, name.n);
     out[name.n] = '\0';

@@ -75,10 +75,11 @@ struct supervisor {
 
 /* "candor: ..." on standard error. */
 void sup_say(const char *fmt, ...) PRINTF_LIKE(1, 2);
-/* An event with its facts, a list of const char * that ends with NULL; data is taken over, NULL for
- * none. */
-void sup_event(struct supervisor *s, enum event_id id, json_t *data, ...)
-    __attribute__((sentinel));
+/* An event with its facts, a list that ends with NULL; data is taken over, NULL for none. */
+void sup_event(struct supervisor *s, enum event_id id, json_t *data, const char *const *facts);
+/* The same with the facts as arguments, one at least. */
+#define SUP_EVENT(s, id, data, ...) \
+    sup_event((s), (id), (data), (const char *const[]){__VA_ARGS__, NULL})
 /* A number as a fact: lives as long as the expression that holds the call. */
 struct sup_number {
     char z[24];

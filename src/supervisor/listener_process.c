@@ -22,14 +22,14 @@ enum {
 bool listener_send(struct supervisor *s, json_t *msg, const int *fds, size_t n_fds)
 {
     INVARIANT(msg);
-    bool ok = s->listener.pid && s->listener.is_open &&
-              ipc_send(s->listener.control.fd, msg, fds, n_fds);
+    bool ok =
+        s->listener.pid && s->listener.is_open && ipc_send(s->listener.control.fd, msg, fds, n_fds);
 
     json_decref(msg);
     return ok;
 }
 
-/* ---- endpoints --------------------------------------------------------------------------------- */
+/* ---- endpoints ------------------------------------------------------------------------------ */
 
 static void send_endpoint(struct supervisor *s, struct endpoint *ep)
 {
@@ -54,15 +54,14 @@ void listener_sync_endpoints(struct supervisor *s)
             continue;
         }
         if (e->list[i]->sent)
-            listener_send(s,
-                          json_pack("{s:s, s:i}", "type", "endpoint_remove", "id",
-                                    (int)e->list[i]->id),
-                          NULL, 0);
+            listener_send(
+                s, json_pack("{s:s, s:i}", "type", "endpoint_remove", "id", (int)e->list[i]->id),
+                NULL, 0);
         endpoints_close(e, i);
     }
 }
 
-/* ---- messages from it -------------------------------------------------------------------------- */
+/* ---- messages from it ----------------------------------------------------------------------- */
 
 static struct worker *find_worker(struct supervisor *s, json_int_t id)
 {
@@ -85,7 +84,7 @@ static void take_generation_failed(struct supervisor *s, const json_t *msg)
 {
     const char *text = ipc_get_str(msg, "text", "");
 
-    sup_event(s, EV_CND_CONFIG_REFUSED, NULL, text, NULL);
+    SUP_EVENT(s, EV_CND_CONFIG_REFUSED, NULL, text);
     sup_say("the listener refuses the configuration: %s", text);
     if (!s->is_ready)
         sup_give_up(s);
@@ -146,7 +145,7 @@ static void on_control(struct loop_io *io, uint32_t events)
     }
 }
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 static void on_deadline(struct loop_timer *t)
 {
@@ -185,8 +184,9 @@ bool listener_start(struct supervisor *s)
                                                  .identity = &s->listener_identity,
                                                  .keeps_stdout = s->o->log_stdout},
                        &l->pid, &control)) {
-        sup_event(s, EV_CND_LISTENER_FAILED, NULL, strerror(errno), NULL);
-        sup_say("the listener cannot be started: %s", strerror(errno));
+        const char *why = strerror(errno);
+        SUP_EVENT(s, EV_CND_LISTENER_FAILED, NULL, why);
+        sup_say("the listener cannot be started: %s", why);
         l->pid = 0;
         if (s->is_ready)
             plan_restart(s);
@@ -219,7 +219,7 @@ static void say_death(struct supervisor *s, pid_t pid, int status)
         snprintf(how, sizeof(how), "signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else
         snprintf(how, sizeof(how), "exit code %d", WEXITSTATUS(status));
-    sup_event(s, EV_CND_LISTENER_LOST, NULL, sup_number((uint64_t)pid).z, how, NULL);
+    SUP_EVENT(s, EV_CND_LISTENER_LOST, NULL, sup_number((uint64_t)pid).z, how);
     sup_say("the listener (process %d) ended with %s", (int)pid, how);
 }
 

@@ -29,10 +29,10 @@ static void check_identity(struct pool *p)
         return;
     if (identity_for_pool(p->conf, &p->identity, &why) == RC_FAIL) {
         p->identity_is_bad = true;
-        sup_event(p->s, EV_WAS_IDENTITY,
+        SUP_EVENT(p->s, EV_WAS_IDENTITY,
                   json_pack("{s:s, s:s%}", "pool", p->name, "userName", p->conf->user_name.p,
                             p->conf->user_name.n),
-                  p->name, NULL);
+                  p->name);
     }
 }
 
@@ -164,7 +164,7 @@ void pool_disable(struct pool *p, enum event_id event)
 {
     if (!p->started)
         return;
-    sup_event(p->s, event, pool_data(p), p->name, NULL);
+    SUP_EVENT(p->s, event, pool_data(p), p->name);
     pool_stop(p, "AppOffline");
     if (p->conf->auto_shutdown_exe.n)
         action_run(p->conf->auto_shutdown_exe, p->conf->auto_shutdown_params, 0);
@@ -184,10 +184,10 @@ bool pool_count_failure(struct pool *p)
 /* Windows refuses what waits with a 503 and looks again at the next request. */
 static void refuse_waiting(struct pool *p)
 {
-    sup_event(p->s, EV_WAS_NO_WORKER,
+    SUP_EVENT(p->s, EV_WAS_NO_WORKER,
               json_pack("{s:s, s:s}", "pool", p->name, "error",
                         "webLimits/@demandStartThreshold is reached"),
-              p->name, NULL);
+              p->name);
     listener_send(p->s,
                   json_pack("{s:s, s:s, s:s, s:s}", "type", "pool_state", "pool", p->name, "state",
                             "Stopped", "reason", "N/A"),
@@ -222,10 +222,10 @@ static uint32_t recycle_flag(enum event_id event)
     static const struct {
         enum event_id event;
         uint32_t flag;
-    } rows[] = {{EV_WAS_RECYCLE_TIME, 1},    {EV_WAS_RECYCLE_REQUESTS, 2},
-                {EV_WAS_RECYCLE_SCHEDULE, 4}, {EV_WAS_RECYCLE_MEMORY, 8},
+    } rows[] = {{EV_WAS_RECYCLE_TIME, 1},       {EV_WAS_RECYCLE_REQUESTS, 2},
+                {EV_WAS_RECYCLE_SCHEDULE, 4},   {EV_WAS_RECYCLE_MEMORY, 8},
                 {EV_WAS_RECYCLE_UNHEALTHY, 16}, {EV_WAS_RECYCLE_ADMIN, 32},
-                {EV_WAS_RECYCLE_CONFIG, 64},  {EV_WAS_RECYCLE_PRIVATE, 128}};
+                {EV_WAS_RECYCLE_CONFIG, 64},    {EV_WAS_RECYCLE_PRIVATE, 128}};
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (rows[i].event == event)
@@ -254,8 +254,8 @@ void pool_recycle_worker(struct worker *w, enum event_id event)
     struct pool *p = w->pool;
 
     if (p->conf->log_event_on_recycle & recycle_flag(event))
-        sup_event(p->s, event, json_pack("{s:s, s:i}", "pool", p->name, "process", (int)w->pid),
-                  sup_number((uint64_t)w->pid).z, p->name, NULL);
+        SUP_EVENT(p->s, event, json_pack("{s:s, s:i}", "pool", p->name, "process", (int)w->pid),
+                  sup_number((uint64_t)w->pid).z, p->name);
     recycle_worker(p, w);
 }
 
@@ -270,7 +270,7 @@ void pool_recycle(struct pool *p, enum event_id event)
     if (n == 0)
         return;
     if (p->conf->log_event_on_recycle & recycle_flag(event))
-        sup_event(p->s, event, pool_data(p), p->name, NULL);
+        SUP_EVENT(p->s, event, pool_data(p), p->name);
     for (size_t i = 0; i < n && p->started; i++)
         recycle_worker(p, turn[i]);
 }

@@ -32,15 +32,15 @@ struct worker {
     pid_t pid;
     enum worker_state state;
     struct loop_io control;
-    struct loop_timer deadline; /* of start-up, later of shut-down */
-    struct loop_timer ping;     /* next ping, or the answer's limit while one is out */
-    struct loop_timer recycle;  /* periodicRestart time or schedule */
+    struct loop_timer deadline;  /* of start-up, later of shut-down */
+    struct loop_timer ping;      /* next ping, or the answer's limit while one is out */
+    struct loop_timer recycle;   /* periodicRestart time or schedule */
     enum event_id recycle_event; /* of whichever of the two comes first */
     uint64_t ping_token;
     bool ping_out;
-    bool ends_by_us;        /* its exit is no failure */
-    bool failure_said;      /* its exit is one, but the event has been written */
-    bool attached;          /* the listener knows it */
+    bool ends_by_us;   /* its exit is no failure */
+    bool failure_said; /* its exit is one, but the event has been written */
+    bool attached;     /* the listener knows it */
     bool channel_broken;
     bool successor_started; /* a replacement is under way */
     uint32_t replaces;      /* worker that goes when this one is ready; 0: none */
@@ -116,7 +116,8 @@ bool pool_count_failure(struct pool *p);
 void pool_disable(struct pool *p, enum event_id event);
 /* A worker is ready: whom it replaces may go. */
 void pool_worker_ready(struct pool *p, struct worker *w);
-/* A worker has ended and is off the list; replaces: whom it was to replace and has not (0: nobody). */
+/* A worker has ended and is off the list; replaces: whom it was to replace and has not (0: nobody).
+ */
 void pool_worker_gone(struct pool *p, bool unexpected, bool was_starting, uint32_t replaces);
 
 #endif

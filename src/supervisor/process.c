@@ -17,8 +17,6 @@
 #include "supervisor/identity.h"
 #include "base/poison.h"
 
-extern char **environ;
-
 static int own_executable = -1;
 
 /* Variables that are a conversation between us and who started us. */

@@ -16,10 +16,10 @@ struct process_env {
 };
 
 struct process_options {
-    const char *role;      /* "listener", "worker": what follows --role */
-    const char *label;     /* one more argument, for ps; NULL: none */
+    const char *role;  /* "listener", "worker": what follows --role */
+    const char *label; /* one more argument, for ps; NULL: none */
     const struct identity *identity;
-    bool keeps_stdout;     /* else standard output is /dev/null */
+    bool keeps_stdout;             /* else standard output is /dev/null */
     const struct process_env *env; /* added to our own environment, or replacing parts of it */
     size_t n_env;
 };

@@ -40,20 +40,17 @@ static void write_row(struct supervisor *s, const struct event_row *row, const c
     event_log_write(s->events, row->source, row->id, (enum event_level)row->severity, text, data);
 }
 
-void sup_event(struct supervisor *s, enum event_id id, json_t *data, ...)
+void sup_event(struct supervisor *s, enum event_id id, json_t *data, const char *const *facts)
 {
     const struct event_row *row = event_row(id);
-    struct str facts[FACTS_MAX];
+    struct str views[FACTS_MAX];
     size_t n = 0;
     struct buf text;
-    va_list ap;
 
-    va_start(ap, data);
-    for (const char *z; n < FACTS_MAX && (z = va_arg(ap, const char *));)
-        facts[n++] = str_z(z);
-    va_end(ap);
+    for (; n < FACTS_MAX && facts[n]; n++)
+        views[n] = str_z(facts[n]);
     buf_init(&text, TEXT_MAX);
-    event_format(row, facts, n, &text);
+    event_format(row, views, n, &text);
     buf_char(&text, '\0');
     write_row(s, row, text.overflow ? row->text : text.p, data);
     buf_fini(&text);
@@ -81,13 +78,13 @@ static bool log_event_of_listener(struct supervisor *s, const char *code, const 
         if (strcmp(code, rows[i].code) != 0)
             continue;
         if (rows[i].facts == PATH_AND_ERROR)
-            sup_event(s, rows[i].id, json_incref(data), path,
-                      err > 0 && err < 4096 ? strerror((int)err) : text, NULL);
+            SUP_EVENT(s, rows[i].id, json_incref(data), path,
+                      err > 0 && err < 4096 ? strerror((int)err) : text);
         else if (rows[i].facts == PATH_AND_COUNT)
-            sup_event(s, rows[i].id, json_incref(data), path,
-                      sup_number(count < 0 ? 0 : (uint64_t)count).z, NULL);
+            SUP_EVENT(s, rows[i].id, json_incref(data), path,
+                      sup_number(count < 0 ? 0 : (uint64_t)count).z);
         else
-            sup_event(s, rows[i].id, json_incref(data), text, NULL);
+            SUP_EVENT(s, rows[i].id, json_incref(data), text);
         return true;
     }
     return false;

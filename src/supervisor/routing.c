@@ -106,8 +106,7 @@ static json_t *httperr(const struct config *c, const struct http_parameters *p, 
         if (v)
             put(o, names[i], json_incref(v));
     }
-    put(o, "ErrorLoggingDir",
-        text(config_real_path(c, &a, str_z(p->error_logging_dir), STR_NULL)));
+    put(o, "ErrorLoggingDir", text(config_real_path(c, &a, str_z(p->error_logging_dir), STR_NULL)));
     arena_fini(&a);
     return o;
 }
@@ -257,12 +256,10 @@ static bool same_binding(const struct config_binding *a, const struct config_bin
            str_ieq(a->ip, b->ip) && str_ieq(a->host, b->host);
 }
 
-const struct config_site *routing_find_duplicate(const struct config *c,
-                                                 const struct config_site *site,
-                                                 bool (*started)(void *arg,
-                                                                 const struct config_site *other),
-                                                 void *arg,
-                                                 const struct config_binding **ret_binding)
+const struct config_site *
+routing_find_duplicate(const struct config *c, const struct config_site *site,
+                       bool (*started)(void *arg, const struct config_site *other), void *arg,
+                       const struct config_binding **ret_binding)
 {
     size_t n_sites;
     const struct config_site *sites = config_sites(c, &n_sites);

@@ -28,11 +28,9 @@ char *routing_pool_signature(const struct config_pool *pool);
 
 /* The other site for which started() holds that has a binding of `site` already (same protocol,
  * address, port and host). NULL: none; *ret_binding is the binding. */
-const struct config_site *routing_find_duplicate(const struct config *c,
-                                                 const struct config_site *site,
-                                                 bool (*started)(void *arg,
-                                                                 const struct config_site *other),
-                                                 void *arg,
-                                                 const struct config_binding **ret_binding);
+const struct config_site *
+routing_find_duplicate(const struct config *c, const struct config_site *site,
+                       bool (*started)(void *arg, const struct config_site *other), void *arg,
+                       const struct config_binding **ret_binding);
 
 #endif

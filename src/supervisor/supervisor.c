@@ -21,7 +21,7 @@
 
 enum { TICK_MS = 10000, AT_ONCE_MS = 2000 };
 
-/* ---- start ------------------------------------------------------------------------------------- */
+/* ---- start ---------------------------------------------------------------------------------- */
 
 static unsigned count_processors(void)
 {
@@ -74,7 +74,7 @@ static bool prepare_drive(struct supervisor *s)
         .fd = s->o->log_stdout ? STDOUT_FILENO : -1,
         .to_syslog = !s->o->log_stdout});
     if (!folders_make(temp, 0755, NULL))
-        sup_event(s, EV_CND_STATE_FOLDER, NULL, temp, strerror(errno), NULL);
+        SUP_EVENT(s, EV_CND_STATE_FOLDER, NULL, temp, strerror(errno));
     return true;
 }
 
@@ -114,7 +114,7 @@ static bool open_control(struct supervisor *s)
     sup_say("control socket %s: %s", path, why);
     if (s->o->control_path)
         return false;
-    sup_event(s, EV_CND_CONTROL_SOCKET, NULL, path, why, NULL);
+    SUP_EVENT(s, EV_CND_CONTROL_SOCKET, NULL, path, why);
     return true;
 }
 
@@ -122,7 +122,7 @@ static void say_start(struct supervisor *s)
 {
     const char *what = s->o->folder ? s->o->folder : s->o->config_path;
 
-    sup_event(s, EV_CND_SERVER_STARTED, NULL, CANDOR_VERSION, what, NULL);
+    SUP_EVENT(s, EV_CND_SERVER_STARTED, NULL, CANDOR_VERSION, what);
     configuration_say_addresses(s);
     sup_say("ready");
     notify_manager("READY=1");
@@ -148,7 +148,7 @@ void sup_listener_ready(struct supervisor *s)
     on_tick(&s->tick); /* starts what is AlwaysRunning */
 }
 
-/* ---- stop -------------------------------------------------------------------------------------- */
+/* ---- stop ----------------------------------------------------------------------------------- */
 
 static size_t count_workers(const struct supervisor *s)
 {
@@ -191,7 +191,7 @@ static uint64_t longest_shutdown(const struct supervisor *s)
 static void stop(struct supervisor *s, const char *why)
 {
     s->stopping = true;
-    sup_event(s, EV_CND_SERVER_STOPPED, NULL, why, NULL);
+    SUP_EVENT(s, EV_CND_SERVER_STOPPED, NULL, why);
     notify_manager("STOPPING=1");
     endpoints_begin(&s->endpoints);
     endpoints_fini(&s->endpoints);
@@ -219,7 +219,7 @@ void sup_give_up(struct supervisor *s)
     stop_now(s);
 }
 
-/* ---- signals ----------------------------------------------------------------------------------- */
+/* ---- signals -------------------------------------------------------------------------------- */
 
 static struct worker *worker_of(struct supervisor *s, pid_t pid)
 {
@@ -295,7 +295,7 @@ static void begin_signals(struct supervisor *s)
     INVARIANT(s->signals.fd >= 0 && loop_io_set(s->loop, &s->signals, EPOLLIN));
 }
 
-/* ---- all together ------------------------------------------------------------------------------ */
+/* ---- all together --------------------------------------------------------------------------- */
 
 static bool begin(struct supervisor *s)
 {
@@ -310,8 +310,10 @@ static bool begin(struct supervisor *s)
         return false;
     s->parameters_path = parameters_path(s->o);
     identity_for_listener(&s->listener_identity, &why);
-    if (why)
+    if (why) {
         sup_say("the listener: %s", why);
+        SUP_EVENT(s, EV_CND_CONFIG_DIFFERENT, NULL, why);
+    }
     return configuration_begin(s) && open_control(s) && listener_start(s);
 }
 

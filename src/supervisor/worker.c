@@ -44,8 +44,7 @@ void worker_kill(struct worker *w)
 static void fail_worker(struct worker *w, enum event_id event)
 {
     if (!w->failure_said)
-        sup_event(w->pool->s, event, worker_data(w), w->pool->name,
-                  sup_number((uint64_t)w->pid).z, NULL);
+        SUP_EVENT(w->pool->s, event, worker_data(w), w->pool->name, sup_number((uint64_t)w->pid).z);
     w->failure_said = true;
     worker_kill(w);
 }
@@ -63,7 +62,7 @@ void worker_send(struct worker *w, json_t *msg, const int *fds, size_t n_fds)
     json_decref(msg);
 }
 
-/* ---- ping, recycling, deadlines ---------------------------------------------------------------- */
+/* ---- ping, recycling, deadlines ------------------------------------------------------------- */
 
 static uint64_t now_ms(const struct worker *w)
 {
@@ -76,8 +75,7 @@ static void orphan_worker(struct worker *w)
     const struct config_pool *conf = w->pool->conf;
     struct supervisor *s = w->pool->s;
 
-    sup_event(s, EV_WAS_NO_PONG, worker_data(w), w->pool->name,
-              sup_number((uint64_t)w->pid).z, NULL);
+    SUP_EVENT(s, EV_WAS_NO_PONG, worker_data(w), w->pool->name, sup_number((uint64_t)w->pid).z);
     w->state = WORKER_ORPHANED;
     w->ends_by_us = true;
     loop_timer_clear(s->loop, &w->deadline);
@@ -112,8 +110,7 @@ static void plan_ping(struct worker *w)
 {
     w->ping_out = false;
     if (w->pool->conf->pinging_enabled && w->pool->conf->ping_interval_ms)
-        loop_timer_set(w->pool->s->loop, &w->ping,
-                       now_ms(w) + w->pool->conf->ping_interval_ms);
+        loop_timer_set(w->pool->s->loop, &w->ping, now_ms(w) + w->pool->conf->ping_interval_ms);
 }
 
 static void take_pong(struct worker *w, const json_t *msg)
@@ -133,8 +130,8 @@ static void plan_recycle(struct worker *w)
 {
     const struct config_pool *conf = w->pool->conf;
     uint64_t in_ms = conf->restart_time_ms ? conf->restart_time_ms : UINT64_MAX;
-    uint64_t next_s = schedule_seconds_to_next(conf->schedule_ms, conf->n_schedule,
-                                               clock_wall_us() / 1000000);
+    uint64_t next_s =
+        schedule_seconds_to_next(conf->schedule_ms, conf->n_schedule, clock_wall_us() / 1000000);
 
     w->recycle_event = EV_WAS_RECYCLE_TIME;
     if (next_s < UINT64_MAX / 1000 && next_s * 1000 < in_ms) {
@@ -158,8 +155,8 @@ static void on_deadline(struct loop_timer *t)
         break;
     case WORKER_DRAINING:
     case WORKER_STOPPING:
-        sup_event(w->pool->s, EV_WAS_STOP_TIMEOUT, worker_data(w), w->pool->name,
-                  sup_number((uint64_t)w->pid).z, NULL);
+        SUP_EVENT(w->pool->s, EV_WAS_STOP_TIMEOUT, worker_data(w), w->pool->name,
+                  sup_number((uint64_t)w->pid).z);
         worker_kill(w);
         break;
     case WORKER_ORPHANED:
@@ -167,14 +164,15 @@ static void on_deadline(struct loop_timer *t)
     }
 }
 
-/* ---- ending ------------------------------------------------------------------------------------ */
+/* ---- ending --------------------------------------------------------------------------------- */
 
 static void tell_stop(struct worker *w)
 {
     uint64_t left = w->deadline.at_ms > now_ms(w) ? w->deadline.at_ms - now_ms(w) : 0;
 
     w->state = WORKER_STOPPING;
-    worker_send(w, json_pack("{s:s, s:I}", "type", "stop", "timeout_ms", (json_int_t)left), NULL, 0);
+    worker_send(w, json_pack("{s:s, s:I}", "type", "stop", "timeout_ms", (json_int_t)left), NULL,
+                0);
 }
 
 static void begin_end(struct worker *w, uint64_t timeout_ms)
@@ -229,8 +227,8 @@ void worker_malformed(struct worker *w, const char *text)
 {
     if (w->failure_said)
         return;
-    sup_event(w->pool->s, EV_CND_WORKER_MALFORMED, worker_data(w), w->pool->name,
-              sup_number((uint64_t)w->pid).z, text, NULL);
+    SUP_EVENT(w->pool->s, EV_CND_WORKER_MALFORMED, worker_data(w), w->pool->name,
+              sup_number((uint64_t)w->pid).z, text);
     w->failure_said = true;
     worker_kill(w);
 }
@@ -261,9 +259,9 @@ static void say_crash(struct worker *w, int status)
         json_object_set_new(data, "exitCode", json_integer(WEXITSTATUS(status)));
     /* As shells count: a signal is 128 and its number. */
     snprintf(code, sizeof(code), "%x",
-             WIFSIGNALED(status) ? 128u + (unsigned)WTERMSIG(status) : (unsigned)WEXITSTATUS(status));
-    sup_event(w->pool->s, EV_WAS_CRASH, data, w->pool->name, sup_number((uint64_t)w->pid).z, code,
-              NULL);
+             WIFSIGNALED(status) ? 128u + (unsigned)WTERMSIG(status)
+                                 : (unsigned)WEXITSTATUS(status));
+    SUP_EVENT(w->pool->s, EV_WAS_CRASH, data, w->pool->name, sup_number((uint64_t)w->pid).z, code);
 }
 
 /* As one does that was told to go, or was killed for not going. */
@@ -300,7 +298,7 @@ void worker_exited(struct worker *w, int status)
     pool_worker_gone(p, unexpected, was_starting, replaces);
 }
 
-/* ---- messages from it -------------------------------------------------------------------------- */
+/* ---- messages from it ----------------------------------------------------------------------- */
 
 static void take_ready(struct worker *w)
 {
@@ -333,8 +331,8 @@ static void take_idle(struct worker *w, const json_t *msg)
     if (w->state != WORKER_RUNNING || w->successor_started)
         return;
     if (p->conf->log_idle_timeout)
-        sup_event(p->s, EV_WAS_IDLE, worker_data(w), sup_number((uint64_t)w->pid).z, p->name,
-                  sup_number(ms < 0 ? 0 : (uint64_t)ms / 60000).z, NULL);
+        SUP_EVENT(p->s, EV_WAS_IDLE, worker_data(w), sup_number((uint64_t)w->pid).z, p->name,
+                  sup_number(ms < 0 ? 0 : (uint64_t)ms / 60000).z);
     worker_end(w);
 }
 
@@ -389,7 +387,7 @@ static void on_control(struct loop_io *io, uint32_t events)
     }
 }
 
-/* ---- starting ---------------------------------------------------------------------------------- */
+/* ---- starting ------------------------------------------------------------------------------- */
 
 /* The server-level file as this generation read it; -1 with errno. */
 static int config_memfd(const struct config *c)
@@ -423,16 +421,16 @@ void worker_send_generation(struct worker *w)
     _cleanup_close_ int fd = config_memfd(s->config);
 
     if (fd < 0) {
-        sup_event(s, EV_WAS_RECYCLE_NOT_SENT,
+        SUP_EVENT(s, EV_WAS_RECYCLE_NOT_SENT,
                   json_pack("{s:s, s:s}", "pool", w->pool->name, "error", strerror(errno)),
-                  w->pool->name, NULL);
+                  w->pool->name);
         return;
     }
     struct str name = config_source_name(s->config);
 
     worker_send(w,
-                json_pack("{s:s, s:I, s:s%}", "type", "generation", "id",
-                          (json_int_t)s->generation, "config_path", name.p, name.n),
+                json_pack("{s:s, s:I, s:s%}", "type", "generation", "id", (json_int_t)s->generation,
+                          "config_path", name.p, name.n),
                 &fd, 1);
 }
 
@@ -539,10 +537,20 @@ static struct worker *add_worker(struct pool *p, pid_t pid, int control, uint32_
 /* Nothing could be started: a failure of the machine, which counts like one of the worker. */
 static struct worker *cannot_start(struct pool *p, int err)
 {
-    sup_event(p->s, EV_WAS_NO_WORKER,
-              json_pack("{s:s, s:s}", "pool", p->name, "error", strerror(err)), p->name, NULL);
+    SUP_EVENT(p->s, EV_WAS_NO_WORKER,
+              json_pack("{s:s, s:s}", "pool", p->name, "error", strerror(err)), p->name);
     (void)pool_count_failure(p);
     return NULL;
+}
+
+static void say_identity(struct pool *p, const char *why)
+{
+    char *text = xasprintf("application pool \"%s\": %s", p->name, why);
+
+    sup_say("%s", text);
+    SUP_EVENT(p->s, EV_CND_CONFIG_DIFFERENT, json_pack("{s:s}", "pool", p->name), text);
+    free(text);
+    p->identity_told = true;
 }
 
 struct worker *worker_start(struct pool *p, uint32_t replaces)
@@ -558,8 +566,7 @@ struct worker *worker_start(struct pool *p, uint32_t replaces)
         return NULL;
     }
     if (why && !p->identity_told)
-        sup_say("application pool \"%s\": %s", p->name, why);
-    p->identity_told = true;
+        say_identity(p, why);
     if (!make_kit(s, &k))
         return cannot_start(p, errno);
     if (!start_process(p, &pid, &control)) {

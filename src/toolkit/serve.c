@@ -45,12 +45,15 @@ enum option {
     OPT_COUNT,
 };
 
-static const char *const option_names[OPT_COUNT] = {
-    [OPT_CONFIG] = "--config",   [OPT_HTTP_PARAMETERS] = "--http-parameters",
-    [OPT_SYSTEM_DRIVE] = "--system-drive", [OPT_PORT] = "--port",
-    [OPT_BIND] = "--bind",       [OPT_LOG] = "--log",
-    [OPT_THREADS] = "--threads", [OPT_WORKERS] = "--workers",
-    [OPT_CONTROL] = "--control"};
+static const char *const option_names[OPT_COUNT] = {[OPT_CONFIG] = "--config",
+                                                    [OPT_HTTP_PARAMETERS] = "--http-parameters",
+                                                    [OPT_SYSTEM_DRIVE] = "--system-drive",
+                                                    [OPT_PORT] = "--port",
+                                                    [OPT_BIND] = "--bind",
+                                                    [OPT_LOG] = "--log",
+                                                    [OPT_THREADS] = "--threads",
+                                                    [OPT_WORKERS] = "--workers",
+                                                    [OPT_CONTROL] = "--control"};
 
 struct arguments {
     const char *folder;
@@ -92,7 +95,8 @@ static bool read_number(const char *text, uint64_t max, uint64_t *ret)
 static int check_arguments(const struct arguments *a, struct supervisor_options *ret)
 {
     uint64_t port = DEFAULT_PORT, threads = 0;
-    const char *threads_text = a->value[OPT_THREADS] ? a->value[OPT_THREADS] : a->value[OPT_WORKERS];
+    const char *threads_text =
+        a->value[OPT_THREADS] ? a->value[OPT_THREADS] : a->value[OPT_WORKERS];
 
     if (!a->folder && !a->value[OPT_CONFIG])
         return command_wrong(&command_serve, "name a folder, or a file with --config");

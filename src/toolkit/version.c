@@ -39,8 +39,8 @@ static int run(int argc, char **argv)
     if (pcre2_config(PCRE2_CONFIG_VERSION, NULL) <= (int)sizeof(pcre))
         (void)pcre2_config(PCRE2_CONFIG_VERSION, pcre);
     printf("candor %s\nbuilt by %s, %s\n", CANDOR_VERSION, COMPILER, build_kind());
-    printf("jansson %s\nlibseccomp %u.%u.%u\nlibxml2 %s\npcre2 %s\n", jansson_version_str(), sc->major,
-           sc->minor, sc->micro, LIBXML_DOTTED_VERSION, pcre);
+    printf("jansson %s\nlibseccomp %u.%u.%u\nlibxml2 %s\npcre2 %s\n", jansson_version_str(),
+           sc->major, sc->minor, sc->micro, LIBXML_DOTTED_VERSION, pcre);
     return 0;
 }
 

@@ -15,7 +15,7 @@
 #include "supervisor/schedule.h"
 #include "base/poison.h"
 
-/* ---- rapid-fail protection --------------------------------------------------------------------- */
+/* ---- rapid-fail protection ------------------------------------------------------------------ */
 
 static void failures_open_close_and_fill_the_window(void **state)
 {
@@ -66,7 +66,7 @@ static void one_crash_may_be_enough(void **state)
     assert_true(rapid_fail_count(&rf, 10, 1000, 1));
 }
 
-/* ---- user names -------------------------------------------------------------------------------- */
+/* ---- user names ----------------------------------------------------------------------------- */
 
 static void pool_names_become_user_names(void **state)
 {
@@ -100,8 +100,8 @@ static void pool_names_become_user_names(void **state)
 
 static void different_pools_have_different_users(void **state)
 {
-    static const char *const pools[] = {"a b", "a-b", "a.b", "a  b", "a b ", "listener",
-                                        "listener "};
+    static const char *const pools[] = {"a b",  "a-b",      "a.b",      "a  b",
+                                        "a b ", "listener", "listener "};
     char users[ARRAY_LEN(pools)][IDENTITY_NAME_MAX + 1];
 
     for (size_t i = 0; i < ARRAY_LEN(pools); i++)
@@ -121,7 +121,7 @@ static void letter_case_makes_no_difference(void **state)
     assert_string_equal(one, other);
 }
 
-/* ---- schedule ---------------------------------------------------------------------------------- */
+/* ---- schedule ------------------------------------------------------------------------------- */
 
 /* Seconds since 1970 of a local time. */
 static int64_t local(int year, int month, int day, int hour, int minute)
@@ -169,7 +169,7 @@ static void the_next_scheduled_time(void **state)
     }
 }
 
-/* ---- arguments of actions ---------------------------------------------------------------------- */
+/* ---- arguments of actions ------------------------------------------------------------------- */
 
 static void action_parameters_are_split(void **state)
 {

@@ -219,8 +219,9 @@ static void only_some_attributes_recycle(void **state)
         {"", "<processModel identityType='LocalService'/>", true},
         {"", "<processModel pingingEnabled='false'/>", true},
         {"", "<recycling><periodicRestart time='01:00:00'/></recycling>", true},
-        {"", "<recycling><periodicRestart><schedule><add value='03:00:00'/></schedule>"
-             "</periodicRestart></recycling>",
+        {"",
+         "<recycling><periodicRestart><schedule><add value='03:00:00'/></schedule>"
+         "</periodicRestart></recycling>",
          true},
         {"", "<cpu limit='50000'/>", true},
         {"", "<environmentVariables><add name='A' value='B'/></environmentVariables>", true},
@@ -237,7 +238,7 @@ static void only_some_attributes_recycle(void **state)
     free(plain);
 }
 
-/* ---- endpoints --------------------------------------------------------------------------------- */
+/* ---- endpoints ------------------------------------------------------------------------------ */
 
 static void endpoints_share_a_port_among_threads_only(void **state)
 {
@@ -289,8 +290,8 @@ static void bad_addresses_are_told_apart(void **state)
     static const struct {
         const char *address;
         int err;
-    } rows[] = {{"localhost", EINVAL},  {"1.2.3", EINVAL},          {"1.2.3.4.5", EINVAL},
-                {"::zz", EINVAL},       {"[::1]", EINVAL},          {"192.0.2.77", EADDRNOTAVAIL},
+    } rows[] = {{"localhost", EINVAL},    {"1.2.3", EINVAL}, {"1.2.3.4.5", EINVAL},
+                {"::zz", EINVAL},         {"[::1]", EINVAL}, {"192.0.2.77", EADDRNOTAVAIL},
                 {"fe80::1%nodev", EINVAL}};
     struct endpoints e;
 
