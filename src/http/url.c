@@ -1,16 +1,10 @@
 #include "http/url.h"
 
+#include "base/cp1252.h"
 #include "http/scan.h"
 #include "base/poison.h"
 
 enum { CP_NONE = 0xFFFFFFFF };
-
-/* Windows-1252, 80 to 9F; what it leaves open stays the control character of that number. */
-static const uint16_t cp1252[32] = {
-    0x20AC, 0x0081, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-    0x2039, 0x0152, 0x008D, 0x017D, 0x008F, 0x0090, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-    0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x009D, 0x017E, 0x0178,
-};
 
 /* Outcome of decoding a path in one character set. */
 enum verdict { COOKED, NOT_UTF8, BAD_URL };
@@ -216,7 +210,7 @@ static enum verdict cook_one(struct cook *c)
 
         cp = byte < 0 ? CP_NONE : (uint32_t)byte;
         if (byte >= 0x80 && c->as_1252) {
-            cp = byte < 0xA0 ? cp1252[byte - 0x80] : (uint32_t)byte;
+            cp = cp1252_to_unicode((unsigned char)byte);
         } else if (byte >= 0x80) {
             cp = take_utf8(c, (unsigned)byte);
             if (cp == CP_NONE) {

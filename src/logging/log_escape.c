@@ -1,5 +1,6 @@
 #include "logging/log_escape.h"
 
+#include "base/cp1252.h"
 #include "base/poison.h"
 
 /* Vectors by the compiler's extension: SSE2 and NEON alike, no intrinsics. */
@@ -96,6 +97,16 @@ static size_t utf8_length(const unsigned char *p, size_t n)
     return want;
 }
 
+/* The character of a sequence that utf8_length has found good. */
+static uint32_t utf8_decode(const unsigned char *p, size_t n)
+{
+    uint32_t cp = p[0] & (0x7fu >> n);
+
+    for (size_t i = 1; i < n; i++)
+        cp = cp << 6 | (p[i] & 0x3fu);
+    return cp;
+}
+
 static inline bool is_c1_control(const unsigned char *p)
 {
     return p[0] == 0xc2 && p[1] <= 0x9f;
@@ -118,7 +129,7 @@ static __attribute__((noinline)) char *put_non_ascii(char *at, struct str s, boo
         if (n > 1 && is_c1_control(p + i)) {
             *at++ = '+';
         } else if (!utf8) {
-            *at++ = '?';
+            *at++ = n ? (char)cp1252_from_unicode(utf8_decode(p + i, n)) : '?';
         } else {
             memcpy(at, p + i, n ? n : 1);
             at += n ? n : 1;

@@ -10,7 +10,8 @@
 enum { LOG_SLACK = 32 };
 
 /* A field of a blank-separated log, at most max(1, s.n) bytes: blanks and unprintable characters
- * become '+', nothing becomes '-'. Without utf8 each character outside ASCII becomes '?'. */
+ * become '+', nothing becomes '-'. Without utf8 characters become
+ * their Windows-1252 bytes, or '?'. */
 char *log_put_field(char *at, struct str s, bool utf8);
 /* The same, but blanks stay: user names in IIS's own format. */
 char *log_put_field_blanks(char *at, struct str s, bool utf8);
