@@ -180,6 +180,12 @@ bool fx_push(struct fx *f, uint64_t id, const char *method, const char *target,
     m.remote.is_v4 = m.local.is_v4 = 1;
     memcpy(m.remote.ip, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1", 16);
     memcpy(m.local.ip, m.remote.ip, 16);
+    if (f->over_v6) {
+        m.local.is_v4 = 0;
+        memcpy(m.local.ip, "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16);
+    }
+    if (f->from_elsewhere)
+        m.remote.ip[12] = 10;
     m.local.port = 8080;
     for (; headers && headers[m.n_fields]; m.n_fields++) {
         struct str line = str_z(headers[m.n_fields]);
@@ -199,7 +205,7 @@ bool fx_push(struct fx *f, uint64_t id, const char *method, const char *target,
     for (size_t i = 0; headers && headers[i]; i++)
         if (str_istarts(str_z(headers[i]), STR("Host: ")))
             host = str_z(headers[i] + 6);
-    m.host = put(&blob, str_sub(host, 0, str_find_char(host, ':')));
+    m.host = f->over_v6 ? put(&blob, STR("")) : put(&blob, str_sub(host, 0, str_find_char(host, ':')));
     m.n_bytes = (uint32_t)blob.n;
     size_t table = m.n_fields * sizeof(fields[0]);
     char *at = ring_reserve(&f->requests, (uint32_t)(sizeof(m) + table + blob.n));

@@ -45,6 +45,8 @@ struct fx {
     unsigned file_closes, handles;
     struct fx_answer answers[FX_ANSWERS]; /* by request id */
     bool give_credit;              /* at once, as a fast client would */
+    bool from_elsewhere;           /* the client is not on this machine */
+    bool over_v6;                  /* the server is reached as [2001:db8::1] */
     const char *broken;
 };
 
