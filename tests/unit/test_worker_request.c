@@ -62,7 +62,7 @@ static struct fx_answer *run(struct fx *f, enum pipe_rc (*what)(struct request *
     return fx_get(f, id++ % FX_ANSWERS, "GET", "/?a=b", headers);
 }
 
-/* ---- headers of the request --------------------------------------------------------------------- */
+/* ---- headers of the request ----------------------------------------------------------------- */
 
 static enum pipe_rc look_at_headers(struct request *r)
 {
@@ -88,7 +88,7 @@ static void test_request_headers(void **state)
     fx_free(f);
 }
 
-/* ---- headers of the response -------------------------------------------------------------------- */
+/* ---- headers of the response ---------------------------------------------------------------- */
 
 static enum pipe_rc set_headers(struct request *r)
 {
@@ -186,7 +186,7 @@ static void test_flags(void **state)
     fx_free(f);
 }
 
-/* ---- failures ----------------------------------------------------------------------------------- */
+/* ---- failures ------------------------------------------------------------------------------- */
 
 static enum pipe_rc fail_twice(struct request *r)
 {
@@ -225,7 +225,7 @@ static void test_failures(void **state)
     fx_free(f);
 }
 
-/* ---- who may know, and who we say we are ---------------------------------------------------------- */
+/* ---- who may know, and who we say we are ---------------------------------------------------- */
 
 static void test_banners(void **state)
 {
@@ -259,7 +259,8 @@ static void test_base_url(void **state)
 {
     struct fx *f = fx_new(NULL, NULL);
 
-    assert_string_equal(run(f, say_base_url, H("Host: a.example:81"))->body.p, "http://a.example:81");
+    assert_string_equal(run(f, say_base_url, H("Host: a.example:81"))->body.p,
+                        "http://a.example:81");
     assert_string_equal(run(f, say_base_url, H("Host: a.example"))->body.p, "http://a.example");
     f->over_v6 = true;
     assert_string_equal(run(f, say_base_url, NULL)->body.p, "http://[2001:db8::1]:8080");
@@ -270,7 +271,7 @@ static void test_base_url(void **state)
     fx_free(f);
 }
 
-/* ---- memory --------------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------- */
 
 static enum pipe_rc use_it_up(struct request *r)
 {

@@ -205,7 +205,8 @@ bool fx_push(struct fx *f, uint64_t id, const char *method, const char *target,
     for (size_t i = 0; headers && headers[i]; i++)
         if (str_istarts(str_z(headers[i]), STR("Host: ")))
             host = str_z(headers[i] + 6);
-    m.host = f->over_v6 ? put(&blob, STR("")) : put(&blob, str_sub(host, 0, str_find_char(host, ':')));
+    if (!f->over_v6)
+        m.host = put(&blob, str_sub(host, 0, str_find_char(host, ':')));
     m.n_bytes = (uint32_t)blob.n;
     size_t table = m.n_fields * sizeof(fields[0]);
     char *at = ring_reserve(&f->requests, (uint32_t)(sizeof(m) + table + blob.n));
