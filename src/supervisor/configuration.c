@@ -11,6 +11,7 @@
 #include "supervisor/internal.h"
 #include "supervisor/notify.h"
 #include "supervisor/routing.h"
+#include "supervisor/sites.h"
 #include "base/poison.h"
 
 enum { SETTLE_MS = 100, CONFIG_TEXT_MAX = 16 << 20 };
@@ -112,175 +113,6 @@ static bool load_parameters(struct supervisor *s, struct http_parameters *ret)
                   findings ? findings->text : strerror(errno));
     http_parameters_findings_free(findings);
     return rc != RC_FAIL;
-}
-
-/* ---- sites ---------------------------------------------------------------------------------- */
-
-const struct site_plan *sup_site_plan(const struct supervisor *s, uint32_t id)
-{
-    for (size_t i = 0; i < s->n_plan; i++)
-        if (s->plan[i].id == id)
-            return &s->plan[i];
-    return NULL;
-}
-
-static bool is_http(const struct config_binding *b)
-{
-    return b->port && str_ieq(b->protocol, STR("http"));
-}
-
-static bool is_wanted(const struct supervisor *s, const struct config_site *site)
-{
-    for (size_t i = 0; i < s->n_overrides; i++)
-        if (s->overrides[i].id == site->id)
-            return s->overrides[i].started;
-    return site->server_auto_start;
-}
-
-static bool plan_started(void *arg, const struct config_site *site)
-{
-    const struct site_plan *p = sup_site_plan(arg, site->id);
-
-    return p && p->started;
-}
-
-/* Later than at the start, when it ends the server, a port that cannot be had is an event. */
-static void say_no_socket(struct supervisor *s, const struct endpoint_failure *f)
-{
-    if (s->is_ready)
-        SUP_EVENT(s, f->err == EADDRINUSE ? EV_CND_ENDPOINT_IN_USE : EV_CND_ENDPOINT_FORBIDDEN,
-                  NULL, f->address, f->why);
-}
-
-/* Opens what the site needs; a text to free when it cannot start. */
-static char *open_site(struct supervisor *s, const struct config_site *site, struct site_plan *p)
-{
-    struct endpoint_failure f;
-    size_t usable = 0;
-
-    for (size_t i = 0; i < site->n_bindings; i++) {
-        const struct config_binding *b = &site->bindings[i];
-        if (!is_http(b))
-            continue;
-        if (!endpoints_want(&s->endpoints, b->ip, b->port, &f)) {
-            p->has_no_socket = true;
-            say_no_socket(s, &f);
-            return xasprintf("cannot listen on %s: %s", f.address, f.why);
-        }
-        usable++;
-    }
-    return usable ? NULL : xstrdup("it has no http binding, and no other protocol is served yet");
-}
-
-static char *why_not(struct supervisor *s, const struct config_site *site, struct site_plan *p)
-{
-    const struct config_binding *b = NULL;
-    const struct config_site *other = routing_find_duplicate(s->config, site, plan_started, s, &b);
-
-    if (site->error) {
-        struct buf text;
-        buf_init(&text, 4096);
-        config_error_format(site->error, &text);
-        char *z = str_dup_z(buf_view(&text));
-        buf_fini(&text);
-        return z;
-    }
-    if (other)
-        return xasprintf("its binding %.*s/%.*s already belongs to site \"%.*s\"",
-                         STR_ARG(b->protocol), STR_ARG(b->raw), STR_ARG(other->name));
-    return open_site(s, site, p);
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static void say_plan(struct supervisor *s, const struct config_site *site,
-                     const struct site_plan *p)
-{
-    char *text = xasprintf("site \"%.*s\" does not start: %s", STR_ARG(site->name), p->why);
-
-    sup_say("%s", text);
-    if (!p->has_no_socket)
-        SUP_EVENT(s, EV_CND_CONFIG_SETTING, json_pack("{s:I}", "site", (json_int_t)site->id), text);
-    free(text);
-}
-
-static void free_plan(struct site_plan *plan, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(plan[i].why);
-    free(plan);
-}
-
-static const char *old_why(const struct site_plan *plan, size_t n, uint32_t id)
-{
-    for (size_t i = 0; i < n; i++)
-        if (plan[i].id == id)
-            return plan[i].why;
-    return NULL;
-}
-
-/* A site that failed at its second binding has opened sockets that nobody needs now. */
-static void want_only_used(struct supervisor *s)
-{
-    size_t n;
-    const struct config_site *sites = config_sites(s->config, &n);
-    struct site_plan ignored = {0};
-
-    endpoints_begin(&s->endpoints);
-    for (size_t i = 0; i < n; i++)
-        if (s->plan[i].started)
-            free(open_site(s, &sites[i], &ignored));
-}
-
-/* Decides which sites start and opens their sockets. */
-static void plan_sites(struct supervisor *s)
-{
-    size_t n, n_old = s->n_plan;
-    const struct config_site *sites = config_sites(s->config, &n);
-    struct site_plan *old = s->plan;
-
-    s->plan = xcalloc(n, sizeof(*s->plan));
-    s->n_plan = 0;
-    endpoints_begin(&s->endpoints);
-    for (size_t i = 0; i < n; i++) {
-        struct site_plan *p = &s->plan[i];
-        *p = (struct site_plan){.id = sites[i].id};
-        s->n_plan++;
-        if (!is_wanted(s, &sites[i]))
-            continue;
-        p->why = why_not(s, &sites[i], p);
-        p->started = !p->why;
-        if (p->why && !same_text(p->why, old_why(old, n_old, p->id)))
-            say_plan(s, &sites[i], p);
-    }
-    free_plan(old, n_old);
-    want_only_used(s);
-}
-
-bool sup_site_set(struct supervisor *s, uint32_t id, bool started, char *out, size_t room)
-{
-    size_t i = 0;
-
-    while (i < s->n_overrides && s->overrides[i].id != id)
-        i++;
-    if (i == s->n_overrides) {
-        s->overrides =
-            xgrow(s->overrides, s->n_overrides, &s->overrides_cap, sizeof(*s->overrides));
-        s->n_overrides++;
-    }
-    s->overrides[i] = (struct site_override){.id = id, .started = started};
-    plan_sites(s);
-    s->generation++;
-    sup_send_generation(s);
-    listener_sync_endpoints(s);
-    const struct site_plan *p = sup_site_plan(s, id);
-
-    if (started && p && p->why)
-        snprintf(out, room, "%s", p->why);
-    return !(started && p && p->why);
 }
 
 /* ---- pools ---------------------------------------------------------------------------------- */
@@ -412,7 +244,7 @@ void sup_send_generation(struct supervisor *s)
                                       .parameters = &s->parameters,
                                       .computer_name = host,
                                       .arg = s,
-                                      .site_started = plan_started,
+                                      .site_started = sites_started,
                                       .pool_started = pool_takes_requests};
 
     (void)gethostname(host, sizeof(host) - 1);
@@ -484,13 +316,13 @@ bool configuration_begin(struct supervisor *s)
     s->generation = 1;
     make_log_folders(s);
     take_pools(s);
-    plan_sites(s);
+    sites_plan(s);
     begin_watch(s);
     /* A site that cannot have its port is a reason not to start at all: later, with clients on the
      * other sites, it is only an event. */
-    for (size_t i = 0; i < s->n_plan; i++)
-        if (s->plan[i].has_no_socket)
-            return false;
+    if (!sites_have_sockets(s))
+        return false;
+    sites_say_unserved(s);
     return true;
 }
 
@@ -538,40 +370,23 @@ void configuration_reload(struct supervisor *s)
     if (other_file)
         send_to_workers(s);
     take_pools(s);
-    plan_sites(s);
+    sites_plan(s);
     sup_send_generation(s);
     listener_sync_endpoints(s);
     drop_pools(s);
+    if (other_file)
+        sites_say_unserved(s);
     if (other_workers)
         recycle_all(s);
     SUP_EVENT(s, EV_CND_CONFIG_TAKEN, NULL, sup_number(s->generation).z);
     notify_manager("READY=1");
 }
 
-void configuration_say_addresses(const struct supervisor *s)
-{
-    size_t n;
-    const struct config_site *sites = config_sites(s->config, &n);
-
-    for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; s->plan[i].started && k < sites[i].n_bindings; k++) {
-            const struct config_binding *b = &sites[i].bindings[k];
-            bool any = b->ip.n == 0 || str_eq(b->ip, STR("*"));
-            bool v6 = str_find_char(b->ip, ':') != SIZE_MAX;
-            if (is_http(b))
-                sup_say("listening on http://%s%.*s%s:%u (%.*s)", v6 ? "[" : "",
-                        STR_ARG(any ? STR("0.0.0.0") : b->ip), v6 ? "]" : "", b->port,
-                        STR_ARG(sites[i].name));
-        }
-    }
-}
-
 void configuration_end(struct supervisor *s)
 {
     s->watch = config_watch_free(s->watch);
     loop_timer_clear(s->loop, &s->reload);
-    free_plan(s->plan, s->n_plan);
-    free(s->overrides);
+    sites_free(s);
     for (size_t i = 0; i < s->n_pools; i++)
         pool_free(s->pools[i]);
     free(s->pools);

@@ -11,8 +11,6 @@ struct supervisor;
 bool configuration_begin(struct supervisor *s);
 /* Reads everything again. What is not valid changes nothing but the event log. */
 void configuration_reload(struct supervisor *s);
-/* "candor: listening on ..." for every binding that is served. */
-void configuration_say_addresses(const struct supervisor *s);
 /* Frees what configuration_begin made, also after it failed. */
 void configuration_end(struct supervisor *s);
 

@@ -71,7 +71,7 @@ struct supervisor {
     int exit_status;
 };
 
-/* ---- report.c, configuration.c, supervisor.c */
+/* ---- report.c, configuration.c, sites.c, supervisor.c */
 
 /* "candor: ..." on standard error. */
 void sup_say(const char *fmt, ...) PRINTF_LIKE(1, 2);

@@ -151,11 +151,10 @@ static void on_deadline(struct loop_timer *t)
 {
     struct supervisor *s = CONTAINER_OF(t, struct supervisor, listener.deadline);
 
-    if (!s->stopping && s->is_ready)
-        return;
     if (!s->stopping)
         sup_say("the listener does not start");
-    kill(s->listener.pid, SIGKILL);
+    if (s->listener.pid)
+        kill(s->listener.pid, SIGKILL);
 }
 
 static void on_restart(struct loop_timer *t)

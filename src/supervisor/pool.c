@@ -241,6 +241,7 @@ static void recycle_worker(struct pool *p, struct worker *w)
         worker_end(w);
     } else if (w->state == WORKER_STARTING) {
         uint32_t replaces = w->replaces;
+        w->replaces = 0; /* its successor does that now */
         worker_end(w);
         worker_start(p, replaces);
     } else if (!w->successor_started) {
@@ -294,12 +295,25 @@ void pool_worker_ready(struct pool *p, struct worker *w)
         worker_end(w);
 }
 
-void pool_worker_gone(struct pool *p, bool unexpected, bool was_starting, uint32_t replaces)
+/* What waits for a worker that is no more to be replaced serves in its own right. */
+static void forget_predecessor(struct pool *p, uint32_t id)
 {
-    struct worker *old = replaces ? find_worker(p, replaces) : NULL;
+    for (struct worker *w = p->workers; w; w = w->next)
+        if (w->replaces == id)
+            w->replaces = 0;
+}
 
-    if (old)
+void pool_worker_gone(struct pool *p, const struct worker_end_info *end)
+{
+    struct worker *old = end->replaces ? find_worker(p, end->replaces) : NULL;
+    bool unexpected = end->unexpected, was_starting = end->was_starting;
+
+    forget_predecessor(p, end->id);
+    if (old) {
         old->successor_started = false;
+        SUP_EVENT(p->s, EV_WAS_OVERLAP_FAILED, pool_data(p), p->name,
+                  sup_number((uint64_t)old->pid).z);
+    }
     if (p->s->stopping || (unexpected && pool_count_failure(p)) || !p->started)
         return;
     /* A start that fails while requests wait is tried again at once, which is what makes the

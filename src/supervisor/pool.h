@@ -90,9 +90,8 @@ size_t pool_count_workers(const struct pool *p);
 
 /* ---- worker.c */
 
-/* Starts a worker that will take the place of worker `replaces` (0: none). NULL: not started; the
- * pool has been dealt with. */
-struct worker *worker_start(struct pool *p, uint32_t replaces);
+/* A worker whose process has just been started: on the pool's list, with startupTimeLimit running. */
+struct worker *worker_new(struct pool *p, pid_t pid, int control);
 /* No new requests, then stop, then SIGKILL at the shut-down limit. */
 void worker_end(struct worker *w);
 void worker_kill(struct worker *w);
@@ -104,9 +103,15 @@ void worker_abandon(struct worker *w);
 /* It broke the protocol of the ring. */
 void worker_malformed(struct worker *w, const char *text);
 void worker_send(struct worker *w, json_t *msg, const int *fds, size_t n_fds);
+bool worker_is_serving(const struct worker *w);
+
+/* ---- worker_start.c */
+
+/* Starts a worker that will take the place of worker `replaces` (0: none). NULL: not started; the
+ * pool has been dealt with. */
+struct worker *worker_start(struct pool *p, uint32_t replaces);
 /* Tells it of the configuration in force. */
 void worker_send_generation(struct worker *w);
-bool worker_is_serving(const struct worker *w);
 
 /* ---- pool.c, for worker.c */
 
@@ -116,8 +121,11 @@ bool pool_count_failure(struct pool *p);
 void pool_disable(struct pool *p, enum event_id event);
 /* A worker is ready: whom it replaces may go. */
 void pool_worker_ready(struct pool *p, struct worker *w);
-/* A worker has ended and is off the list; replaces: whom it was to replace and has not (0: nobody).
- */
-void pool_worker_gone(struct pool *p, bool unexpected, bool was_starting, uint32_t replaces);
+/* A worker has ended and is off the list, or counts as ended. */
+struct worker_end_info {
+    uint32_t id, replaces; /* whom it was to replace and has not; 0: nobody */
+    bool unexpected, was_starting;
+};
+void pool_worker_gone(struct pool *p, const struct worker_end_info *end);
 
 #endif

@@ -17,6 +17,7 @@
 #include "supervisor/internal.h"
 #include "supervisor/notify.h"
 #include "supervisor/process.h"
+#include "supervisor/sites.h"
 #include "base/poison.h"
 
 enum { TICK_MS = 10000, AT_ONCE_MS = 2000 };
@@ -123,7 +124,7 @@ static void say_start(struct supervisor *s)
     const char *what = s->o->folder ? s->o->folder : s->o->config_path;
 
     SUP_EVENT(s, EV_CND_SERVER_STARTED, NULL, CANDOR_VERSION, what);
-    configuration_say_addresses(s);
+    sites_say_addresses(s);
     sup_say("ready");
     notify_manager("READY=1");
 }

@@ -1,21 +1,15 @@
-#include <errno.h>
-#include <fcntl.h>
+/* A worker's life from its process's start to its end; worker_start.c is what comes before. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/ipc.h"
-#include "queue/region.h"
 #include "supervisor/action.h"
 #include "supervisor/internal.h"
-#include "supervisor/process.h"
 #include "supervisor/schedule.h"
 #include "base/poison.h"
 
@@ -84,7 +78,31 @@ static void orphan_worker(struct worker *w)
     w->attached = false;
     if (conf->orphan_action_exe.n)
         action_run(conf->orphan_action_exe, conf->orphan_action_params, w->pid);
-    pool_worker_gone(w->pool, /* unexpected */ true, /* was_starting */ false, 0);
+    pool_worker_gone(w->pool, &(struct worker_end_info){.id = w->id, .unexpected = true});
+}
+
+static void plan_ping(struct worker *w)
+{
+    w->ping_out = false;
+    if (w->pool->conf->pinging_enabled && w->pool->conf->ping_interval_ms)
+        loop_timer_set(w->pool->s->loop, &w->ping, now_ms(w) + w->pool->conf->ping_interval_ms);
+}
+
+/* Under a debugger a worker stands still for as long as somebody looks at it. */
+static bool is_traced(pid_t pid)
+{
+    char path[48], line[128];
+    bool traced = false;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *f = fopen(path, "re");
+
+    while (f && fgets(line, sizeof(line), f))
+        if (str_starts(str_z(line), STR("TracerPid:")))
+            traced = !str_eq(str_trim_all(str_z(line + sizeof("TracerPid:") - 1)), STR("0"));
+    if (f)
+        fclose(f);
+    return traced;
 }
 
 static void on_ping_time(struct loop_timer *t)
@@ -92,6 +110,10 @@ static void on_ping_time(struct loop_timer *t)
     struct worker *w = CONTAINER_OF(t, struct worker, ping);
     const struct config_pool *conf = w->pool->conf;
 
+    if (w->ping_out && is_traced(w->pid)) {
+        plan_ping(w);
+        return;
+    }
     if (w->ping_out) {
         if (conf->orphan_worker_process)
             orphan_worker(w);
@@ -104,13 +126,6 @@ static void on_ping_time(struct loop_timer *t)
     loop_timer_set(w->pool->s->loop, t, now_ms(w) + conf->ping_response_time_ms);
     worker_send(w, json_pack("{s:s, s:I}", "type", "ping", "token", (json_int_t)w->ping_token),
                 NULL, 0);
-}
-
-static void plan_ping(struct worker *w)
-{
-    w->ping_out = false;
-    if (w->pool->conf->pinging_enabled && w->pool->conf->ping_interval_ms)
-        loop_timer_set(w->pool->s->loop, &w->ping, now_ms(w) + w->pool->conf->ping_interval_ms);
 }
 
 static void take_pong(struct worker *w, const json_t *msg)
@@ -274,10 +289,12 @@ void worker_exited(struct worker *w, int status)
 {
     struct pool *p = w->pool;
     struct supervisor *s = p->s;
-    bool unexpected = !w->ends_by_us, was_starting = w->state == WORKER_STARTING;
-    uint32_t replaces = w->replaces;
+    const struct worker_end_info end = {.id = w->id,
+                                        .replaces = w->replaces,
+                                        .unexpected = !w->ends_by_us,
+                                        .was_starting = w->state == WORKER_STARTING};
 
-    if (!w->failure_said && (unexpected || !ended_cleanly(status)))
+    if (!w->failure_said && (end.unexpected || !ended_cleanly(status)))
         say_crash(w, status);
     if (w->attached)
         listener_send(s, json_pack("{s:s, s:i}", "type", "worker_gone", "worker", (int)w->id), NULL,
@@ -295,7 +312,7 @@ void worker_exited(struct worker *w, int status)
     loop_timer_clear(s->loop, &w->recycle);
     drop_kit(w);
     free(w);
-    pool_worker_gone(p, unexpected, was_starting, replaces);
+    pool_worker_gone(p, &end);
 }
 
 /* ---- messages from it ----------------------------------------------------------------------- */
@@ -387,136 +404,10 @@ static void on_control(struct loop_io *io, uint32_t events)
     }
 }
 
-/* ---- starting ------------------------------------------------------------------------------- */
-
-/* The server-level file as this generation read it; -1 with errno. */
-static int config_memfd(const struct config *c)
-{
-    struct str bytes = config_source(c);
-    int fd = memfd_create("candor-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (fd < 0)
-        return -1;
-    for (size_t done = 0; done < bytes.n;) {
-        ssize_t n = write(fd, bytes.p + done, bytes.n - done);
-        if (n < 0) {
-            int e = errno;
-            close(fd);
-            errno = e;
-            return -1;
-        }
-        done += (size_t)n;
-    }
-    (void)lseek(fd, 0, SEEK_SET);
-    (void)fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-    return fd;
-}
-
-void worker_send_generation(struct worker *w)
-{
-    struct supervisor *s = w->pool->s;
-
-    if (w->state == WORKER_ORPHANED)
-        return;
-    _cleanup_close_ int fd = config_memfd(s->config);
-
-    if (fd < 0) {
-        SUP_EVENT(s, EV_WAS_RECYCLE_NOT_SENT,
-                  json_pack("{s:s, s:s}", "pool", w->pool->name, "error", strerror(errno)),
-                  w->pool->name);
-        return;
-    }
-    struct str name = config_source_name(s->config);
-
-    worker_send(w,
-                json_pack("{s:s, s:I, s:s%}", "type", "generation", "id", (json_int_t)s->generation,
-                          "config_path", name.p, name.n),
-                &fd, 1);
-}
-
-/* Everything that joins a worker with the listener. Both lists are what control.h wants sent. */
-struct kit {
-    int worker[2 + 3 * ENDPOINT_THREADS_MAX];
-    int listener[1 + 3 * ENDPOINT_THREADS_MAX];
-    size_t n_worker, n_listener;
-};
-
-static bool add_pair(struct kit *k)
-{
-    int listener_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int worker_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int files[2] = {-1, -1};
-
-    (void)!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, files);
-    k->listener[k->n_listener++] = listener_event;
-    k->listener[k->n_listener++] = worker_event;
-    k->listener[k->n_listener++] = files[0];
-    k->worker[k->n_worker++] = fcntl(worker_event, F_DUPFD_CLOEXEC, 0);
-    k->worker[k->n_worker++] = fcntl(listener_event, F_DUPFD_CLOEXEC, 0);
-    k->worker[k->n_worker++] = files[1];
-    return listener_event >= 0 && worker_event >= 0 && files[0] >= 0 &&
-           k->worker[k->n_worker - 3] >= 0 && k->worker[k->n_worker - 2] >= 0;
-}
-
-static bool make_kit(const struct supervisor *s, struct kit *k)
-{
-    *k = (struct kit){0};
-    k->worker[k->n_worker++] = config_memfd(s->config);
-    int region = region_create(s->threads, s->parameters.max_request_bytes);
-    k->listener[k->n_listener++] = region;
-    k->worker[k->n_worker++] = region < 0 ? -1 : fcntl(region, F_DUPFD_CLOEXEC, 0);
-    bool ok = k->worker[0] >= 0 && k->worker[1] >= 0;
-
-    for (unsigned i = 0; ok && i < s->threads; i++)
-        ok = add_pair(k);
-    if (!ok) {
-        int e = errno;
-        close_all(k->worker, k->n_worker);
-        close_all(k->listener, k->n_listener);
-        errno = e;
-    }
-    return ok;
-}
-
-static bool start_process(struct pool *p, pid_t *ret_pid, int *ret_control)
-{
-    const struct config_pool *conf = p->conf;
-    struct process_env *env = xcalloc(conf->n_environment + 1, sizeof(*env));
-
-    env[0] = (struct process_env){STR("APP_POOL_ID"), conf->name};
-    for (size_t i = 0; i < conf->n_environment; i++)
-        env[i + 1] = (struct process_env){conf->environment[i].name, conf->environment[i].value};
-    bool ok = process_start(&(struct process_options){.role = "worker",
-                                                      .label = p->name,
-                                                      .identity = &p->identity,
-                                                      .env = env,
-                                                      .n_env = conf->n_environment + 1},
-                            ret_pid, ret_control);
-    int e = errno;
-
-    free(env);
-    errno = e;
-    return ok;
-}
-
-static void send_start(struct worker *w, const struct kit *k)
-{
-    struct supervisor *s = w->pool->s;
-    struct str name = config_source_name(s->config);
-
-    worker_send(w,
-                json_pack("{s:s, s:i, s:s, s:i, s:s, s:s%, s:I, s:o}", "type", "start", "worker",
-                          (int)w->id, "pool", w->pool->name, "threads", (int)s->threads,
-                          "system_drive", s->system_drive, "config_path", name.p, name.n,
-                          "generation", (json_int_t)s->generation, "parameters",
-                          http_parameters_to_json(&s->parameters)),
-                k->worker, k->n_worker);
-}
-
-static struct worker *add_worker(struct pool *p, pid_t pid, int control, uint32_t replaces,
-                                 const struct kit *k)
+struct worker *worker_new(struct pool *p, pid_t pid, int control)
 {
     struct worker *w = xcalloc(1, sizeof(*w));
+    struct loop *l = p->s->loop;
 
     *w = (struct worker){.next = p->workers,
                          .pool = p,
@@ -525,61 +416,9 @@ static struct worker *add_worker(struct pool *p, pid_t pid, int control, uint32_
                          .control = {.on_event = on_control, .fd = control},
                          .deadline.on_time = on_deadline,
                          .ping.on_time = on_ping_time,
-                         .recycle.on_time = on_recycle_time,
-                         .replaces = replaces,
-                         .n_kit = k->n_listener};
-    w->kit = xcalloc(k->n_listener, sizeof(int));
-    memcpy(w->kit, k->listener, k->n_listener * sizeof(int));
+                         .recycle.on_time = on_recycle_time};
     p->workers = w;
-    return w;
-}
-
-/* Nothing could be started: a failure of the machine, which counts like one of the worker. */
-static struct worker *cannot_start(struct pool *p, int err)
-{
-    SUP_EVENT(p->s, EV_WAS_NO_WORKER,
-              json_pack("{s:s, s:s}", "pool", p->name, "error", strerror(err)), p->name);
-    (void)pool_count_failure(p);
-    return NULL;
-}
-
-static void say_identity(struct pool *p, const char *why)
-{
-    char *text = xasprintf("application pool \"%s\": %s", p->name, why);
-
-    sup_say("%s", text);
-    SUP_EVENT(p->s, EV_CND_CONFIG_DIFFERENT, json_pack("{s:s}", "pool", p->name), text);
-    free(text);
-    p->identity_told = true;
-}
-
-struct worker *worker_start(struct pool *p, uint32_t replaces)
-{
-    struct supervisor *s = p->s;
-    struct kit k;
-    const char *why = NULL;
-    pid_t pid;
-    int control;
-
-    if (identity_for_pool(p->conf, &p->identity, &why) == RC_FAIL) {
-        pool_disable(p, EV_WAS_DISABLED_IDENTITY);
-        return NULL;
-    }
-    if (why && !p->identity_told)
-        say_identity(p, why);
-    if (!make_kit(s, &k))
-        return cannot_start(p, errno);
-    if (!start_process(p, &pid, &control)) {
-        int e = errno;
-        close_all(k.worker, k.n_worker);
-        close_all(k.listener, k.n_listener);
-        return cannot_start(p, e);
-    }
-    struct worker *w = add_worker(p, pid, control, replaces, &k);
-
-    INVARIANT(loop_io_set(s->loop, &w->control, EPOLLIN));
-    loop_timer_set(s->loop, &w->deadline, loop_now_ms(s->loop) + p->conf->startup_time_limit_ms);
-    send_start(w, &k);
-    close_all(k.worker, k.n_worker);
+    INVARIANT(loop_io_set(l, &w->control, EPOLLIN));
+    loop_timer_set(l, &w->deadline, loop_now_ms(l) + p->conf->startup_time_limit_ms);
     return w;
 }

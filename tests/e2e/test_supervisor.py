@@ -295,3 +295,39 @@ def test_environment_variables_of_a_pool(servers):
         names = dict(v.split(b"=", 1) for v in file.read().split(b"\0") if b"=" in v)
     assert names[b"CANDOR_TEST"] == b"yes" and names[b"APP_POOL_ID"] == b"DefaultAppPool"
     assert b"NOTIFY_SOCKET" not in names
+
+
+def test_what_is_not_served_is_said(servers):
+    """A binding of a protocol to come and an application without pool: the rest of the site works."""
+    lost = '<application path="/lost" applicationPool="NoSuchPool">' \
+           r'<virtualDirectory path="/" physicalPath="%SystemDrive%\b" /></application>'
+    site = Site(applications=lost)
+    config = AppHost(sites=[site])
+    server = servers(config=config, files=FILES, start=False)
+    text = config.render().replace("<bindings>", f'<bindings><binding protocol="https" '
+                                                 f'bindingInformation="*:{free_port()}:" />')
+    server.config_path.write_text(text)
+    server.start()
+    server.tolerate_events("https binding", "NoSuchPool")
+    assert server.get("/a.txt").body == b"a"
+    server.wait_event("https binding")
+    server.wait_event("NoSuchPool")
+
+
+def test_successor_that_cannot_start(servers):
+    """A changed pool whose new worker fails: the old one goes on serving."""
+    server = servers.sites(Site(), files={**FILES, "broken/libjansson.so.4": ""})
+    server.tolerate_events("5009", "5093")
+    server.expected_stderr.append("error while loading shared libraries")
+    assert server.get("/a.txt").body == b"a"
+    old = server.find("worker")
+    server.config.pools[0].inner = '<environmentVariables><add name="LD_LIBRARY_PATH" value="%s" />' \
+                                   "</environmentVariables>" % (server.drive / "broken")
+    replace_file(server.config_path, server.config.render())
+    server.wait_event("5093")
+    assert server.get("/a.txt").body == b"a"
+    assert server.find("worker") == old
+    server.config.pools[0].inner = ""
+    replace_file(server.config_path, server.config.render())
+    wait_until(lambda: server.find("worker") not in (old, []), "a worker of the corrected pool")
+    assert server.get("/a.txt").body == b"a"
