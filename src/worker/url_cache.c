@@ -397,9 +397,12 @@ static bool still_true(struct url_cache *c, struct url_entry *e, uint64_t now)
     return true;
 }
 
+/* What is not there is looked for every time: whoever has just made a file must not be told that it
+ * is missing because our notice of it is still under way. */
 static bool is_fresh(const struct url_entry *e, const struct worker_thread *t, uint64_t now)
 {
-    return e->config_version == t->config_version && now - e->checked_ms < RECHECK_MS &&
+    return e->config_version == t->config_version && e->kind != URL_KIND_MISSING &&
+           now - e->checked_ms < RECHECK_MS &&
            (!e->dir ||
             atomic_load_explicit(&e->dir->version, memory_order_acquire) == e->dir_version);
 }

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/cpu.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/ipc.h"
@@ -189,31 +189,11 @@ static void take_generation(struct process *p, const json_t *msg, const int *fds
 
 /* ---- threads -------------------------------------------------------------------------------- */
 
-/* Beside the listener's thread of that number: a wake-up across processors costs five times one on
- * the same. Where the process may not use all processors, those it may use are numbered. */
-static void pin(unsigned index)
-{
-    cpu_set_t allowed, one;
-
-    if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
-        return;
-    unsigned want = index % (unsigned)CPU_COUNT(&allowed);
-
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET((size_t)cpu, &allowed) || want-- > 0)
-            continue;
-        CPU_ZERO(&one);
-        CPU_SET((size_t)cpu, &one);
-        (void)sched_setaffinity(0, sizeof(one), &one);
-        return;
-    }
-}
-
 static void *thread_main(void *arg)
 {
     struct worker_thread *t = arg;
 
-    pin(t->index);
+    cpu_pin_thread(t->index);
     loop_run(t->loop);
     return NULL;
 }
