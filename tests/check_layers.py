@@ -12,7 +12,7 @@ LAYERS = [
     {"http"},
     {"tables"},
     {"config", "queue", "logging"},
-    {"listener", "worker", "supervisor"},
+    {"listener", "worker", "supervisor", "diagnose"},
     {"toolkit"},
 ]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
