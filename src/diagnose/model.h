@@ -31,8 +31,8 @@ struct model_samples {
     size_t n;
 };
 
-/* How a key's count spreads over time: one row per bucket of model.slot_seconds that has any, in
- * order of time. */
+/* How a key's count spreads over time: one row per stretch of that many seconds that has any, in
+ * order of time. Keys of many records have finer stretches than rare ones. */
 struct model_slot {
     int64_t start_s;
     uint64_t count;
@@ -41,6 +41,7 @@ struct model_slot {
 struct model_slots {
     struct model_slot *at;
     size_t n;
+    uint32_t seconds;
 };
 
 /* Time-taken in milliseconds. Percentiles come from a log-linear histogram: the true value lies
@@ -127,6 +128,7 @@ struct model_file {
     uint64_t bytes;          /* after decompression */
     int64_t first_s, last_s;
     bool is_headerless;
+    bool has_local_time; /* times are of the machine that wrote it, without offset */
     struct str fields;  /* names of the last #Fields, separated by one blank */
     struct str problem; /* why reading ended early or was refused; empty if nothing did */
     struct model_misfit *misfits; /* the first few */
@@ -161,7 +163,6 @@ struct model {
     struct model_bucket *timeline; /* in order of time, no gaps unless model.timeline_is_sparse */
     size_t bucket_n;
     uint32_t bucket_seconds;
-    uint32_t slot_seconds; /* of the keys' slots */
     bool timeline_is_sparse;
 
     struct model_trace *traces;

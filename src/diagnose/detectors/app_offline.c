@@ -6,13 +6,12 @@
 /* rapidFailProtectionInterval, as it is by default. */
 enum { LOOK_BACK_S = 300 };
 
-static uint64_t count_between(const struct model_slots *slots, uint32_t slot_seconds, int64_t from_s,
-                              int64_t to_s)
+static uint64_t count_between(const struct model_slots *slots, int64_t from_s, int64_t to_s)
 {
     uint64_t sum = 0;
 
     for (size_t i = 0; i < slots->n; i++)
-        if (slots->at[i].start_s + (int64_t)slot_seconds > from_s && slots->at[i].start_s <= to_s)
+        if (slots->at[i].start_s + (int64_t)slots->seconds > from_s && slots->at[i].start_s <= to_s)
             sum += slots->at[i].count;
     return sum;
 }
@@ -26,7 +25,7 @@ static void connect_failures(const struct model *m, struct findings *fs, struct 
 
     for (size_t i = 0; i < m->reason_n; i++) {
         const struct model_reason *row = &m->reasons[i];
-        uint64_t n = count_between(&row->slots, m->slot_seconds, from_s, f->first_s);
+        uint64_t n = count_between(&row->slots, from_s, f->first_s);
         if (n && str_istarts(row->reason, STR("Connection_Abandoned_By_"))) {
             deaths += n;
             abandoned = abandoned ? abandoned : row;
@@ -34,7 +33,7 @@ static void connect_failures(const struct model *m, struct findings *fs, struct 
     }
     for (size_t i = 0; i < m->status_n; i++) {
         const struct model_status *row = &m->statuses[i];
-        uint64_t n = count_between(&row->slots, m->slot_seconds, from_s, f->first_s);
+        uint64_t n = count_between(&row->slots, from_s, f->first_s);
         if (n && !row->is_ftp && row->status >= 500 && row->status <= 599) {
             errors += n;
             failing = failing ? failing : row;

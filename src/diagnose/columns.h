@@ -1,0 +1,40 @@
+/* Reader of W3C-like logs: site logs, HTTPERR, FTP, with or without header. */
+#ifndef CANDOR_DIAGNOSE_COLUMNS_H
+#define CANDOR_DIAGNOSE_COLUMNS_H
+
+#include "diagnose/layout.h"
+#include "diagnose/sink.h"
+
+struct columns {
+    struct sink *sink;
+    struct layout *layout; /* governs the lines; NULL before the first header */
+    struct layout *guess;  /* the last one guessed for a line that did not fit */
+    uint32_t fast_fields;  /* value count of lines for the fast way less one; UINT32_MAX: none */
+    uint64_t line;         /* lines ended so far */
+    const char *refused;   /* why this is no log of IIS; NULL if it may be one */
+    bool is_advanced;      /* #Software names Advanced Logging */
+    bool has_software;
+    int64_t base_date_s;   /* #Date, for records without date; RECORD_NO_TIME before one */
+    int64_t last_clock_s;
+    char stamp[24]; /* date and time read last, and their second */
+    int64_t stamp_s;
+};
+
+void columns_init(struct columns *c, struct sink *sink);
+void columns_fini(struct columns *c);
+
+/* What a #Fields, #Date or #Software line says; other directives are ignored. line is without its
+ * end. */
+void columns_directive(struct columns *c, struct str line);
+
+/* Reads the lines of [p, end); the last must end with '\n'. 64 bytes after end must be readable.
+ * Uses the widest vectors the processor has. */
+void columns_lines(struct columns *c, const char *p, const char *end);
+/* The same with a chosen width, for tests: 0 bytes at a time, 16, 32. False if the processor has
+ * not got it. */
+MUST_CHECK bool columns_lines_with(unsigned width, struct columns *c, const char *p, const char *end);
+
+/* For columns_lines: one line that ends at nl; starts[0..fields] are where its values begin. */
+void columns_line(struct columns *c, const char **starts, uint32_t fields, const char *nl);
+
+#endif

@@ -1,0 +1,200 @@
+#include "diagnose/documents.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/arena.h"
+#include "diagnose/text.h"
+#include "base/poison.h"
+
+static uint64_t count_lines(struct str text)
+{
+    uint64_t n = 0;
+    struct str line;
+
+    while (str_split(&text, '\n', &line))
+        n++;
+    return n;
+}
+
+/* ---- HAR ---- */
+
+static struct str json_str(const json_t *object, const char *key)
+{
+    const json_t *v = json_object_get(object, key);
+
+    return json_is_string(v) ? str_n(json_string_value(v), json_string_length(v)) : STR_NULL;
+}
+
+/* "https://host:port/path?query" */
+static void split_url(struct str url, struct record *r)
+{
+    size_t scheme = str_find(url, STR("://"));
+    struct str rest = scheme == SIZE_MAX ? url : str_sub(url, scheme + 3, url.n);
+    size_t slash = str_find_char(rest, '/');
+
+    if (scheme != SIZE_MAX) {
+        r->host = str_sub(rest, 0, slash);
+        rest = slash == SIZE_MAX ? STR("/") : str_sub(rest, slash, rest.n);
+    }
+    size_t mark = str_find_char(rest, '?');
+
+    r->url = str_sub(rest, 0, str_find_char(str_sub(rest, 0, mark), '#'));
+    if (mark != SIZE_MAX)
+        r->query = str_sub(rest, mark + 1, rest.n);
+}
+
+static void har_entry(struct sink *sink, const json_t *entry, uint64_t number)
+{
+    const json_t *request = json_object_get(entry, "request");
+    const json_t *response = json_object_get(entry, "response");
+    const json_t *status = json_object_get(response, "status"), *ms = json_object_get(entry, "time");
+    struct record r = {.kind = LOG_HAR, .time_s = RECORD_NO_TIME};
+    char text[SAMPLE_TEXT_MAX];
+
+    if (!json_is_object(request)) {
+        sink_misfit(sink, STR("an entry without request"), number);
+        return;
+    }
+    if (json_is_integer(status) && json_integer_value(status) > 0 && json_integer_value(status) <= 999)
+        r.status = (uint32_t)json_integer_value(status);
+    if (json_is_number(ms) && json_number_value(ms) >= 0 && json_number_value(ms) < 1e12) {
+        r.time_taken_ms = (uint64_t)json_number_value(ms);
+        r.has_time_taken = true;
+    }
+    if (!text_iso_time(json_str(entry, "startedDateTime"), &r.time_s))
+        r.time_s = RECORD_NO_TIME;
+    struct str url = json_str(request, "url");
+
+    r.method = json_str(request, "method");
+    split_url(url, &r);
+    int n = snprintf(text, sizeof(text), "%.*s %.*s %u", STR_ARG(r.method), STR_ARG(url), r.status);
+
+    r.text = str_n(text, n > 0 && (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+    sink_record(sink, &r, number);
+}
+
+/* What a JSONP wrapper or a byte order mark encloses. */
+static struct str json_body(struct str text)
+{
+    size_t from = str_find_char(text, '{'), to = str_rfind_char(text, '}');
+
+    return from == SIZE_MAX || to == SIZE_MAX || to < from ? STR_NULL : str_sub(text, from, to + 1);
+}
+
+char *har_read(struct sink *sink, struct str text)
+{
+    struct str body = json_body(text);
+    json_error_t error;
+    json_t *root = json_loadb(body.n ? body.p : "", body.n, 0, &error);
+    const json_t *entries = json_object_get(json_object_get(root, "log"), "entries"), *entry;
+    size_t i;
+    char *why = NULL;
+
+    sink->stats->kind = LOG_HAR;
+    sink->stats->lines += count_lines(text);
+    if (!root)
+        why = xasprintf("not valid JSON: line %d: %s", error.line, error.text);
+    else if (!json_is_array(entries))
+        why = xstrdup("JSON without log.entries: not a HAR file");
+    else
+        json_array_foreach(entries, i, entry) har_entry(sink, entry, i + 1);
+    json_decref(root);
+    return why;
+}
+
+/* ---- FREB ---- */
+
+/* The value of an attribute in a start tag, with its entities undone, in the arena. */
+static struct str attribute(struct str tag, struct str name, struct arena *arena)
+{
+    static const struct {
+        struct str name;
+        char c;
+    } entities[] = {{STR("&lt;"), '<'},
+                    {STR("&gt;"), '>'},
+                    {STR("&amp;"), '&'},
+                    {STR("&quot;"), '"'},
+                    {STR("&apos;"), '\''}};
+    size_t at = 0, n = 0;
+
+    for (;;) {
+        size_t found = str_find(str_sub(tag, at, tag.n), name);
+        if (found == SIZE_MAX)
+            return STR_NULL;
+        at += found + name.n;
+        bool whole = at > name.n && strchr(" \t\r\n\"'", tag.p[at - name.n - 1]) && at + 1 < tag.n &&
+                     tag.p[at] == '=' && (tag.p[at + 1] == '"' || tag.p[at + 1] == '\'');
+        if (whole)
+            break;
+    }
+    struct str v = str_sub(tag, at + 2, tag.n);
+
+    v = str_sub(v, 0, str_find_char(v, tag.p[at + 1]));
+    char *out = arena_alloc(arena, v.n + 1); /* entities only get shorter */
+
+    for (size_t i = 0; i < v.n; i++) {
+        size_t e = 0;
+        while (e < ARRAY_LEN(entities) && !str_starts(str_sub(v, i, v.n), entities[e].name))
+            e++;
+        out[n++] = e < ARRAY_LEN(entities) ? entities[e].c : v.p[i];
+        i += e < ARRAY_LEN(entities) ? entities[e].name.n - 1 : 0;
+    }
+    return str_n(out, n);
+}
+
+static void freb_status(struct str text, struct record *r)
+{
+    uint64_t status, substatus = 0;
+    size_t dot = str_find_char(text, '.');
+
+    if (!str_u64(str_sub(text, 0, dot), 999, &status))
+        return;
+    if (dot != SIZE_MAX && !str_u64(str_sub(text, dot + 1, text.n), 9999, &substatus))
+        return;
+    r->status = (uint32_t)status;
+    r->substatus = (uint32_t)substatus;
+}
+
+char *freb_read(struct sink *sink, struct str text)
+{
+    enum { F_URL, F_SITE, F_POOL, F_VERB, F_USER, F_REASON, F_STATUS, F_TAKEN, F_COUNT };
+    static const struct str names[F_COUNT] = {STR("url"),      STR("siteId"),        STR("appPoolId"),
+                                              STR("verb"),     STR("userName"),      STR("failureReason"),
+                                              STR("statusCode"), STR("timeTaken")};
+    size_t at = str_find(text, STR("<failedRequest"));
+    struct str tag = str_sub(text, at, text.n), v[F_COUNT];
+    struct record r = {.kind = LOG_FREB, .time_s = RECORD_NO_TIME};
+    struct arena arena;
+
+    sink->stats->kind = LOG_FREB;
+    sink->stats->lines += count_lines(text);
+    if (at == SIZE_MAX)
+        return xstrdup("XML without failedRequest: not a failed request trace");
+    tag = str_sub(tag, 0, str_find_char(tag, '>'));
+    arena_init(&arena, 0);
+    for (size_t i = 0; i < F_COUNT; i++)
+        v[i] = attribute(tag, names[i], &arena);
+    r.url = v[F_URL];
+    r.site = v[F_SITE];
+    r.pool = v[F_POOL];
+    r.method = v[F_VERB];
+    r.user = v[F_USER];
+    r.reason = v[F_REASON];
+    freb_status(v[F_STATUS], &r);
+    r.has_time_taken = str_u64(v[F_TAKEN], UINT32_MAX, &r.time_taken_ms);
+    size_t time = str_find(text, STR("SystemTime=\""));
+
+    if (time != SIZE_MAX) {
+        struct str s = str_sub(text, time + 12, text.n);
+        if (!text_iso_time(str_sub(s, 0, str_find_char(s, '"')), &r.time_s))
+            r.time_s = RECORD_NO_TIME;
+    }
+    r.text = str_trim_all(str_sub(tag, 0, SAMPLE_TEXT_MAX));
+    sink_record(sink, &r, 1);
+    arena_fini(&arena);
+    return str_find(text, STR("</failedRequest>")) == SIZE_MAX
+               ? xstrdup("the trace is cut off: its end tag is missing")
+               : NULL;
+}

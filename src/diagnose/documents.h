@@ -1,0 +1,16 @@
+/* Readers of whole documents: HAR files and failed request traces. */
+#ifndef CANDOR_DIAGNOSE_DOCUMENTS_H
+#define CANDOR_DIAGNOSE_DOCUMENTS_H
+
+#include "diagnose/sink.h"
+
+enum { DOCUMENT_MAX = 24 << 20 }; /* the most that is read of one: a tree of it is in memory */
+
+/* One record per entry; JSONP wrappers and byte order marks are taken off. Gives NULL, or why it
+ * can't be read (the caller frees). */
+char *har_read(struct sink *sink, struct str text);
+/* One record per trace, of the attributes of its root. NULL, or why it can't be read (the caller
+ * frees). */
+char *freb_read(struct sink *sink, struct str text);
+
+#endif

@@ -1,0 +1,58 @@
+#include "diagnose/sink.h"
+
+#include <stdlib.h>
+
+#include "base/poison.h"
+
+void unit_stats_init(struct unit_stats *s)
+{
+    *s = (struct unit_stats){.first_s = RECORD_NO_TIME, .last_s = RECORD_NO_TIME};
+}
+
+void unit_stats_fini(struct unit_stats *s)
+{
+    for (uint32_t i = 0; i < s->misfit_n; i++)
+        free(s->misfits[i].text);
+    free(s->fields);
+    s->fields = NULL;
+    s->misfit_n = 0;
+}
+
+void sink_record(struct sink *s, struct record *r, uint64_t line)
+{
+    struct unit_stats *u = s->stats;
+
+    u->records++;
+    if (UNLIKELY(u->kind == LOG_UNKNOWN))
+        u->kind = r->kind;
+    if (r->time_s != RECORD_NO_TIME) {
+        if (r->time_s < u->first_s || u->first_s == RECORD_NO_TIME)
+            u->first_s = r->time_s;
+        if (r->time_s > u->last_s)
+            u->last_s = r->time_s;
+    }
+    if (r->site.n == 0)
+        r->site = s->site;
+    if (!s->tally)
+        return;
+    if (s->filter && s->filter->is_active) {
+        if (!filter_matches(s->filter, r))
+            return;
+        if (s->filter->lists)
+            tally_list(s->tally, r, line);
+    }
+    tally_add(s->tally, r, line);
+}
+
+void sink_misfit(struct sink *s, struct str text, uint64_t line)
+{
+    struct unit_stats *u = s->stats;
+
+    u->not_understood++;
+    if (u->misfit_n == MISFITS_KEPT)
+        return;
+    text = str_sub(text, 0, MISFIT_TEXT_MAX);
+    u->misfits[u->misfit_n].line = line;
+    u->misfits[u->misfit_n].n = (uint32_t)text.n;
+    u->misfits[u->misfit_n++].text = str_dup_z(text);
+}

@@ -1,0 +1,46 @@
+/* Where readers put what they read: counts of one unit of input, and the thread's tally. */
+#ifndef CANDOR_DIAGNOSE_SINK_H
+#define CANDOR_DIAGNOSE_SINK_H
+
+#include "diagnose/filter.h"
+#include "diagnose/record.h"
+#include "diagnose/tally.h"
+
+enum {
+    MISFITS_KEPT = 5,
+    MISFIT_TEXT_MAX = 300,
+    LINE_LIMIT = 4 << 20, /* a longer line is not understood, whatever it holds */
+};
+
+/* What one unit (a file, or a stretch of a large one) gave. Lines are counted from its start. */
+struct unit_stats {
+    enum log_kind kind; /* of its first record or header; LOG_UNKNOWN if it has none */
+    uint64_t records, lines, not_understood, refitted, odd_values, nul_bytes, bytes;
+    int64_t first_s, last_s;
+    bool is_headerless, has_local_time;
+    bool is_module_log; /* LOG_ANCM: lines begin with the module's name, others continue one */
+    char *fields; /* of the last header, or NULL */
+    struct {
+        uint64_t line;
+        char *text;
+        uint32_t n;
+    } misfits[MISFITS_KEPT];
+    uint32_t misfit_n;
+};
+
+struct sink {
+    struct tally *tally;         /* NULL: count records only */
+    const struct filter *filter; /* NULL: everything matches */
+    struct unit_stats *stats;
+    struct str site; /* for records that name none: from the folder's name */
+};
+
+void unit_stats_init(struct unit_stats *s);
+void unit_stats_fini(struct unit_stats *s);
+
+/* A record that begins in that line of the unit. */
+void sink_record(struct sink *s, struct record *r, uint64_t line);
+/* A line nothing could be made of. */
+void sink_misfit(struct sink *s, struct str text, uint64_t line);
+
+#endif

@@ -1,0 +1,541 @@
+#include "diagnose/tally.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "diagnose/text.h"
+#include "base/poison.h"
+
+enum {
+    CACHE_CELLS = 1 << 14,
+    SITES_MAX = 2000,
+    TIMELINE_SPANS = 16384,
+    KEY_SPANS = 256,
+    RARE_KEY_SPANS = 16, /* of keys past the first few hundred */
+    COMMON_KEYS = 200,
+    REASON_TEXT_MAX = 64,
+};
+
+/* From the hash of a URL as logged to its folded one: most requests need no folding. */
+struct url_cache {
+    struct {
+        uint64_t raw, folded;
+        uint32_t row;
+    } cell[CACHE_CELLS];
+};
+
+struct tally *tally_new(const struct tally_sizes *sizes)
+{
+    struct tally *t = xcalloc(1, sizeof(*t));
+
+    t->sizes = *sizes;
+    t->first_s = t->last_s = RECORD_NO_TIME;
+    spans_init(&t->timeline, TIMELINE_SPANS);
+    index_init(&t->key_index, 256);
+    table_init(&t->urls, sizeof(struct url_row), sizes->urls);
+    table_init(&t->clients, sizeof(struct client_row), sizes->clients);
+    pairs_init(&t->key_urls, sizes->pairs);
+    pairs_init(&t->key_clients, sizes->pairs);
+    distinct_init(&t->clients_distinct, 4096, 14);
+    distinct_init(&t->urls_distinct, 4096, 14);
+    t->url_cache = xcalloc(1, sizeof(*t->url_cache));
+    t->slow.max = SLOW_SAMPLES;
+    t->failures.max = FAILURE_SAMPLES;
+    t->listed.max = sizes->list_max;
+    arena_init(&t->arena, 0);
+    return t;
+}
+
+static void samples_fini(struct tally_samples *s)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        free(s->at[i].text);
+    free(s->at);
+    *s = (struct tally_samples){0};
+}
+
+static void key_free(struct key_row *k)
+{
+    free(k->reason);
+    distinct_fini(&k->clients);
+    few_free(k->users);
+    few_free(k->sites);
+    few_free(k->queues);
+    spans_fini(&k->slots);
+    samples_fini(&k->samples);
+    free(k);
+}
+
+struct tally *tally_free(struct tally *t)
+{
+    if (!t)
+        return NULL;
+    for (size_t i = 0; i < t->key_n; i++)
+        key_free(t->keys[i]);
+    for (size_t i = 0; i < t->site_n; i++) {
+        free(t->sites[i]->name);
+        free(t->sites[i]);
+    }
+    free(t->keys);
+    free(t->sites);
+    free(t->traces);
+    index_fini(&t->key_index);
+    table_fini(&t->urls);
+    table_fini(&t->clients);
+    pairs_fini(&t->key_urls);
+    pairs_fini(&t->key_clients);
+    distinct_fini(&t->clients_distinct);
+    distinct_fini(&t->urls_distinct);
+    spans_fini(&t->timeline);
+    few_free(t->pools);
+    samples_fini(&t->slow);
+    samples_fini(&t->listed);
+    samples_fini(&t->failures);
+    free(t->url_cache);
+    arena_fini(&t->arena);
+    free(t);
+    return NULL;
+}
+
+/* ---- samples ---- */
+
+static bool is_before(const struct tally_sample *a, const struct tally_sample *b)
+{
+    if (a->weight != b->weight)
+        return a->weight > b->weight;
+    return a->unit != b->unit ? a->unit < b->unit : a->line < b->line;
+}
+
+void samples_add(struct tally_samples *s, const struct tally_sample *sample, struct str text)
+{
+    uint32_t at = s->n;
+
+    if (s->max == 0 || (s->n == s->max && !is_before(sample, &s->at[s->n - 1])))
+        return;
+    if (s->n == s->max) {
+        free(s->at[--s->n].text);
+        at = s->n;
+    } else if (s->n == s->cap) {
+        s->cap = s->cap ? s->cap * 2 : 2;
+        s->at = xrealloc(s->at, s->cap * sizeof(*s->at));
+    }
+    for (; at > 0 && is_before(sample, &s->at[at - 1]); at--)
+        s->at[at] = s->at[at - 1];
+    text = str_sub(text, 0, SAMPLE_TEXT_MAX);
+    s->at[at] = *sample;
+    s->at[at].text = str_dup_z(text);
+    s->at[at].n = (uint32_t)text.n;
+    s->n++;
+}
+
+static void keep(struct tally *t, struct tally_samples *s, struct str text, int64_t time_s,
+                 uint64_t line, uint64_t weight)
+{
+    samples_add(s,
+                &(struct tally_sample){
+                    .unit = t->unit, .line = line, .time_s = time_s, .weight = weight},
+                text);
+}
+
+void tally_list(struct tally *t, const struct record *r, uint64_t line)
+{
+    keep(t, &t->listed, r->text, r->time_s, line, 0);
+}
+
+void tally_failure(struct tally *t, struct str text, int64_t time_s, uint64_t line)
+{
+    t->failure_count++;
+    keep(t, &t->failures, text, time_s, line, 0);
+}
+
+/* ---- keys ---- */
+
+static bool key_is(const struct key_row *k, enum key_kind kind, uint32_t status, uint32_t substatus,
+                   uint64_t win32, struct str reason)
+{
+    return k->status == status && k->substatus == substatus && k->win32 == win32 && k->kind == kind &&
+           (kind != KEY_HTTPERR || str_eq(str_z(k->reason), reason));
+}
+
+static struct key_row *key_new(struct tally *t, uint64_t hash, enum key_kind kind)
+{
+    struct key_row *k = xcalloc(1, sizeof(*k));
+
+    k->hash = hash;
+    k->id = (uint32_t)t->key_n;
+    k->kind = kind;
+    k->first_s = k->last_s = RECORD_NO_TIME;
+    k->samples.max = KEY_SAMPLES;
+    distinct_init(&k->clients, 256, 11);
+    spans_init(&k->slots, t->key_n < COMMON_KEYS ? KEY_SPANS : RARE_KEY_SPANS);
+    t->keys = xgrow(t->keys, t->key_n, &t->key_cap, sizeof(struct key_row *));
+    t->keys[t->key_n++] = k;
+    index_put(&t->key_index, hash, k->id);
+    return k;
+}
+
+static uint64_t key_hash(enum key_kind kind, uint32_t status, uint32_t substatus, uint64_t win32,
+                         struct str reason)
+{
+    uint64_t h = ((uint64_t)kind << 62 ^ (uint64_t)status << 42 ^ (uint64_t)substatus << 12) *
+                     0x9e3779b97f4a7c15u ^
+                 win32 * 0xd1b54a32d192ed03u;
+
+    if (kind == KEY_HTTPERR)
+        h ^= hash_bytes(reason.p, reason.n);
+    return h ^ h >> 29;
+}
+
+static struct key_row *key_find(struct tally *t, enum key_kind kind, uint32_t status,
+                                uint32_t substatus, uint64_t win32, struct str reason)
+{
+    reason = str_sub(reason, 0, REASON_TEXT_MAX);
+    uint64_t hash = key_hash(kind, status, substatus, win32, reason);
+    struct key_row **cell = &t->key_cache[hash % ARRAY_LEN(t->key_cache)];
+
+    if (*cell && key_is(*cell, kind, status, substatus, win32, reason))
+        return *cell;
+    uint32_t row;
+
+    /* Two keys of one hash are possible in theory: the next hash is as good as any. */
+    while ((row = index_at(&t->key_index, hash)->row) != INDEX_FREE &&
+           !key_is(t->keys[row], kind, status, substatus, win32, reason))
+        hash++;
+    if (row != INDEX_FREE)
+        return *cell = t->keys[row];
+    if (t->key_n >= t->sizes.keys && (substatus || win32 || reason.n > 1)) {
+        /* Too many to tell apart: only the status remains. */
+        return key_find(t, kind, status, 0, 0, kind == KEY_HTTPERR ? STR("*") : STR_NULL);
+    }
+    struct key_row *k = key_new(t, hash, kind);
+
+    k->status = status;
+    k->substatus = substatus;
+    k->win32 = win32;
+    k->reason = kind == KEY_HTTPERR ? str_dup_z(reason) : NULL;
+    return *cell = k;
+}
+
+static inline void see_time(int64_t *first_s, int64_t *last_s, int64_t time_s)
+{
+    if (time_s == RECORD_NO_TIME)
+        return;
+    if (time_s < *first_s || *first_s == RECORD_NO_TIME)
+        *first_s = time_s;
+    if (time_s > *last_s)
+        *last_s = time_s;
+}
+
+static void key_slot(struct key_row *k, int64_t time_s)
+{
+    k->slot = spans_at(&k->slots, time_s);
+    k->slot_from_s = k->slot->start_s;
+    k->slot_to_s = k->slot_from_s + (int64_t)k->slots.width_s;
+}
+
+static inline void key_count(struct tally *t, struct key_row *k, const struct record *r, uint64_t line)
+{
+    k->count++;
+    if (r->time_s != RECORD_NO_TIME) {
+        see_time(&k->first_s, &k->last_s, r->time_s);
+        if (UNLIKELY(!k->slot || r->time_s < k->slot_from_s || r->time_s >= k->slot_to_s))
+            key_slot(k, r->time_s);
+        k->slot->v[0]++;
+    }
+    if (UNLIKELY(k->samples.n < KEY_SAMPLES))
+        keep(t, &k->samples, r->text, r->time_s, line, 0);
+}
+
+/* ---- URLs, clients, sites ---- */
+
+static void url_purge(struct tally *t)
+{
+    uint32_t n;
+    uint32_t *map = table_purge(&t->urls, &n);
+
+    pairs_renumber(&t->key_urls, map, n);
+    memset(t->url_cache, 0, sizeof(*t->url_cache));
+    free(map);
+}
+
+static inline size_t cache_cell(uint64_t raw)
+{
+    return raw >> 1 & (CACHE_CELLS - 1); /* the lowest bit is always set: 0 is a free cell */
+}
+
+static uint32_t url_find(struct tally *t, uint64_t raw, struct str url)
+{
+    char folded[TABLE_NAME_MAX];
+    struct str name = str_n(folded, text_fold_url(url, folded, sizeof(folded)));
+    uint64_t hash = hash_ibytes(name.p, name.n);
+    uint32_t row = table_find(&t->urls, hash);
+
+    if (row == INDEX_FREE) {
+        if (table_is_full(&t->urls))
+            url_purge(t);
+        row = table_put(&t->urls, hash, name);
+        distinct_add(&t->urls_distinct, hash);
+    }
+    size_t cell = cache_cell(raw);
+
+    t->url_cache->cell[cell].raw = raw;
+    t->url_cache->cell[cell].folded = hash;
+    t->url_cache->cell[cell].row = row;
+    return row;
+}
+
+static inline struct url_row *url_count(struct tally *t, const struct key_row *k, struct str url)
+{
+    uint64_t raw = hash_bytes(url.p, url.n) | 1;
+    size_t cell = cache_cell(raw);
+    uint32_t id = t->url_cache->cell[cell].raw == raw ? t->url_cache->cell[cell].row
+                                                      : url_find(t, raw, url);
+    struct url_row *row = table_row(&t->urls, id);
+    uint64_t key = pair_key(k->id, id);
+
+    row->weight++;
+    if (row->pair_key != key || row->pair_epoch != t->key_urls.epoch || !row->pair) {
+        struct pair *p = pairs_at(&t->key_urls, key);
+        row->pair = p;
+        row->pair_key = key;
+        row->pair_epoch = t->key_urls.epoch;
+    }
+    row->pair->count++;
+    return row;
+}
+
+static void client_purge(struct tally *t)
+{
+    uint32_t n;
+    uint32_t *map = table_purge(&t->clients, &n);
+
+    pairs_renumber(&t->key_clients, map, n);
+    free(map);
+}
+
+static uint32_t client_find(struct tally *t, uint64_t hash, struct str client)
+{
+    uint32_t row = table_find(&t->clients, hash);
+
+    if (LIKELY(row != INDEX_FREE))
+        return row;
+    if (table_is_full(&t->clients))
+        client_purge(t);
+    distinct_add(&t->clients_distinct, hash);
+    return table_put(&t->clients, hash, client);
+}
+
+static struct site_row *site_find(struct tally *t, struct str name)
+{
+    uint64_t hash = hash_bytes(name.p, name.n);
+
+    if (t->last_site && t->last_site->hash == hash)
+        return t->last_site;
+    for (size_t i = 0; i < t->site_n; i++)
+        if (t->sites[i]->hash == hash)
+            return t->last_site = t->sites[i];
+    if (t->site_n >= SITES_MAX)
+        return t->last_site = t->sites[t->site_n - 1];
+    struct site_row *s = xcalloc(1, sizeof(*s));
+
+    s->hash = hash;
+    s->name = str_dup_z(str_sub(name, 0, TABLE_NAME_MAX));
+    t->sites = xgrow(t->sites, t->site_n, &t->site_cap, sizeof(struct site_row *));
+    t->sites[t->site_n++] = s;
+    return t->last_site = s;
+}
+
+static void count_pair(struct pairs *p, uint64_t key)
+{
+    pairs_at(p, key)->count++;
+}
+
+/* Names that make up who and what is behind an outcome that is not plain success. */
+static void key_names(struct tally *t, struct key_row *k, const struct record *r, uint32_t client)
+{
+    if (r->client.n)
+        count_pair(&t->key_clients, pair_key(k->id, client));
+    if (r->user.n)
+        few_add(&k->users, hash_ibytes(r->user.p, r->user.n), r->user, 1, 0);
+    if (r->site.n)
+        few_add(&k->sites, hash_bytes(r->site.p, r->site.n), r->site, 1, 0);
+}
+
+/* ---- records ---- */
+
+static struct span *bucket_at(struct tally *t, int64_t time_s)
+{
+    if (LIKELY(t->bucket && time_s >= t->bucket_from_s && time_s < t->bucket_to_s))
+        return t->bucket;
+    t->bucket = spans_at(&t->timeline, time_s);
+    t->bucket_from_s = t->bucket->start_s;
+    t->bucket_to_s = t->bucket_from_s + (int64_t)t->timeline.width_s;
+    return t->bucket;
+}
+
+static void slow_request(struct tally *t, const struct record *r, uint64_t line)
+{
+    keep(t, &t->slow, r->text, r->time_s, line, r->time_taken_ms);
+    if (t->slow.n == t->slow.max)
+        t->slow_least = t->slow.at[t->slow.n - 1].weight;
+}
+
+static inline void count_time_taken(struct tally *t, const struct record *r, struct key_row *k,
+                                    struct url_row *url, struct span *bucket, uint64_t line)
+{
+    uint64_t ms = r->time_taken_ms;
+
+    t->ms_cells[hist_cell(ms, MS_BITS, ARRAY_LEN(t->ms_cells))]++;
+    t->ms_count++;
+    k->ms_sum += ms;
+    if (ms > k->ms_max)
+        k->ms_max = ms;
+    if (url) {
+        url->cells[hist_cell(ms, URL_MS_BITS, ARRAY_LEN(url->cells))]++;
+        url->ms_count++;
+        if (ms > url->ms_max)
+            url->ms_max = ms;
+    }
+    if (bucket) {
+        bucket->v[COL_MS_SUM] += ms;
+        bucket->v[COL_MS_COUNT]++;
+    }
+    if (UNLIKELY(ms > t->slow_least || t->slow.n < SLOW_SAMPLES))
+        slow_request(t, r, line);
+    if (ms > t->ms_max)
+        t->ms_max = ms;
+}
+
+static void add_request(struct tally *t, const struct record *r, uint64_t line)
+{
+    struct key_row *k = key_find(t, KEY_HTTP, r->status, r->substatus, r->win32, STR_NULL);
+    uint32_t class = r->status / 100;
+    uint64_t is_4xx = class == 4, is_5xx = class == 5;
+    struct span *bucket = NULL;
+    struct url_row *url = NULL;
+    struct site_row *site = t->last_site && r->site.n == 0 && t->last_site->name[0] == '\0'
+                                ? t->last_site
+                                : site_find(t, r->site);
+
+    t->requests++;
+    t->by_class[class < ARRAY_LEN(t->by_class) ? class : 7]++;
+    t->bytes_sent += r->bytes_sent;
+    t->bytes_received += r->bytes_received;
+    site->count++;
+    site->errors_4xx += is_4xx;
+    site->errors_5xx += is_5xx;
+    key_count(t, k, r, line);
+    if (r->time_s != RECORD_NO_TIME) {
+        bucket = bucket_at(t, r->time_s);
+        bucket->v[COL_REQUESTS]++;
+        bucket->v[COL_4XX] += is_4xx;
+        bucket->v[COL_5XX] += is_5xx;
+    }
+    uint32_t client = 0;
+
+    if (r->client.n) {
+        uint64_t hash = hash_bytes(r->client.p, r->client.n);
+        client = client_find(t, hash, r->client);
+        struct client_row *row = table_row(&t->clients, client);
+        row->weight++;
+        row->count++;
+        row->errors_4xx += is_4xx;
+        row->errors_5xx += is_5xx;
+        row->not_found += r->status == 404;
+        distinct_add(&k->clients, hash);
+    }
+    if (r->url.n) {
+        url = url_count(t, k, r->url);
+        url->count++;
+        url->errors_4xx += is_4xx;
+        url->errors_5xx += is_5xx;
+    }
+    if (r->has_time_taken)
+        count_time_taken(t, r, k, url, bucket, line);
+    if (UNLIKELY(class >= 4 || r->win32))
+        key_names(t, k, r, client);
+}
+
+static void add_httperr(struct tally *t, const struct record *r, uint64_t line)
+{
+    struct key_row *k = key_find(t, KEY_HTTPERR, r->status, 0, 0, r->reason);
+
+    t->httperr_records++;
+    key_count(t, k, r, line);
+    if (r->time_s != RECORD_NO_TIME)
+        bucket_at(t, r->time_s)->v[COL_HTTPERR]++;
+    site_find(t, r->site)->httperr++;
+    if (r->url.n)
+        url_count(t, k, r->url);
+    if (r->pool.n) {
+        uint64_t hash = hash_bytes(r->pool.p, r->pool.n);
+        few_add(&k->queues, hash, r->pool, 1, 0);
+        few_add(&t->pools, hash, r->pool, 1, 0);
+    }
+    uint32_t client = 0;
+
+    if (r->client.n) {
+        uint64_t hash = hash_bytes(r->client.p, r->client.n);
+        client = client_find(t, hash, r->client);
+        ((struct client_row *)table_row(&t->clients, client))->weight++;
+        distinct_add(&k->clients, hash);
+    }
+    key_names(t, k, r, client);
+}
+
+static void add_ftp(struct tally *t, const struct record *r, uint64_t line)
+{
+    struct key_row *k = key_find(t, KEY_FTP, r->status, r->substatus, r->win32, STR_NULL);
+    uint32_t client = 0;
+
+    t->ftp_records++;
+    t->bytes_sent += r->bytes_sent;
+    t->bytes_received += r->bytes_received;
+    key_count(t, k, r, line);
+    if (r->client.n) {
+        uint64_t hash = hash_bytes(r->client.p, r->client.n);
+        client = client_find(t, hash, r->client);
+        ((struct client_row *)table_row(&t->clients, client))->weight++;
+        distinct_add(&k->clients, hash);
+    }
+    if (r->status >= 400 || r->win32)
+        key_names(t, k, r, client);
+}
+
+static void add_trace(struct tally *t, const struct record *r)
+{
+    struct trace_row *row;
+
+    if (t->trace_n >= TRACES_MAX)
+        return;
+    t->traces = xgrow(t->traces, t->trace_n, &t->trace_cap, sizeof(*t->traces));
+    row = &t->traces[t->trace_n++];
+    row->unit = t->unit;
+    row->t = (struct model_trace){
+        .time_s = r->time_s,
+        .url = arena_dup(&t->arena, str_sub(r->url, 0, SAMPLE_TEXT_MAX)),
+        .verb = arena_dup(&t->arena, str_sub(r->method, 0, FEW_NAME_MAX)),
+        .reason = arena_dup(&t->arena, str_sub(r->reason, 0, FEW_NAME_MAX)),
+        .pool = arena_dup(&t->arena, str_sub(r->pool, 0, SAMPLE_TEXT_MAX)),
+        .site = arena_dup(&t->arena, str_sub(r->site, 0, SAMPLE_TEXT_MAX)),
+        .status = r->status,
+        .substatus = r->substatus,
+        .time_taken_ms = r->time_taken_ms,
+    };
+}
+
+void tally_add(struct tally *t, const struct record *r, uint64_t line)
+{
+    see_time(&t->first_s, &t->last_s, r->time_s);
+    if (LIKELY(r->kind == LOG_W3C))
+        add_request(t, r, line);
+    else if (r->kind == LOG_HTTPERR)
+        add_httperr(t, r, line);
+    else if (r->kind == LOG_FTP)
+        add_ftp(t, r, line);
+    else if (r->kind == LOG_FREB)
+        add_trace(t, r);
+    else
+        add_request(t, r, line);
+}

@@ -1,0 +1,152 @@
+/* Counting records. One tally per thread; merged and made into the model when everything is read.
+ * Memory is bounded whatever the records say: tables that are full forget their rarest rows and
+ * remember how large a count they may have forgotten. */
+#ifndef CANDOR_DIAGNOSE_TALLY_H
+#define CANDOR_DIAGNOSE_TALLY_H
+
+#include "base/arena.h"
+#include "diagnose/model.h"
+#include "diagnose/sketch.h"
+#include "diagnose/table.h"
+
+enum {
+    MS_BITS = 5,
+    MS_TOP = 36, /* 2^36 ms: two years */
+    URL_MS_BITS = 3,
+    URL_MS_TOP = 22, /* 70 minutes */
+    KEY_SAMPLES = 3,
+    SLOW_SAMPLES = 10,
+    FAILURE_SAMPLES = 8,
+    SAMPLE_TEXT_MAX = 1000,
+    LIST_MAX = 100000, /* ceiling of --top */
+    TRACES_MAX = 10000,
+};
+
+/* A place in the input while it is read: lines are counted from the start of the unit, and become
+ * lines of the file when all units are known. */
+struct tally_sample {
+    uint32_t unit;
+    uint64_t line;
+    int64_t time_s;
+    uint64_t weight; /* slow requests: the time-taken */
+    char *text;
+    uint32_t n;
+};
+
+struct tally_samples {
+    struct tally_sample *at;
+    uint32_t n, cap, max;
+};
+
+struct tally_sizes {
+    uint32_t urls, clients, pairs, keys;
+    uint32_t list_max; /* matching requests to keep */
+};
+
+enum key_kind { KEY_HTTP, KEY_FTP, KEY_HTTPERR };
+
+/* What ended in one way. */
+struct key_row {
+    uint64_t hash;
+    uint32_t id;
+    enum key_kind kind;
+    uint32_t status, substatus;
+    uint64_t win32;
+    char *reason; /* HTTPERR, else NULL */
+    uint64_t count;
+    int64_t first_s, last_s;
+    int64_t slot_from_s, slot_to_s; /* of slot */
+    struct span *slot;
+    uint64_t ms_sum, ms_max;
+    struct distinct clients;
+    struct few *users, *sites, *queues;
+    struct spans slots;
+    struct tally_samples samples;
+};
+
+struct url_row {
+    uint64_t weight; /* records of any kind */
+    uint64_t delta;  /* weight may have been more by this */
+    uint64_t count, errors_4xx, errors_5xx;
+    uint64_t ms_count, ms_max;
+    uint64_t pair_key; /* the last pair counted, and its place while pairs.epoch stands */
+    struct pair *pair;
+    uint32_t pair_epoch;
+    uint32_t cells[HIST_CELLS(URL_MS_BITS, URL_MS_TOP)];
+};
+
+struct client_row {
+    uint64_t weight, delta;
+    uint64_t count, errors_4xx, errors_5xx, not_found;
+};
+
+struct trace_row {
+    uint32_t unit;
+    struct model_trace t;
+};
+
+/* Of one site: rows stay where they are. */
+struct site_row {
+    uint64_t hash;
+    char *name;
+    uint64_t count, errors_4xx, errors_5xx, httperr;
+};
+
+struct tally {
+    struct tally_sizes sizes;
+    uint32_t unit; /* being read */
+    uint64_t by_class[8]; /* requests by status / 100 */
+    uint64_t requests, httperr_records, ftp_records, bytes_sent, bytes_received;
+    int64_t first_s, last_s;
+
+    int64_t bucket_from_s, bucket_to_s; /* of bucket */
+    struct span *bucket;
+    struct spans timeline; /* columns: enum timeline_column */
+
+    struct key_row *key_cache[1024];
+    struct key_row **keys;
+    size_t key_n, key_cap;
+    struct index key_index;
+
+    struct table urls;    /* rows: struct url_row */
+    struct table clients; /* rows: struct client_row */
+    struct pairs key_urls, key_clients;
+    struct url_cache *url_cache;
+    struct distinct clients_distinct, urls_distinct;
+
+    struct site_row **sites;
+    size_t site_n, site_cap;
+    struct site_row *last_site;
+    struct few *pools;
+
+    uint64_t ms_count, ms_max;
+    uint64_t ms_cells[HIST_CELLS(MS_BITS, MS_TOP)];
+    uint64_t slow_least; /* what a request must exceed to enter slow */
+    struct tally_samples slow, listed, failures;
+    uint64_t failure_count;
+
+    struct trace_row *traces;
+    size_t trace_n, trace_cap;
+    struct arena arena; /* strings of traces */
+};
+
+enum timeline_column { COL_REQUESTS, COL_4XX, COL_5XX, COL_HTTPERR, COL_MS_SUM, COL_MS_COUNT };
+
+struct tally *tally_new(const struct tally_sizes *sizes);
+struct tally *tally_free(struct tally *t); /* NULL */
+
+/* Counts a record that begins in that line of the unit. */
+void tally_add(struct tally *t, const struct record *r, uint64_t line);
+/* Keeps its text in the list of matching requests. */
+void tally_list(struct tally *t, const struct record *r, uint64_t line);
+/* A line of an ASP.NET Core Module log that reports a failure. */
+void tally_failure(struct tally *t, struct str text, int64_t time_s, uint64_t line);
+
+/* Adds b to a, which must have room for both (tally_sizes_merged). */
+void tally_merge(struct tally *a, const struct tally *b);
+
+/* Keeps a sample with a copy of the text if it is among the heaviest, of equal ones among the first
+ * of the input. */
+void samples_add(struct tally_samples *s, const struct tally_sample *sample, struct str text);
+
+#endif
