@@ -4,7 +4,7 @@ HTTPERR line, the end of the connection. The rows follow the reference's table o
 
 import pytest
 
-from harness import Site, own_answer, read_w3c
+from harness import Site, own_answer, read_w3c, wait_until
 from harness.server import free_port
 
 HOST = b"Host: www.example.test\r\n"
@@ -305,7 +305,7 @@ def test_two_sites_share_a_port_by_host(servers):
     for host, body in (("one.test", b"one"), ("TWO.test", b"two"), ("other.test", b"rest"),
                        (f"one.test:{port}", b"one")):
         assert server.get("/", host=host).body == body
-    server.w3c("3", lambda r: True)
+    wait_until(lambda: sum(len(read_w3c(server.drive, n)) for n in "123") == 4, "four records")
     assert [len(read_w3c(server.drive, site)) for site in "123"] == [2, 1, 1]
 
 
