@@ -19,6 +19,20 @@ void conn_set_timer(struct connection *c, enum timer_kind kind, uint64_t ms)
                     kind == T_NONE ? 0 : thread_now_ms(c->thread) + ms);
 }
 
+void conn_body_timer(struct connection *c)
+{
+    const struct exchange *x = c->x;
+
+    if (c->timer_kind == T_SEND)
+        return; /* first of all it has to read */
+    /* Once the answer is under way the rest of the body matters only to a worker that asks for it. */
+    if (x->state == X_HELD && x->body == BODY_COMING && !c->read_paused && !c->read_eof &&
+        (!x->started || x->body_credit))
+        conn_set_timer(c, T_BODY, c->idle_ms);
+    else if (c->timer_kind == T_BODY || (c->timer_kind == T_QUEUE && x->state == X_HELD))
+        conn_set_timer(c, T_NONE, 0);
+}
+
 static void set_address(struct msg_address *a, const struct sockaddr_storage *ss)
 {
     memset(a, 0, sizeof(*a));
@@ -41,7 +55,9 @@ static void conn_event(struct loop_io *io, uint32_t events)
 {
     struct connection *c = CONTAINER_OF(io, struct connection, io);
 
-    if (UNLIKELY(events & EPOLLERR) && c->state != C_LINGERING) {
+    if (UNLIKELY(c->io.fd < 0))
+        return; /* freed earlier in this turn */
+    if (UNLIKELY(events & EPOLLERR)) {
         conn_client_gone(c);
         return;
     }
@@ -75,6 +91,7 @@ static struct connection *conn_new(struct acceptor *a, int fd, const struct sock
     log_addr_set(&c->log_remote, c->remote_text, (const struct sockaddr *)peer);
     log_addr_set(&c->log_local, c->local_text, (const struct sockaddr *)&own);
     c->idle_ms = t->current->generation->idle_ms;
+    c->accepted_ms = thread_now_ms(t);
     c->next = t->connections;
     c->prev = &t->connections;
     if (c->next)
@@ -83,6 +100,13 @@ static struct connection *conn_new(struct acceptor *a, int fd, const struct sock
     t->n_connections++;
     atomic_fetch_add_explicit(&t->listener->connections, 1, memory_order_relaxed);
     return c;
+}
+
+/* MaxConnections: dropped without a word. */
+static bool too_many_connections(const struct thread *t)
+{
+    return atomic_load_explicit(&t->listener->connections, memory_order_relaxed) >=
+           t->current->generation->parameters.max_connections;
 }
 
 void acceptor_on_event(struct loop_io *io, uint32_t events)
@@ -98,6 +122,10 @@ void acceptor_on_event(struct loop_io *io, uint32_t events)
             if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
                 loop_io_set(a->thread->loop, io, 0); /* the backlog waits for the next tick */
             return;
+        }
+        if (UNLIKELY(too_many_connections(a->thread))) {
+            close(fd);
+            continue;
         }
         struct connection *c = conn_new(a, fd, &peer);
         if (c) {
@@ -117,14 +145,22 @@ void conn_arm(struct connection *c)
     loop_io_set(c->thread->loop, &c->io, events ? events : (uint32_t)EPOLLHUP);
 }
 
+/* A head that closes and came with the connection needs no event, so none was asked for. When the
+ * answer takes its time, the client's leaving has to be noticed after all. */
+void conn_watch_young(struct thread *t)
+{
+    for (struct connection *c = t->connections; c && c->accepted_ms >= t->last_tick_ms; c = c->next)
+        if (c->io.fd >= 0 && !c->io.armed)
+            conn_arm(c);
+}
+
 static void close_socket(struct connection *c)
 {
     if (c->io.fd < 0)
         return;
-    if (c->io.armed)
-        loop_io_set(c->thread->loop, &c->io, 0);
-    close(c->io.fd);
+    close(c->io.fd); /* epoll forgets it; an event of this turn finds the descriptor gone */
     c->io.fd = -1;
+    c->io.armed = 0;
     if (c->counted)
         atomic_fetch_sub_explicit(&c->counted->connections, 1, memory_order_relaxed);
     c->counted = NULL;
@@ -146,7 +182,17 @@ void conn_free(struct connection *c)
         c->next->prev = c->prev;
     t->n_connections--;
     atomic_fetch_sub_explicit(&t->listener->connections, 1, memory_order_relaxed);
-    free(c);
+    c->next = t->dead;
+    t->dead = c;
+}
+
+void conn_bury(struct thread *t)
+{
+    while (t->dead) {
+        struct connection *c = t->dead;
+        t->dead = c->next;
+        free(c);
+    }
 }
 
 /* The socket goes now; if a worker has the request, the rest stays until its closing record. */
@@ -206,6 +252,8 @@ void conn_linger(struct connection *c)
         exchange_free(c->thread, c->x);
         c->x = NULL;
     }
+    if (c->linger_left == 0)
+        c->linger_left = LINGER_BYTES;
     if (c->out)
         return; /* out_flush comes back when all has left */
     if (c->read_eof) {
@@ -213,7 +261,6 @@ void conn_linger(struct connection *c)
         return;
     }
     shutdown(c->io.fd, SHUT_WR);
-    c->linger_left = LINGER_BYTES;
     c->read_paused = false;
     conn_arm(c);
     conn_set_timer(c, T_LINGER, LINGER_MS);
@@ -231,6 +278,11 @@ static void drop_input(struct connection *c)
         }
         if (n < 0 && errno == EAGAIN)
             return;
+        if (n == 0 && c->out) {
+            c->read_eof = true; /* it may still read what is on its way */
+            conn_arm(c);
+            return;
+        }
         conn_close(c);
         return;
     }
@@ -241,7 +293,8 @@ static bool make_room(struct connection *c)
 {
     struct thread *t = c->thread;
     struct input *in = c->in;
-    uint32_t most = t->current->generation->http1.max_request_bytes + INPUT_SLACK;
+    const struct generation *g = c->x ? c->x->gen->generation : t->current->generation;
+    uint32_t most = g->http1.max_request_bytes + INPUT_SLACK;
 
     if (!in) {
         c->in = input_new(t, INPUT_BYTES);
@@ -325,7 +378,7 @@ static void conn_read(struct connection *c)
         return;
     }
     c->read_eof = true;
-    if (c->state == C_BUSY && !body_unread(c->x)) {
+    if (c->state == C_BUSY && (!body_unread(c->x) || body_is_buffered(c))) {
         conn_arm(c); /* half-closed: it still wants its answer */
         return;
     }
@@ -337,9 +390,6 @@ static void conn_read(struct connection *c)
 
 static void head_failed(struct connection *c)
 {
-    struct exchange *x = c->x;
-
-    x->state = X_OWN;
     own_response(c, c->parser.reason);
 }
 
@@ -362,8 +412,8 @@ static bool read_head(struct connection *c)
     case RC_OK:
         return true;
     case RC_AGAIN:
-        if (c->read_eof) {
-            conn_close(c); /* it will never be whole */
+        if (c->read_eof || c->thread->stopping) {
+            conn_close(c); /* it will never be whole, or we shall not wait for it */
             return false;
         }
         if (c->timer_kind != T_HEADER)
@@ -397,7 +447,7 @@ void conn_advance(struct connection *c)
         c->in = NULL;
     }
     if (!c->in) {
-        if (c->read_eof) {
+        if (c->read_eof || c->thread->stopping) {
             conn_close(c);
             return;
         }
@@ -430,6 +480,11 @@ void conn_timer_fired(struct timer_entry *e)
         conn_close(c);
         return;
     case T_BODY:
+        if (body_is_buffered(c))
+            return; /* it is the worker that takes its time */
+        own_log(c, HTTPERR_TIMER_ENTITY_BODY);
+        conn_close(c);
+        return;
     case T_DRAIN:
         own_log(c, HTTPERR_TIMER_ENTITY_BODY);
         conn_close(c);
@@ -446,14 +501,12 @@ void conn_timer_fired(struct timer_entry *e)
         struct exchange *x = c->x;
         uint32_t rate = x ? x->gen->generation->min_bytes_per_second : 0;
         uint64_t now = thread_now_ms(c->thread);
-        uint64_t due = x && rate ? x->response_begin_ms + x->response_bytes * 1000 / rate : 0;
+        uint64_t due = x && rate ? x->response_begin_ms + response_due_ms(x) : 0;
         if (due > now) {
             conn_set_timer(c, T_SEND, due - now);
             return;
         }
         own_log(c, HTTPERR_TIMER_MIN_BYTES_PER_SECOND);
-        if (x)
-            x->no_log = true;
         conn_reset(c);
         return;
     }

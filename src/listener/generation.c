@@ -190,7 +190,9 @@ static const char *load_site(struct generation *g, const json_t *j,
     s->id = get_u32(j, "id", 0);
     s->name = arena_dup(&g->arena, str_z(ipc_get_str(j, "name", "")));
     s->max_connections = get_u32(limits, "maxConnections", UINT32_MAX);
-    s->connection_timeout_ms = get_u32(limits, "connectionTimeout_ms", 120000);
+    s->connection_timeout_ms = get_u32(limits, "connectionTimeout_ms", 0);
+    if (s->connection_timeout_ms == 0)
+        s->connection_timeout_ms = g->idle_ms; /* as the server has it */
     s->state = env->site_state(env->arg, s->id);
     s->log = env->log_site(env->arg, s->id);
     s->logs_response_headers = logs_response_headers(json_object_get(j, "logFile"));

@@ -49,7 +49,12 @@ static bool count_connection(struct connection *c, const struct site *site)
     uint32_t others =
         atomic_fetch_add_explicit(&site->state->connections, 1, memory_order_relaxed);
 
-    return others < site->max_connections;
+    if (others < site->max_connections)
+        return true;
+    /* Refused: it must not stand in the way of others while it reads its refusal. */
+    atomic_fetch_sub_explicit(&site->state->connections, 1, memory_order_relaxed);
+    c->counted = NULL;
+    return false;
 }
 
 static enum httperr_reason route(struct connection *c)

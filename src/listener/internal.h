@@ -65,14 +65,14 @@ struct listener {
     bool log_stdout;
 };
 
-/* A process at the other end of the rings. Shared by the threads' links; freed with the last. */
+/* A process at the other end of the rings. Shared by the control thread and the threads' links. */
 struct worker_process {
     struct worker_process *next;
     uint64_t id;
     struct pool *pool;
     struct region region;
     int *listener_wake, *worker_wake, *file_sock; /* per thread */
-    _Atomic unsigned links;
+    _Atomic unsigned refs; /* one per link and the control thread's */
     unsigned drained; /* links that have reported empty; control thread only */
 };
 
@@ -134,12 +134,12 @@ struct thread_pool {
 
 struct out_file {
     struct out_file *next;
-    uint32_t handle, refs;
+    uint32_t handle, refs; /* refs: segments under way */
     int fd;
-    bool closed; /* the worker is done with it */
+    bool closed; /* in no table any more: it goes with its last segment */
 };
 
-enum { LINK_FILE_SLOTS = 256 };
+enum { LINK_FILE_SLOTS = 256, LINK_FILES_MAX = 16384 };
 
 /* This thread's end of the rings to one worker. */
 struct link {
@@ -154,6 +154,7 @@ struct link {
     struct exchange *untaken, **untaken_end; /* pushed, in ring order */
     struct exchange *held;
     uint32_t n_untaken, n_held, n_unsent; /* unsent: exchanges with records that found no room */
+    uint32_t n_files;
     bool draining, reported_empty, gone, dirty;
     int file_sock;
     struct out_file *files[LINK_FILE_SLOTS];
@@ -199,11 +200,14 @@ struct exchange {
     bool started; /* the head is in */
     bool closing; /* the record being worked off is the closing one */
     bool ended;   /* the worker has nothing more to do with it */
-    bool chunk_response, no_body, close, no_log;
+    bool chunk_response, no_body, close;
+    bool no_log; /* the worker wants no line in the site's log */
+    bool logged; /* it has its one line, in whichever log */
     uint16_t status, substatus;
     uint32_t win32;
     uint64_t length_left; /* of a body with known length; UINT64_MAX: unknown */
     uint64_t bytes_sent, body_sent_uncredited, queued_body;
+    uint32_t queued_files;
     uint64_t response_begin_ms, response_bytes;
     char *log_text; /* malloc: user, then custom lines */
     uint32_t user_len, custom_len;
@@ -224,9 +228,8 @@ struct input {
 struct out_segment {
     struct out_segment *next;
     struct out_file *file; /* NULL: memory */
-    struct link *link;     /* of file */
     uint64_t offset, length;
-    bool is_body; /* counts for credit */
+    uint64_t credit; /* body bytes in it that the worker's credit paid for */
     char data[];
 };
 
@@ -250,10 +253,11 @@ struct connection {
     struct out_segment *out, **out_end;
     struct site_state *counted;
     uint8_t state, timer_kind;
-    bool read_eof, read_paused, gone_reset;
+    bool read_eof, read_paused;
     uint16_t bind_port;
     uint32_t idle_ms;
-    uint32_t linger_left;
+    uint32_t linger_left; /* bytes that it may still send for nothing; 0: not yet lingering */
+    uint64_t accepted_ms;
     struct msg_address remote, local;
     struct log_addr log_remote, log_local;
     char remote_text[LOG_ADDR_TEXT_MAX], local_text[LOG_ADDR_TEXT_MAX];
@@ -270,8 +274,9 @@ struct thread {
     unsigned n_pools;
     struct link *links, *dirty;
     struct acceptor *acceptors;
-    struct connection *connections;
-    uint64_t n_connections;
+    struct connection *connections; /* the youngest first */
+    struct connection *dead;        /* freed in this turn; an event for one may still come */
+    uint64_t n_connections, last_tick_ms;
     struct timer_wheel wheel;
     struct loop_timer tick;
     struct input *free_inputs;
@@ -308,6 +313,7 @@ static inline uint64_t exchange_id(const struct exchange *x)
 /* thread.c */
 void thread_init(struct listener *l, unsigned index);
 void thread_start(struct listener *l, unsigned index); /* init, and runs it */
+void thread_end_all(struct thread *t); /* links, then connections */
 void thread_fini(struct thread *t);
 void thread_post(struct thread *t, const struct letter *letter);   /* any thread */
 void listener_post(struct listener *l, const struct letter *letter); /* any event thread */
@@ -324,6 +330,7 @@ void acceptor_on_event(struct loop_io *io, uint32_t events);
 void conn_advance(struct connection *c);
 void conn_timer_fired(struct timer_entry *e);
 void conn_set_timer(struct connection *c, enum timer_kind kind, uint64_t ms);
+void conn_body_timer(struct connection *c); /* Timer_EntityBody: on while the client is waited for */
 void conn_close(struct connection *c);        /* orderly; frees unless an exchange still needs it */
 void conn_reset(struct connection *c);        /* with RST */
 void conn_client_gone(struct connection *c);  /* the socket failed */
@@ -331,6 +338,8 @@ void conn_linger(struct connection *c);
 void conn_free(struct connection *c);
 void conn_arm(struct connection *c);
 void conn_drop_idle(struct thread *t);
+void conn_watch_young(struct thread *t); /* those that no event was needed for so far */
+void conn_bury(struct thread *t);        /* at the end of a turn */
 bool input_make_body_room(struct connection *c); /* behind the head; may move the head */
 
 /* intake.c: from a complete head to the pool's queue */
@@ -345,12 +354,13 @@ enum httperr_reason body_begin(struct connection *c);
 void body_wanted(struct exchange *x, uint64_t amount); /* the worker asks for more */
 void body_pump(struct connection *c);  /* gives the worker what has arrived, or drops it */
 bool body_unread(const struct exchange *x);
+bool body_is_buffered(const struct connection *c); /* all that is missing is here already */
 
 /* send.c: what leaves the connection. False: the connection is gone (and has been dealt with). */
-bool out_bytes(struct connection *c, const void *p, size_t n, bool more, bool is_body);
-bool out_file(struct connection *c, struct link *k, struct out_file *f, uint64_t offset,
-              uint64_t length);
+bool out_bytes(struct connection *c, const void *p, size_t n, bool more, uint64_t credit);
+bool out_file(struct connection *c, struct out_file *f, uint64_t offset, uint64_t length);
 bool out_flush(struct connection *c);
+uint64_t response_due_ms(const struct exchange *x); /* what it may take at the least rate */
 void out_drop(struct connection *c);
 
 /* pool_queue.c */
@@ -364,7 +374,10 @@ void pool_tick(struct thread_pool *tp);
 void link_attach(struct thread *t, struct worker_process *w);
 void link_drain(struct thread *t, struct worker_process *w);
 void link_gone(struct thread *t, struct worker_process *w);
-bool link_push_request(struct link *k, struct exchange *x);
+void link_close_fds(struct worker_process *w, unsigned i); /* a thread's share of it */
+void worker_unref(struct worker_process *w);
+enum push_result { PUSH_DONE, PUSH_FULL, PUSH_TOO_LARGE };
+enum push_result link_push_request(struct link *k, struct exchange *x);
 void link_push_unsent(struct link *k);
 void link_abort(struct exchange *x);
 void link_owe(struct exchange *x, uint8_t what);
@@ -372,7 +385,8 @@ void link_update_taken(struct link *k);
 void link_receive(struct link *k); /* works off what the worker has sent */
 void link_release(struct exchange *x);
 struct out_file *link_file(struct link *k, uint32_t handle);
-void link_file_unref(struct link *k, struct out_file *f);
+bool link_has_more(const struct link *k, const struct ring_record *rec); /* of the same exchange */
+void out_file_unref(struct out_file *f);
 void link_wake_dirty(struct thread *t);
 void link_mark_dirty(struct link *k);
 
@@ -381,7 +395,7 @@ bool response_head(struct exchange *x, const struct ring_record *rec);
 bool response_body(struct exchange *x, const struct ring_record *rec);
 bool response_file(struct exchange *x, const struct ring_record *rec);
 bool response_end(struct exchange *x, const struct ring_record *rec);
-void response_sent(struct connection *c, uint64_t n, bool is_body); /* bytes that have left */
+void response_sent(struct connection *c, uint64_t n, uint64_t credit); /* bytes that have left */
 bool response_check_done(struct connection *c); /* false: the request is over, c may be gone */
 void response_finish(struct connection *c);     /* on to the next request */
 void response_abandoned(struct exchange *x);

@@ -88,12 +88,8 @@ void link_update_taken(struct link *k)
             pool_remove(x);
         x->state = X_HELD;
         held_add(k, x);
-        if (x->client_gone)
-            continue;
-        if (x->body == BODY_COMING && !x->started)
-            conn_set_timer(x->conn, T_BODY, x->conn->idle_ms);
-        else if (x->conn->timer_kind == T_QUEUE)
-            conn_set_timer(x->conn, T_NONE, 0);
+        if (!x->client_gone)
+            conn_body_timer(x->conn);
     }
 }
 
@@ -125,7 +121,15 @@ static uint32_t request_flags(const struct exchange *x)
            (x->head.expect_100 ? MSGF_EXPECT_CONTINUE : 0u);
 }
 
-bool link_push_request(struct link *k, struct exchange *x)
+/* A body length beyond what the message can say is beyond every limit as well. */
+static int64_t content_length_of(const struct http1_head *h)
+{
+    if (h->chunked)
+        return -1;
+    return h->content_length > INT64_MAX ? INT64_MAX : (int64_t)h->content_length;
+}
+
+enum push_result link_push_request(struct link *k, struct exchange *x)
 {
     struct connection *c = x->conn;
     const struct http1_head *h = &x->head;
@@ -134,11 +138,11 @@ bool link_push_request(struct link *k, struct exchange *x)
     size_t table = h->n_headers * sizeof(struct msg_field);
     size_t most = sizeof(struct msg_request) + table + h->head_len + x->url.path.n + host.n + 16;
 
-    if (most > UINT32_MAX)
-        return false;
+    if (most > MESSAGE_REQUEST_MAX || most > k->requests.size / 4 || h->n_headers > MESSAGE_FIELDS_MAX)
+        return PUSH_TOO_LARGE;
     char *room = ring_reserve(&k->requests, (uint32_t)most);
     if (!room)
-        return false;
+        return PUSH_FULL;
     struct blob b = {.base = head, .at = room + sizeof(struct msg_request) + table};
 
     memcpy(b.at, head, h->head_len);
@@ -158,7 +162,7 @@ bool link_push_request(struct link *k, struct exchange *x)
                             .flags = request_flags(x),
                             .request_id = x->request_id,
                             .generation = x->gen->generation->id,
-                            .content_length = h->chunked ? -1 : (int64_t)h->content_length,
+                            .content_length = content_length_of(h),
                             .begin_wall_us = x->begin_wall_us,
                             .remote = c->remote,
                             .local = c->local,
@@ -180,7 +184,7 @@ bool link_push_request(struct link *k, struct exchange *x)
     x->link = k;
     untaken_append(k, x);
     link_mark_dirty(k);
-    return true;
+    return PUSH_DONE;
 }
 
 /* Records that found no room in the ring are owed and tried again when the worker has read on. */
@@ -200,7 +204,7 @@ static void pay(struct link *k, struct exchange *x)
     if (owed & X_UNSENT_ABORT)
         link_abort(x);
     else if (owed & X_UNSENT_CREDIT)
-        response_sent(x->conn, 0, true);
+        response_sent(x->conn, 0, 0);
     if ((owed & X_UNSENT_BODY) && !x->client_gone && x->body == BODY_COMING)
         body_pump(x->conn);
 }
@@ -266,27 +270,28 @@ static struct out_file **file_slot(struct link *k, uint32_t handle)
     return p;
 }
 
-static void file_free(struct link *k, struct out_file *f)
+static void file_free(struct out_file *f)
 {
-    struct out_file **p = &k->files[f->handle % LINK_FILE_SLOTS];
-
-    while (*p != f)
-        p = &(*p)->next;
-    *p = f->next;
     close(f->fd);
     free(f);
 }
 
-void link_file_unref(struct link *k, struct out_file *f)
+void out_file_unref(struct out_file *f)
 {
-    if (--f->refs || !f->closed)
-        return;
-    if (k) {
-        file_free(k, f);
-        return;
-    }
-    close(f->fd); /* its worker is gone */
-    free(f);
+    if (--f->refs == 0 && f->closed)
+        file_free(f);
+}
+
+/* Takes it out of the table; segments under way may still send from it. */
+static void file_detach(struct link *k, struct out_file **slot)
+{
+    struct out_file *f = *slot;
+
+    *slot = f->next;
+    k->n_files--;
+    f->closed = true;
+    if (f->refs == 0)
+        file_free(f);
 }
 
 /* Only regular files: nothing else may be able to block our sendfile. */
@@ -294,7 +299,8 @@ static bool take_file(struct link *k, uint32_t handle, int fd)
 {
     struct stat st;
 
-    if (*file_slot(k, handle) || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+    if (k->n_files >= LINK_FILES_MAX || *file_slot(k, handle) || fstat(fd, &st) < 0 ||
+        !S_ISREG(st.st_mode)) {
         close(fd);
         return false;
     }
@@ -304,6 +310,7 @@ static bool take_file(struct link *k, uint32_t handle, int fd)
     f->fd = fd;
     f->next = k->files[handle % LINK_FILE_SLOTS];
     k->files[handle % LINK_FILE_SLOTS] = f;
+    k->n_files++;
     return true;
 }
 
@@ -315,7 +322,7 @@ struct out_file *link_file(struct link *k, uint32_t handle)
         int fd;
 
         if (f)
-            return f->closed ? NULL : f;
+            return f;
         if (region_recv_file(k->file_sock, &h, &fd) != 1 || !take_file(k, h, fd))
             return NULL;
     }
@@ -330,13 +337,9 @@ static bool close_file(struct link *k, const struct ring_record *rec)
         return false;
     memcpy(&m, rec->payload, sizeof(m));
     /* A file that was handed over but never named still waits in the socket. */
-    struct out_file *f = m.amount <= UINT32_MAX ? link_file(k, (uint32_t)m.amount) : NULL;
-
-    if (!f)
+    if (m.amount > UINT32_MAX || !link_file(k, (uint32_t)m.amount))
         return false;
-    f->closed = true;
-    f->refs++;
-    link_file_unref(k, f);
+    file_detach(k, file_slot(k, (uint32_t)m.amount));
     return true;
 }
 
@@ -352,6 +355,14 @@ static struct exchange *find_exchange(struct link *k, uint64_t id)
     struct exchange *x = t->slots[slot];
 
     return x->serial == (uint32_t)(id >> 32) && x->link == k ? x : NULL;
+}
+
+bool link_has_more(const struct link *k, const struct ring_record *rec)
+{
+    struct ring_record next;
+
+    return ring_peek_after(&k->responses, rec, &next) && next.id == rec->id &&
+           next.type >= MSG_RESPONSE_BODY && next.type <= MSG_RESPONSE_END;
 }
 
 static bool want_body(struct exchange *x, const struct ring_record *rec)
@@ -520,12 +531,17 @@ static void unhook(struct thread *t, struct link *k)
     loop_io_set(t->loop, &k->io, 0);
 }
 
-static void worker_unref(struct worker_process *w, unsigned i)
+void link_close_fds(struct worker_process *w, unsigned i)
 {
     close(w->listener_wake[i]);
     close(w->worker_wake[i]);
     close(w->file_sock[i]);
-    if (atomic_fetch_sub(&w->links, 1) != 1)
+    worker_unref(w);
+}
+
+void worker_unref(struct worker_process *w)
+{
+    if (atomic_fetch_sub(&w->refs, 1) != 1)
         return;
     region_unmap(&w->region);
     free(w->listener_wake);
@@ -542,14 +558,14 @@ void link_gone(struct thread *t, struct worker_process *w)
         return;
     struct thread_pool *tp = k->pool;
 
-    if (!k->gone) {
-        struct ring_record rec;
-        /* What it had finished before it died is as good as any other answer. */
-        while (!k->gone && ring_peek(&k->responses, &rec) == RC_OK) {
-            if (!handle(k, &rec))
-                break;
-            ring_pop(&k->responses, &rec);
-        }
+    struct ring_record rec;
+
+    /* What it had finished before it died is as good as any other answer. Not more than a ringful:
+     * a child of it may still be writing. */
+    for (int i = 0; !k->gone && i < RING_RESPONSE_BYTES / RING_RECORD_HEAD; i++) {
+        if (ring_peek(&k->responses, &rec) != RC_OK || !handle(k, &rec))
+            break;
+        ring_pop(&k->responses, &rec);
     }
     link_update_taken(k);
     k->gone = true;
@@ -558,22 +574,11 @@ void link_gone(struct thread *t, struct worker_process *w)
     requeue_untaken(k);
     /* Segments under way may still send from its files: they were handed over, they stay ours. */
     unhook(t, k);
-    for (struct connection *c = t->connections; c; c = c->next)
-        for (struct out_segment *s = c->out; s; s = s->next)
-            if (s->link == k)
-                s->link = NULL;
     for (size_t i = 0; i < LINK_FILE_SLOTS; i++)
-        while (k->files[i]) {
-            struct out_file *f = k->files[i];
-            k->files[i] = f->next;
-            if (f->refs) {
-                f->closed = true; /* freed with its last segment */
-            } else {
-                close(f->fd);
-                free(f);
-            }
-        }
-    worker_unref(w, t->index);
+        while (k->files[i])
+            file_detach(k, &k->files[i]);
+    link_close_fds(w, t->index);
     free(k);
-    pool_dispatch(tp);
+    if (tp->first)
+        pool_closed(tp, (enum httperr_reason)atomic_load(&tp->pool->closed));
 }

@@ -108,7 +108,7 @@ static struct log_site *env_log_site(void *arg, uint32_t id)
 
 static void post_all(struct listener *l, struct letter m)
 {
-    for (unsigned i = 0; i < l->n_threads; i++)
+    for (unsigned i = 0; i < l->n_threads && l->generation; i++)
         thread_post(&l->threads[i], &m);
 }
 
@@ -225,7 +225,7 @@ static size_t attach_worker(struct listener *l, const json_t *msg, const int *fd
     struct pool *pool = find_pool(l, str_z(ipc_get_str(msg, "pool", "")));
     struct worker_process *w = xcalloc(1, sizeof(*w));
 
-    if (!pool || n != 1 + 3 * (size_t)l->n_threads || !region_map(fds[0], &w->region) ||
+    if (!pool || !l->generation || n != 1 + 3 * (size_t)l->n_threads || !region_map(fds[0], &w->region) ||
         w->region.threads != l->n_threads) {
         region_unmap(&w->region);
         free(w);
@@ -243,7 +243,7 @@ static size_t attach_worker(struct listener *l, const json_t *msg, const int *fd
         w->worker_wake[i] = fds[2 + 3 * i];
         w->file_sock[i] = fds[3 + 3 * i];
     }
-    atomic_init(&w->links, l->n_threads);
+    atomic_init(&w->refs, l->n_threads + 1);
     w->next = l->workers;
     l->workers = w;
     post_all(l, (struct letter){.kind = LETTER_WORKER_ATTACH, .worker = w});
@@ -262,6 +262,7 @@ static void worker_gone(struct listener *l, uint64_t id)
         return;
     *p = w->next;
     post_all(l, (struct letter){.kind = LETTER_WORKER_GONE, .worker = w});
+    worker_unref(w);
 }
 
 static void answer_status(struct listener *l, const json_t *msg)
@@ -418,6 +419,11 @@ static void fini(struct listener *l)
     for (unsigned i = 0; i < l->n_threads && l->generation; i++)
         thread_fini(&l->threads[i]);
     generation_unref(l->generation);
+    after_wait(l); /* what still lies in the inbox */
+    for (struct worker_process *w = l->workers, *next; w; w = next) {
+        next = w->next;
+        worker_unref(w);
+    }
     for (struct pool *p = l->pools, *next; p; p = next) {
         next = p->next;
         free((char *)(uintptr_t)p->name.p);
@@ -428,7 +434,6 @@ static void fini(struct listener *l)
         next = s->next;
         free(s);
     }
-    after_wait(l); /* what still lies in the inbox */
     free(l->threads);
     pthread_mutex_destroy(&l->inbox_lock);
     loop_free(l->loop);

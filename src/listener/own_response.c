@@ -32,7 +32,7 @@ static void fill_request(struct log_httperr_record *r, struct connection *c, cha
         r->uri = http1_target(h, buf);
     }
     r->time_taken_ms = thread_now_ms(c->thread) - x->begin_ms;
-    r->bytes_received = x->bytes_received;
+    r->bytes_received = x->state == X_HEAD ? c->in->end - c->in->start : x->bytes_received;
     r->bytes_sent = x->bytes_sent;
     if (h->head_len) {
         r->user_agent = http1_value(h, buf, HDR_USER_AGENT);
@@ -51,6 +51,11 @@ void own_log(struct connection *c, enum httperr_reason reason)
     const struct httperr_row *row = httperr_find(reason);
     struct thread *t = c->thread;
     char version[16];
+
+    if (c->x && c->x->logged)
+        return; /* one line per request */
+    if (c->x)
+        c->x->logged = true;
     struct log_httperr_record r = {.wall_us = t->wall_us,
                                    .server = c->log_local,
                                    .client = c->log_remote,
@@ -99,16 +104,18 @@ void own_response(struct connection *c, enum httperr_reason reason)
     const struct httperr_row *row = httperr_find(reason);
     struct exchange *x = c->x;
 
-    own_log(c, reason);
     if (row->status == 503 && x->pool && atomic_load(&x->pool->pool->tcp_level)) {
+        own_log(c, reason);
         x->state = X_OWN;
         conn_reset(c);
         return;
     }
     struct str out = build(c, row, x->head.method == HTTP_METHOD_HEAD);
 
+    x->bytes_sent = out.n;
+    own_log(c, reason);
     x->state = X_OWN;
     c->state = C_LINGERING;
-    if (out_bytes(c, out.p, out.n, /* more = */ false, /* is_body = */ false))
+    if (out_bytes(c, out.p, out.n, /* more = */ false, /* credit = */ 0))
         conn_linger(c);
 }

@@ -76,7 +76,12 @@ void pool_dispatch(struct thread_pool *tp)
             return;
         }
         unlink_queued(tp, x);
-        if (!link_push_request(k, x)) {
+        enum push_result pushed = link_push_request(k, x);
+        if (UNLIKELY(pushed == PUSH_TOO_LARGE)) {
+            count_waiting(x, -1);
+            x->state = X_OWN;
+            own_response(x->conn, HTTPERR_REQUEST_LENGTH);
+        } else if (pushed == PUSH_FULL) {
             /* No room in the ring: first in line again when the worker has taken some. */
             x->next = tp->first;
             x->prev = &tp->first;
@@ -109,9 +114,9 @@ void pool_enqueue(struct connection *c, struct thread_pool *tp)
     count_waiting(x, 1);
     append(tp, x);
     conn_set_timer(c, T_QUEUE, x->site->connection_timeout_ms);
-    pool_dispatch(tp);
-    if (!c->io.armed && x->head.keep_alive)
+    if (!c->io.armed && (x->head.keep_alive || x->body == BODY_COMING))
         conn_arm(c);
+    pool_dispatch(tp); /* may be the end of c */
 }
 
 void pool_remove(struct exchange *x)

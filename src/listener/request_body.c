@@ -15,7 +15,7 @@ static uint32_t head_end(const struct connection *c)
 }
 
 /* Chunks that came together with the head are looked at before anyone is bothered with them. */
-static enum httperr_reason check_first_chunks(const struct connection *c)
+static enum rc probe_chunks(const struct connection *c, enum httperr_reason *ret_why)
 {
     struct chunked probe = c->x->chunked;
     const char *p = c->in->data + head_end(c), *end = c->in->data + c->in->end;
@@ -24,12 +24,20 @@ static enum httperr_reason check_first_chunks(const struct connection *c)
         size_t used;
         struct str data;
         enum rc rc = chunked_feed(&probe, p, (size_t)(end - p), &used, &data);
-        if (rc == RC_FAIL)
-            return probe.reason;
+        *ret_why = probe.reason;
         p += used;
-        if (rc == RC_OK || p == end)
-            return HTTPERR_NONE;
+        if (rc != RC_AGAIN || p == end)
+            return rc;
     }
+}
+
+bool body_is_buffered(const struct connection *c)
+{
+    enum httperr_reason why;
+
+    if (!c->x->head.chunked)
+        return c->in->end - head_end(c) >= c->x->body_left;
+    return probe_chunks(c, &why) == RC_OK;
 }
 
 enum httperr_reason body_begin(struct connection *c)
@@ -52,7 +60,9 @@ enum httperr_reason body_begin(struct connection *c)
                                 .flags = limits->flags &
                                          (HTTP1_WEAK_HEADER_NAMES | HTTP1_WEAK_HEADER_VALUES)};
     chunked_init(&x->chunked, &cl);
-    return check_first_chunks(c);
+    enum httperr_reason why;
+
+    return probe_chunks(c, &why) == RC_FAIL ? why : HTTPERR_NONE;
 }
 
 /* Takes up to n bytes at p as body. *ret_data is what they carry. False: the framing is broken. */
@@ -94,7 +104,6 @@ static void broken_framing(struct connection *c)
     /* The request is with a worker already: no 400 any more, the read fails and the connection is
      * reset (httpsys.md 1.7). */
     own_log(c, x->chunked.reason ? x->chunked.reason : HTTPERR_BAD_REQUEST);
-    x->no_log = true;
     conn_reset(c);
 }
 
@@ -133,6 +142,8 @@ void body_pump(struct connection *c)
     }
     while (x->state == X_HELD && x->body == BODY_COMING && c->in->end > from && x->body_credit) {
         size_t n = c->in->end - from, used = 0;
+        if (n > MESSAGE_BODY_MAX)
+            n = MESSAGE_BODY_MAX;
         if (n > x->body_credit)
             n = (size_t)x->body_credit;
         char *room = ring_reserve(&x->link->requests, (uint32_t)n);
@@ -156,16 +167,13 @@ void body_pump(struct connection *c)
         x->bytes_received += used;
         consume_input(c, from, used);
     }
-    if (x->state == X_HELD && x->body == BODY_COMING && !x->started)
-        conn_set_timer(c, T_BODY, c->idle_ms);
-    else if (c->timer_kind == T_BODY)
-        conn_set_timer(c, T_NONE, 0);
     bool pause = c->in->end == c->in->cap;
 
-    if (pause != c->read_paused) {
+    if (pause != c->read_paused || (x->body == BODY_COMING && !c->io.armed)) {
         c->read_paused = pause;
         conn_arm(c);
     }
+    conn_body_timer(c);
 }
 
 void body_wanted(struct exchange *x, uint64_t amount)
@@ -179,7 +187,7 @@ void body_wanted(struct exchange *x, uint64_t amount)
     if (x->head.expect_100 && !x->sent_continue && !x->started && c->in->end == head_end(c)) {
         struct str interim = STR("HTTP/1.1 100 Continue\r\n\r\n");
         x->sent_continue = true;
-        if (!out_bytes(c, interim.p, interim.n, /* more = */ false, /* is_body = */ false))
+        if (!out_bytes(c, interim.p, interim.n, /* more = */ false, /* credit = */ 0))
             return;
     }
     x->sent_continue = true;

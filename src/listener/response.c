@@ -7,7 +7,9 @@
 #include "tables/status.h"
 #include "base/poison.h"
 
-enum { HEAD_ROOM = MESSAGE_HEADERS_MAX + MESSAGE_REASON_MAX + 512 };
+enum { QUEUED_FILES_MAX = 4096 };
+_Static_assert(SCRATCH_BYTES >= MESSAGE_HEADERS_MAX + MESSAGE_REASON_MAX + MESSAGE_BODY_MAX + 1024,
+               "a head and its body fit");
 
 static char *put(char *p, const void *s, size_t n)
 {
@@ -19,6 +21,12 @@ static char *put(char *p, const void *s, size_t n)
 static bool status_has_no_body(uint16_t status)
 {
     return status == 204 || status == 304;
+}
+
+/* Whether the client knows that nothing follows the head; a worker cannot say so otherwise. */
+static bool may_have_no_body(const struct exchange *x, uint16_t status)
+{
+    return x->head.method == HTTP_METHOD_HEAD || status_has_no_body(status);
 }
 
 /* Whether the connection ends with this response. */
@@ -35,8 +43,7 @@ static bool must_close(const struct exchange *x, const struct msg_response *h)
 /* How the body will be framed. */
 static void decide_framing(struct exchange *x, const struct msg_response *h, bool closing)
 {
-    x->no_body = x->head.method == HTTP_METHOD_HEAD || status_has_no_body(h->status) ||
-                 (h->flags & MSGR_NO_BODY);
+    x->no_body = may_have_no_body(x, h->status);
     x->close = must_close(x, h);
     x->length_left = UINT64_MAX;
     if (h->flags & MSGR_LENGTH)
@@ -135,17 +142,17 @@ static void pay_credit(struct exchange *x)
     link_mark_dirty(x->link);
 }
 
-void response_sent(struct connection *c, uint64_t n, bool is_body)
+void response_sent(struct connection *c, uint64_t n, uint64_t credit)
 {
     struct exchange *x = c->x;
 
     if (!x)
         return;
     x->bytes_sent += n;
-    if (!is_body)
+    if (n && !credit)
         return;
-    x->queued_body -= n < x->queued_body ? n : x->queued_body;
-    x->body_sent_uncredited += n;
+    x->queued_body -= credit;
+    x->body_sent_uncredited += credit;
     if (n == 0 || x->body_sent_uncredited >= RESPONSE_CREDIT / 4)
         pay_credit(x);
 }
@@ -168,11 +175,11 @@ static void close_exchange(struct exchange *x)
     response_check_done(c);
 }
 
-/* Sends n body bytes with the framing that the response has. `at` has 18 bytes of room before and 2
- * behind it. */
-static void send_body(struct exchange *x, char *at, size_t n, bool last, bool credited)
+/* Sends n body bytes with the framing that the response has. `at` has room for it on both sides. */
+static void send_body(struct exchange *x, char *at, size_t n, bool last, bool more)
 {
     char size[RESPONSE1_CHUNK_HEAD_MAX];
+    uint64_t credit = n;
 
     if (x->chunk_response && n) {
         size_t k = response1_chunk_head(size, n);
@@ -186,11 +193,17 @@ static void send_body(struct exchange *x, char *at, size_t n, bool last, bool cr
         memcpy(at + n, "0\r\n\r\n", 5);
         n += 5;
     }
-    x->response_bytes += n;
-    if (credited)
-        x->queued_body += n;
+    if (x->length_left == UINT64_MAX)
+        x->response_bytes += n;
+    x->queued_body += credit;
     if (n)
-        out_bytes(x->conn, at, n, !last, credited);
+        out_bytes(x->conn, at, n, more, credit);
+}
+
+/* The next record is here and has bytes to send: what stands before them need not leave alone. */
+static bool body_follows(const struct exchange *x, const struct ring_record *rec)
+{
+    return !x->no_body && x->length_left > 0 && link_has_more(x->link, rec);
 }
 
 bool response_head(struct exchange *x, const struct ring_record *rec)
@@ -202,7 +215,8 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
     if (x->started || rec->len < sizeof(h))
         return false;
     memcpy(&h, rec->payload, sizeof(h));
-    if (!message_response_ok(&h, rec->len))
+    if (!message_response_ok(&h, rec->len) ||
+        ((h.flags & MSGR_NO_BODY) && !may_have_no_body(x, h.status)))
         return false;
     const unsigned char *parts = rec->payload + sizeof(h);
     char *out = c->thread->scratch, *p = write_head(out, &h, parts);
@@ -232,15 +246,16 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
             p = PUT_LIT(p, "\r\n");
     }
     x->body_sent_uncredited += h.body_len;
-    /* A file follows, or the end of the connection: either sends the head along with itself. */
-    bool more = closing ? x->close && x->body != BODY_COMING
-                        : !h.body_len && !x->no_body && x->length_left != UINT64_MAX &&
-                              x->length_left > 0;
+    /* More body follows, or the end of the connection: either sends the head along with itself. */
+    bool more = closing ? x->close && x->body != BODY_COMING : body_follows(x, rec);
 
     x->closing = closing;
-    out_bytes(c, out, (size_t)(p - out), more, /* is_body = */ false);
+    if (!out_bytes(c, out, (size_t)(p - out), more, /* credit = */ 0) && !closing)
+        return true;
     if (closing)
         close_exchange(x);
+    else if (x->body == BODY_COMING)
+        conn_body_timer(c);
     return true;
 }
 
@@ -264,7 +279,7 @@ bool response_body(struct exchange *x, const struct ring_record *rec)
 
     memcpy(at, rec->payload, rec->len);
     x->closing = last;
-    send_body(x, at, rec->len, last, /* credited = */ true);
+    send_body(x, at, rec->len, last, !last && body_follows(x, rec));
     if (last)
         close_exchange(x);
     return true;
@@ -281,12 +296,12 @@ static void send_file(struct exchange *x, struct out_file *f, const struct msg_f
     if (x->length_left == UINT64_MAX)
         x->response_bytes += m->length;
     if (x->chunk_response && m->length &&
-        !out_bytes(c, head, response1_chunk_head(head, m->length), true, false))
+        !out_bytes(c, head, response1_chunk_head(head, m->length), /* more = */ true, 0))
         return;
-    if (m->length && !out_file(c, x->link, f, m->offset, m->length))
+    if (m->length && !out_file(c, f, m->offset, m->length))
         return;
     if (x->chunk_response && tail.n)
-        out_bytes(c, tail.p, tail.n, false, false);
+        out_bytes(c, tail.p, tail.n, /* more = */ false, 0);
 }
 
 bool response_file(struct exchange *x, const struct ring_record *rec)
@@ -306,7 +321,7 @@ bool response_file(struct exchange *x, const struct ring_record *rec)
         return false;
     x->closing = last;
     if (!x->client_gone && !x->no_body) {
-        if (!take_length(x, m.length))
+        if (!take_length(x, m.length) || x->queued_files > QUEUED_FILES_MAX)
             return false;
         send_file(x, f, &m, last);
     }
@@ -335,6 +350,8 @@ bool response_end(struct exchange *x, const struct ring_record *rec)
         x->ended = true;
         if (x->started)
             site_log(x);
+        else
+            own_log(c, HTTPERR_CONNECTION_ABANDONED_BY_REQ_QUEUE);
         conn_reset(c);
         return true;
     }
@@ -342,7 +359,7 @@ bool response_end(struct exchange *x, const struct ring_record *rec)
         return false;
     x->closing = true;
     if (x->chunk_response && !x->no_body)
-        out_bytes(x->conn, "0\r\n\r\n", 5, false, false);
+        out_bytes(x->conn, "0\r\n\r\n", 5, /* more = */ false, 0);
     close_exchange(x);
     return true;
 }
@@ -370,7 +387,9 @@ bool response_check_done(struct connection *c)
         return false;
     }
     if (x->close) {
-        if (x->body == BODY_COMING) {
+        /* What it has sent beyond this request must not turn the end into a reset. */
+        if (x->body == BODY_COMING || c->read_paused ||
+            c->in->end > c->in->start + x->head.head_len) {
             c->state = C_LINGERING;
             conn_linger(c);
         } else {
@@ -395,7 +414,6 @@ void response_abandoned(struct exchange *x)
 
     link_release(x);
     x->ended = true;
-    x->no_log = true; /* HTTPERR has it */
     if (x->client_gone) {
         if (taken)
             own_log(c, HTTPERR_CONNECTION_DROPPED);

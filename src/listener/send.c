@@ -7,7 +7,17 @@
 #include "listener/internal.h"
 #include "base/poison.h"
 
-enum { SENDFILE_PER_CALL = 1 << 20 };
+enum { SENDFILE_PER_CALL = 1 << 20, SEND_LAST_MS = 30000 };
+
+uint64_t response_due_ms(const struct exchange *x)
+{
+    enum { A_MONTH_S = 30 * 86400 };
+    uint64_t s = x->response_bytes / x->gen->generation->min_bytes_per_second;
+
+    /* A length is the worker's to claim: it must not overflow. */
+    return s >= A_MONTH_S ? A_MONTH_S * UINT64_C(1000)
+                          : x->response_bytes * 1000 / x->gen->generation->min_bytes_per_second;
+}
 
 static void append(struct connection *c, struct out_segment *s)
 {
@@ -19,7 +29,7 @@ static void append(struct connection *c, struct out_segment *s)
 static void free_segment(struct out_segment *s)
 {
     if (s->file)
-        link_file_unref(s->link, s->file);
+        out_file_unref(s->file);
     free(s);
 }
 
@@ -49,12 +59,12 @@ static void wait_for_room(struct connection *c)
     if (c->timer_kind == T_SEND || c->timer_kind == T_LINGER)
         return;
     if (!x || c->state == C_LINGERING)
-        conn_set_timer(c, T_LINGER, 30000);
+        conn_set_timer(c, T_LINGER, SEND_LAST_MS);
     else if (rate)
-        conn_set_timer(c, T_SEND, x->response_bytes * 1000 / rate);
+        conn_set_timer(c, T_SEND, response_due_ms(x));
 }
 
-static bool queue_bytes(struct connection *c, const char *p, size_t n, bool is_body)
+static bool queue_bytes(struct connection *c, const char *p, size_t n, uint64_t credit)
 {
     struct out_segment *s = malloc(sizeof(*s) + n);
 
@@ -62,17 +72,23 @@ static bool queue_bytes(struct connection *c, const char *p, size_t n, bool is_b
         conn_reset(c);
         return false;
     }
-    *s = (struct out_segment){.length = n, .is_body = is_body};
+    *s = (struct out_segment){.length = n, .credit = credit};
     memcpy(s->data, p, n);
     append(c, s);
     wait_for_room(c);
     return true;
 }
 
-bool out_bytes(struct connection *c, const void *p, size_t n, bool more, bool is_body)
+/* Framing counts as sent last: what is credited is never more than what has left. */
+static uint64_t part_of_credit(uint64_t sent, uint64_t credit)
+{
+    return sent < credit ? sent : credit;
+}
+
+bool out_bytes(struct connection *c, const void *p, size_t n, bool more, uint64_t credit)
 {
     if (c->out)
-        return queue_bytes(c, p, n, is_body);
+        return queue_bytes(c, p, n, credit);
     ssize_t sent = send(c->io.fd, p, n, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
 
     if (UNLIKELY(sent < 0)) {
@@ -82,11 +98,13 @@ bool out_bytes(struct connection *c, const void *p, size_t n, bool more, bool is
         }
         sent = 0;
     }
+    uint64_t paid = part_of_credit((uint64_t)sent, credit);
+
     if (sent)
-        response_sent(c, (uint64_t)sent, is_body);
+        response_sent(c, (uint64_t)sent, paid);
     if ((size_t)sent == n)
         return true;
-    return queue_bytes(c, (const char *)p + sent, n - (size_t)sent, is_body);
+    return queue_bytes(c, (const char *)p + sent, n - (size_t)sent, credit - paid);
 }
 
 /* 1: all of it has left; 0: the socket is full; -1: the connection is gone. */
@@ -100,7 +118,7 @@ static int send_file_part(struct connection *c, int fd, uint64_t *offset, uint64
         if (n > 0) {
             *offset += (uint64_t)n;
             *length -= (uint64_t)n;
-            response_sent(c, (uint64_t)n, false);
+            response_sent(c, (uint64_t)n, 0);
             continue;
         }
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -114,8 +132,7 @@ static int send_file_part(struct connection *c, int fd, uint64_t *offset, uint64
     return 1;
 }
 
-bool out_file(struct connection *c, struct link *k, struct out_file *f, uint64_t offset,
-              uint64_t length)
+bool out_file(struct connection *c, struct out_file *f, uint64_t offset, uint64_t length)
 {
     if (!c->out) {
         int rc = send_file_part(c, f->fd, &offset, &length);
@@ -128,8 +145,9 @@ bool out_file(struct connection *c, struct link *k, struct out_file *f, uint64_t
         conn_reset(c);
         return false;
     }
-    *s = (struct out_segment){.file = f, .link = k, .offset = offset, .length = length};
+    *s = (struct out_segment){.file = f, .offset = offset, .length = length};
     f->refs++;
+    c->x->queued_files++;
     append(c, s);
     wait_for_room(c);
     return true;
@@ -146,6 +164,8 @@ bool out_flush(struct connection *c)
                 return false;
             if (rc == 0)
                 return true;
+            if (c->x)
+                c->x->queued_files--;
         } else {
             ssize_t n = send(c->io.fd, s->data + s->offset, s->length,
                              MSG_NOSIGNAL | (s->next ? MSG_MORE : 0));
@@ -155,16 +175,21 @@ bool out_flush(struct connection *c)
                 conn_client_gone(c);
                 return false;
             }
+            uint64_t paid = part_of_credit((uint64_t)n, s->credit);
             s->offset += (uint64_t)n;
             s->length -= (uint64_t)n;
-            response_sent(c, (uint64_t)n, s->is_body);
+            s->credit -= paid;
+            response_sent(c, (uint64_t)n, paid);
             if (s->length)
                 continue;
         }
         pop(c);
     }
-    if (c->timer_kind == T_SEND)
+    if (c->timer_kind == T_SEND) {
         conn_set_timer(c, T_NONE, 0);
+        if (c->state == C_BUSY)
+            conn_body_timer(c);
+    }
     conn_arm(c);
     if (c->state == C_LINGERING) {
         conn_linger(c);

@@ -56,9 +56,11 @@ void site_log(struct exchange *x)
     const char *buf = c->in->data + c->in->start;
     const struct http1_head *h = &x->head;
 
+    if (x->logged)
+        return; /* one line per request */
+    x->logged = true;
     if (x->no_log || !x->site->log)
         return;
-    x->no_log = true; /* one line per request */
     struct log_record r = {.wall_us = t->wall_us,
                            .time_taken_ms = thread_now_ms(t) - x->begin_ms,
                            .bytes_sent = x->bytes_sent,

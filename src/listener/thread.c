@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/cpu.h"
 #include "listener/internal.h"
 #include "base/poison.h"
 
@@ -19,7 +20,7 @@ static void post(pthread_mutex_t *lock, struct letter ***end, const struct lette
     *copy = *letter;
     copy->next = NULL;
     pthread_mutex_lock(lock);
-    **end = copy;
+    __atomic_store_n(*end, copy, __ATOMIC_RELAXED); /* the event thread looks before it locks */
     *end = &copy->next;
     pthread_mutex_unlock(lock);
     loop_wake(loop);
@@ -113,6 +114,8 @@ void exchange_free(struct thread *t, struct exchange *x)
     x->path_copy = x->log_text = x->headers_copy = NULL;
     x->conn = NULL;
     x->link = NULL;
+    if (UNLIKELY(x->head.more != NULL))
+        http1_head_reset(&x->head); /* memory of the size of the largest head is not kept */
     x->next = t->free_exchanges;
     t->free_exchanges = x;
 }
@@ -163,6 +166,10 @@ static bool bound_address(int fd, struct sockaddr_storage *ret)
 
 static void add_endpoint(struct thread *t, const struct letter *m)
 {
+    if (t->stopping) {
+        close(m->fd);
+        return;
+    }
     struct acceptor *a = xcalloc(1, sizeof(*a));
 
     a->io = (struct loop_io){.on_event = acceptor_on_event, .fd = m->fd};
@@ -267,7 +274,7 @@ static bool before_wait(void *arg)
     }
     link_wake_dirty(t);
     for (struct link *k = t->links; k; k = k->next_all)
-        if (!ring_sleep_begin(&k->responses))
+        if (!k->gone && !ring_sleep_begin(&k->responses))
             more = true;
     if (more)
         for (struct link *k = t->links; k; k = k->next_all)
@@ -288,7 +295,11 @@ static void after_wait(void *arg)
 
 static void after_events(void *arg)
 {
-    link_wake_dirty(arg);
+    struct thread *t = arg;
+
+    link_wake_dirty(t);
+    if (t->dead)
+        conn_bury(t);
 }
 
 static void on_tick(struct loop_timer *timer)
@@ -297,6 +308,8 @@ static void on_tick(struct loop_timer *timer)
     uint64_t now = thread_now_ms(t);
 
     timer_wheel_run(&t->wheel, now, conn_timer_fired);
+    conn_watch_young(t);
+    t->last_tick_ms = now;
     for (struct link *k = t->links; k; k = k->next_all) {
         link_update_taken(k);
         link_push_unsent(k);
@@ -307,6 +320,8 @@ static void on_tick(struct loop_timer *timer)
     for (struct acceptor *a = t->acceptors; a; a = a->next)
         loop_io_set(t->loop, &a->io, EPOLLIN); /* it may have run out of descriptors */
     logging_tick(t->listener->logging, t->index, now);
+    if (t->stopping)
+        conn_drop_idle(t); /* whose last request has been answered */
     if (t->stopping && (t->n_connections == 0 || now >= t->stop_at_ms)) {
         loop_stop(t->loop);
         return;
@@ -317,8 +332,6 @@ static void on_tick(struct loop_timer *timer)
 /* Called by the control thread once the event thread has ended: no leak may hide behind the exit. */
 void thread_fini(struct thread *t)
 {
-    while (t->links)
-        link_gone(t, t->links->worker);
     for (uint32_t i = 0; i < t->n_slots; i++) {
         http1_head_fini(&t->slots[i]->head);
         free(t->slots[i]);
@@ -335,6 +348,8 @@ void thread_fini(struct thread *t)
             close(m->fd);
         if (m->kind == LETTER_GENERATION)
             generation_unref(m->generation);
+        if (m->kind == LETTER_WORKER_ATTACH)
+            link_close_fds(m->worker, t->index);
         free(m);
     }
     for (unsigned i = 0; i < t->n_pools; i++)
@@ -348,14 +363,27 @@ void thread_fini(struct thread *t)
     loop_free(t->loop);
 }
 
+/* What is still open has had its time. */
+void thread_end_all(struct thread *t)
+{
+    while (t->links)
+        link_gone(t, t->links->worker);
+    while (t->connections) {
+        struct connection *c = t->connections;
+        if (c->x && c->x->state == X_QUEUED)
+            own_log(c, HTTPERR_CONNECTION_ABANDONED_BY_REQ_QUEUE);
+        conn_reset(c);
+    }
+    conn_bury(t);
+}
+
 static void *thread_main(void *arg)
 {
     struct thread *t = arg;
 
+    cpu_pin_thread(t->index);
     loop_run(t->loop);
-    /* What is still open has had its time. */
-    while (t->connections)
-        conn_reset(t->connections);
+    thread_end_all(t);
     listener_post(t->listener, &(struct letter){.kind = LETTER_THREAD_STOPPED});
     return NULL;
 }

@@ -30,6 +30,8 @@ enum {
     MESSAGE_USER_MAX = 1024,
     MESSAGE_LOG_MAX = 64 * 1024,
     MESSAGE_REASON_MAX = 512,
+    MESSAGE_REQUEST_MAX = 12 * 1024 * 1024, /* a worker keeps one whole: with field table and paths */
+    MESSAGE_FIELDS_MAX = 65535,
 };
 
 enum message_type {

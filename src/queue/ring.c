@@ -172,6 +172,18 @@ void ring_pop(struct ring *r, const struct ring_record *rec)
     atomic_store_explicit(&r->shared->head, r->mine, memory_order_release);
 }
 
+bool ring_peek_after(const struct ring *r, const struct ring_record *rec, struct ring_record *ret)
+{
+    uint64_t at = r->mine + rec->total;
+    struct record_head h;
+
+    if (at == r->other && atomic_load_explicit(&r->shared->tail, memory_order_acquire) == at)
+        return false;
+    memcpy(&h, r->data + (at & (r->size - 1)), sizeof(h));
+    *ret = (struct ring_record){.type = h.type, .flags = h.flags, .id = h.id, .len = h.len};
+    return h.type != TYPE_PADDING;
+}
+
 void ring_wake_producer(struct ring *r)
 {
     atomic_thread_fence(memory_order_seq_cst);

@@ -74,6 +74,9 @@ uint64_t ring_consumed(struct ring *r);
  * protocol. The record stays until ring_pop. */
 MUST_CHECK enum rc ring_peek(struct ring *r, struct ring_record *ret);
 void ring_pop(struct ring *r, const struct ring_record *rec);
+/* Consumer. What seems to come behind rec, the record just peeked: *ret has its head only, and
+ * nothing of it is checked. False if nothing is known of it yet. For hints. */
+bool ring_peek_after(const struct ring *r, const struct ring_record *rec, struct ring_record *ret);
 /* Tells a starved producer that there is room; call once per batch. */
 void ring_wake_producer(struct ring *r);
 /* Announces sleep. False if a record arrived meanwhile: then do not sleep. */

@@ -86,7 +86,7 @@ static struct worker_process *new_worker(void)
     w->listener_wake[0] = eventfd(0, EFD_NONBLOCK);
     w->worker_wake[0] = eventfd(0, EFD_NONBLOCK);
     w->file_sock[0] = sock[0];
-    atomic_init(&w->links, 1);
+    atomic_init(&w->refs, 1);
     return w;
 }
 

@@ -40,53 +40,102 @@ static json_t *pool_json(const char *state, const char *reason, int queue_length
                      "loadBalancerCapabilities", "HttpLevel", "state", state, "reason", reason);
 }
 
-unsigned short fixture_start(const char *dir)
-{
-    int pair[2], sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof(a);
+static unsigned short bound_port;
+static char log_dir[256];
+static int n_threads = 1, max_request_bytes = 16384, generation_id;
 
+static json_t *or_default(int v, int otherwise)
+{
+    return json_integer(v ? v : otherwise);
+}
+
+void fixture_generation(const struct fixture_options *o)
+{
+    json_t *site = json_pack(
+        "{s:i, s:s, s:s, s:{s:o, s:i}, s:[{s:s, s:s, s:i, s:s}], s:[{s:s, s:s}], s:{s:s, s:b}}",
+        "id", 1, "name", "S", "state", "Started", "limits", "connectionTimeout_ms",
+        or_default(o->connection_timeout, 120000), "maxUrlSegments", 32, "bindings", "protocol",
+        "http", "address", "*", "port", (int)bound_port, "host", "", "applications", "path", "/",
+        "pool", "P", "logFile", "directory", log_dir, "enabled", 1);
+    json_t *parameters = json_object();
+
+    max_request_bytes = o->max_request_bytes ? o->max_request_bytes : 16384;
+    if (o->max_request_bytes)
+        json_object_set_new(parameters, "MaxRequestBytes", json_integer(o->max_request_bytes));
+    if (o->max_connections)
+        json_object_set_new(json_object_get(site, "limits"), "maxConnections",
+                            json_integer(o->max_connections));
+    order(json_pack("{s:s, s:i, s:o, s:{s:o, s:o, s:i}, s:[o], s:[o], s:{s:s}}", "type",
+                    "generation", "id", ++generation_id, "parameters", parameters, "web_limits",
+                    "connectionTimeout_ms", or_default(o->connection_timeout, 120000),
+                    "headerWaitTimeout_ms", or_default(o->header_wait, 120000), "minBytesPerSecond",
+                    o->min_bytes, "pools", pool_json("Started", "", 1000), "sites", site, "httperr",
+                    "ErrorLoggingDir", log_dir),
+          NULL, 0);
+    fixture_expect("generation_ok");
+}
+
+static int listen_on(unsigned short *port)
+{
+    int sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                            .sin_port = htons(*port)};
+    socklen_t n = sizeof(a);
+    int fd = fcntl(sock, F_DUPFD_CLOEXEC, 100);
+
+    close(sock);
+    INVARIANT(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == 0);
+    INVARIANT(bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 512) == 0);
+    INVARIANT(getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
+unsigned short fixture_start_with(const char *dir, const struct fixture_options *o)
+{
+    int pair[2], listen_fds[FIXTURE_THREADS_MAX];
+
+    n_threads = o->threads ? o->threads : 1;
+    snprintf(log_dir, sizeof(log_dir), "%s", dir);
     INVARIANT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
     int other = fcntl(pair[1], F_DUPFD_CLOEXEC, 100);
     control = fcntl(pair[0], F_DUPFD_CLOEXEC, 100);
-    int listen_fd = fcntl(sock, F_DUPFD_CLOEXEC, 100);
+    for (int i = 0; i < n_threads; i++)
+        listen_fds[i] = listen_on(&bound_port);
     INVARIANT(dup2(other, CONTROL_FD) == CONTROL_FD);
-    INVARIANT(bind(listen_fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(listen_fd, 64) == 0);
-    INVARIANT(getsockname(listen_fd, (struct sockaddr *)&a, &n) == 0);
-    unsigned short port = ntohs(a.sin_port);
-
     INVARIANT(pthread_create(&listener_thread, NULL, run_listener, NULL) == 0);
-    order(json_pack("{s:s, s:i}", "type", "start", "threads", 1), NULL, 0);
+    order(json_pack("{s:s, s:i}", "type", "start", "threads", n_threads), NULL, 0);
     fixture_expect("ready");
-    order(json_pack("{s:s, s:i, s:{}, s:{s:i, s:i}, s:[o], "
-                    "s:[{s:i, s:s, s:s, s:{s:i, s:i}, s:[{s:s, s:s, s:i, s:s}], s:[{s:s, s:s}], "
-                    "s:{s:s, s:b}}], s:{s:s}}",
-                    "type", "generation", "id", 1, "parameters", "web_limits",
-                    "connectionTimeout_ms", 120000, "minBytesPerSecond", 0, "pools",
-                    pool_json("Started", "", 1000), "sites", "id", 1, "name", "S", "state",
-                    "Started", "limits", "connectionTimeout_ms", 120000, "maxUrlSegments", 32,
-                    "bindings", "protocol", "http", "address", "*", "port", (int)port, "host", "",
-                    "applications", "path", "/", "pool", "P", "logFile", "directory", dir, "enabled",
-                    1, "httperr", "ErrorLoggingDir", dir),
-          NULL, 0);
-    fixture_expect("generation_ok");
+    fixture_generation(o);
     order(json_pack("{s:s, s:i, s:s, s:s, s:i}", "type", "endpoint_add", "id", 1, "scheme", "http",
-                    "address", "127.0.0.1", "port", (int)port),
-          &listen_fd, 1);
-    close(listen_fd);
-    return port;
+                    "address", "127.0.0.1", "port", (int)bound_port),
+          listen_fds, (size_t)n_threads);
+    for (int i = 0; i < n_threads; i++)
+        close(listen_fds[i]);
+    return bound_port;
 }
 
-void fixture_stop(void)
+unsigned short fixture_start(const char *dir)
+{
+    return fixture_start_with(dir, &(struct fixture_options){.threads = 1});
+}
+
+void fixture_stop_within(int timeout_ms)
 {
     void *rc = NULL;
 
-    order(json_pack("{s:s, s:i}", "type", "stop", "timeout_ms", 2000), NULL, 0);
+    order(json_pack("{s:s, s:i}", "type", "stop", "timeout_ms", timeout_ms), NULL, 0);
     pthread_join(listener_thread, &rc);
     INVARIANT(rc == NULL);
 }
 
-void fixture_expect(const char *type)
+void fixture_stop(void)
+{
+    fixture_stop_within(2000);
+}
+
+static json_t *expect(const char *type)
 {
     uint64_t until = clock_mono_ms() + PATIENCE_MS;
 
@@ -99,52 +148,106 @@ void fixture_expect(const char *type)
         poll(&p, 1, 100);
         if (ipc_recv(control, &msg, fds, &n) != 1)
             continue;
-        bool found = strcmp(ipc_get_str(msg, "type", ""), type) == 0;
+        if (strcmp(ipc_get_str(msg, "type", ""), type) == 0)
+            return msg;
         json_decref(msg);
-        if (found)
-            return;
     }
 }
 
-void fixture_pool(const char *state, const char *reason, int queue_length)
+static json_t *status(void)
 {
-    json_t *msg = pool_json(state, reason, queue_length);
+    order(json_pack("{s:s, s:i}", "type", "status", "token", 7), NULL, 0);
+    return expect("status");
+}
 
+int fixture_queued(void)
+{
+    json_t *msg = status();
+    int n = (int)ipc_get_int(json_array_get(json_object_get(msg, "pools"), 0), "queued", -1);
+
+    json_decref(msg);
+    return n;
+}
+
+int fixture_connections(void)
+{
+    json_t *msg = status();
+    int n = (int)ipc_get_int(msg, "connections", -1);
+
+    json_decref(msg);
+    return n;
+}
+
+void fixture_expect(const char *type)
+{
+    json_decref(expect(type));
+}
+
+static void set_pool(json_t *msg)
+{
     json_object_set_new(msg, "type", json_string("pool_state"));
     json_object_set_new(msg, "pool", json_string("P"));
     order(msg, NULL, 0);
 }
 
+void fixture_pool(const char *state, const char *reason, int queue_length)
+{
+    set_pool(pool_json(state, reason, queue_length));
+}
+
+void fixture_pool_tcp_level(const char *state, const char *reason, int queue_length)
+{
+    json_t *msg = pool_json(state, reason, queue_length);
+
+    json_object_set_new(msg, "loadBalancerCapabilities", json_string("TcpLevel"));
+    set_pool(msg);
+}
+
+void fixture_drain(struct fake_worker *w)
+{
+    order(json_pack("{s:s, s:I}", "type", "worker_drain", "worker", (json_int_t)w->id), NULL, 0);
+}
+
 void fixture_attach(struct fake_worker *w)
 {
-    int memfd = region_create(1, 16384), sock[2];
-    int listener_wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    int memfd = region_create((unsigned)n_threads, (uint64_t)max_request_bytes);
+    int fds[1 + 3 * FIXTURE_THREADS_MAX] = {memfd};
+    uint64_t id = next_worker++;
+    struct region region;
 
-    *w = (struct fake_worker){.id = next_worker++, .listener_wake = listener_wake};
-    w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    INVARIANT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) == 0);
-    INVARIANT(memfd >= 0 && region_map(memfd, &w->region));
-    w->file_sock = sock[1];
-    ring_attach(&w->requests, region_request_ring(&w->region, 0), w->region.request_size,
-                listener_wake, w->wake);
-    ring_attach(&w->responses, region_response_ring(&w->region, 0), w->region.response_size,
-                listener_wake, w->wake);
-    int fds[4] = {memfd, listener_wake, w->wake, sock[0]};
-
-    order(json_pack("{s:s, s:I, s:s, s:i}", "type", "worker_attach", "worker", (json_int_t)w->id,
+    INVARIANT(memfd >= 0 && region_map(memfd, &region));
+    for (unsigned i = 0; i < (unsigned)n_threads; i++) {
+        int sock[2];
+        w[i] = (struct fake_worker){.id = id, .region = region};
+        w[i].listener_wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        w[i].wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        INVARIANT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) == 0);
+        w[i].file_sock = sock[1];
+        ring_attach(&w[i].requests, region_request_ring(&region, i), region.request_size,
+                    w[i].listener_wake, w[i].wake);
+        ring_attach(&w[i].responses, region_response_ring(&region, i), region.response_size,
+                    w[i].listener_wake, w[i].wake);
+        fds[1 + 3 * i] = w[i].listener_wake;
+        fds[2 + 3 * i] = w[i].wake;
+        fds[3 + 3 * i] = sock[0];
+    }
+    order(json_pack("{s:s, s:I, s:s, s:i}", "type", "worker_attach", "worker", (json_int_t)id,
                     "pool", "P", "pid", 1),
-          fds, 4);
+          fds, 1 + 3 * (size_t)n_threads);
     close(memfd);
-    close(sock[0]);
+    for (int i = 0; i < n_threads; i++)
+        close(fds[3 + 3 * i]);
 }
 
 void fixture_worker_gone(struct fake_worker *w)
 {
     order(json_pack("{s:s, s:I}", "type", "worker_gone", "worker", (json_int_t)w->id), NULL, 0);
-    region_unmap(&w->region);
-    close(w->wake);
-    close(w->listener_wake);
-    close(w->file_sock);
+    region_unmap(&w[0].region);
+    for (int i = 0; i < n_threads; i++) {
+        close(w[i].wake);
+        close(w[i].listener_wake);
+        close(w[i].file_sock);
+    }
 }
 
 bool worker_take_record(struct fake_worker *w, void *data, size_t cap, struct ring_record *ret)

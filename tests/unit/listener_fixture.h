@@ -1,5 +1,5 @@
 /* A real listener in this process, with the test as its supervisor and as its worker: whatever a
- * worker may send, good or bad, can be put on the rings. One thread, one pool, one site. */
+ * worker may send, good or bad, can be put on the rings. One pool, one site. */
 #ifndef CANDOR_TEST_LISTENER_FIXTURE_H
 #define CANDOR_TEST_LISTENER_FIXTURE_H
 
@@ -8,6 +8,7 @@
 #include "queue/message.h"
 #include "queue/region.h"
 
+/* One pair of rings of a worker. With n threads a worker is an array of n of them. */
 struct fake_worker {
     uint64_t id;
     struct region region;
@@ -15,17 +16,40 @@ struct fake_worker {
     int wake, listener_wake, file_sock;
 };
 
+/* What a test may want otherwise; 0 (or NULL) stands for the value in brackets. */
+struct fixture_options {
+    int threads;             /* [1] */
+    int connection_timeout;  /* [120000] ms */
+    int header_wait;         /* [120000] ms */
+    int min_bytes;           /* [none] bytes per second */
+    int max_connections;     /* [no limit] */
+    int max_request_bytes;   /* [16384] */
+};
+
+enum { FIXTURE_THREADS_MAX = 4 };
+
 /* Starts the listener (once per process); port of its endpoint. Logs go to dir. */
 unsigned short fixture_start(const char *dir);
+unsigned short fixture_start_with(const char *dir, const struct fixture_options *o);
+/* Another generation. The number of threads stays. */
+void fixture_generation(const struct fixture_options *o);
+/* Asks the listener to stop and waits until it has. */
 void fixture_stop(void);
+void fixture_stop_within(int timeout_ms);
+/* Requests that the pool counts as waiting, and open connections. */
+int fixture_queued(void);
+int fixture_connections(void);
 
-/* A worker for the pool "P"; *w stays the caller's. */
+/* A worker for the pool "P"; w[0, threads) stay the caller's. */
 void fixture_attach(struct fake_worker *w);
 /* Its process has ended. */
 void fixture_worker_gone(struct fake_worker *w);
 /* Next message of that type from the listener's control socket, within 5 seconds. */
 void fixture_expect(const char *type);
 void fixture_pool(const char *state, const char *reason, int queue_length);
+/* The same with loadBalancerCapabilities TcpLevel. */
+void fixture_pool_tcp_level(const char *state, const char *reason, int queue_length);
+void fixture_drain(struct fake_worker *w);
 
 /* The next request within 5 seconds, copied to data (16-byte aligned), taken off the ring. */
 bool worker_take(struct fake_worker *w, void *data, size_t cap, struct request_message *ret,
