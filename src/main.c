@@ -18,8 +18,8 @@ static const struct command command_check = {
     .run = check_main,
 };
 
-static const struct command *const commands[] = {&command_serve, &command_check, &command_version,
-                                                 &command_catalogue};
+static const struct command *const commands[] = {
+    &command_serve, &command_check, &command_explain, &command_version, &command_catalogue};
 
 static const struct {
     const char *name;

@@ -6,6 +6,11 @@
 #define LIT(text) {text, sizeof(text) - 1}
 #define LIST(...) (const char *const[]){__VA_ARGS__, NULL}
 #define NOTHING (const char *const[]){NULL}
+#define KB820729 LIST("Microsoft KB 820729, Error logging in HTTP APIs")
+#define IIS6_TOO \
+    LIST("Microsoft KB 820729, Error logging in HTTP APIs", \
+         "Microsoft, IIS 6.0 HTTP status codes (IIS 6.0 Resource Kit, chapter 11)")
+#define OBSERVED LIST("logs of current versions of Windows")
 /* clang-format on */
 
 /* The page as HTTP.sys 2.0 sends it, byte for byte: no blank between the two quoted strings of the
@@ -27,6 +32,10 @@
     ANSWER(503, "Service Unavailable", "Service Unavailable", "The service is unavailable.")
 #define NO_ANSWER .status = 0
 
+#define SERVER_2003_ON "HTTP API 1.0 (Windows Server 2003) and later"
+#define SERVER_2003 "HTTP API 1.0 (Windows Server 2003) only"
+#define SERVER_2008 "HTTP API 2.0 (Windows Vista, Server 2008) and later"
+
 #define X(name, text) static const char name_##name[] = text;
 HTTPERR_REASONS(X)
 #undef X
@@ -38,6 +47,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_APP_OFFLINE] =
         {
             ROW(APP_OFFLINE),
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_503,
             .logged = true,
             .meaning = "The application pool was taken offline because its workers failed again "
@@ -55,6 +66,10 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_APP_POOL_TIMER] =
         {
             ROW(APP_POOL_TIMER),
+            .note = "Timer_ReqQueue stands for the same wait where the connection is closed "
+                    "without an answer; the documents list both.",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_503,
             .logged = true,
             .meaning = "The request waited too long in the queue of its application pool.",
@@ -67,6 +82,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_APP_SHUTDOWN] =
         {
             ROW(APP_SHUTDOWN),
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_503,
             .logged = true,
             .meaning =
@@ -81,6 +98,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_BAD_REQUEST] =
         {
             ROW(BAD_REQUEST),
+            .command = "printf 'GET / http/1.1\\r\\nHost: HOST\\r\\n\\r\\n' | nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_400("Bad Request", "The request is badly formed."),
             .logged = true,
             .meaning = "The request could not be parsed, and none of the closer reasons fits.",
@@ -94,6 +114,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_CLIENT_RESET] =
         {
             ROW(CLIENT_RESET),
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = true,
             .meaning = "The client closed the connection before its request was given to a worker.",
@@ -105,6 +127,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_CONNECTION_ABANDONED_BY_APP_POOL] =
         {
             ROW(CONNECTION_ABANDONED_BY_APP_POOL),
+            .note = "Renamed to Connection_Abandoned_By_ReqQueue in Windows Vista and Server 2008.",
+            .versions = SERVER_2003,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = false,
             .meaning = "A worker ended, or closed its request, with the request pending (Server "
@@ -120,6 +145,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_CONNECTION_ABANDONED_BY_REQ_QUEUE] =
         {
             ROW(CONNECTION_ABANDONED_BY_REQ_QUEUE),
+            .versions = SERVER_2008,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = true,
             .meaning = "A worker ended, or closed its request, with the request pending.",
@@ -134,6 +161,11 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_CONNECTION_DROPPED] =
         {
             ROW(CONNECTION_DROPPED),
+            .note = "The HTTP Server API documentation adds: or the worker did not hand over its "
+                    "log data within a minute after the disconnect.",
+            .command = "curl --max-time 0.1 -o /dev/null http://HOST/large.bin",
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = true,
             .meaning =
@@ -147,6 +179,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_CONNECTION_DROPPED_LIST_FULL] =
         {
             ROW(CONNECTION_DROPPED_LIST_FULL),
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = true,
             .meaning = "Too many dropped connections wait for the data of their log lines.",
@@ -158,6 +192,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_CONN_LIMIT] =
         {
             ROW(CONN_LIMIT),
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_503,
             .logged = true,
             .meaning = "The site has as many connections as it may have.",
@@ -172,6 +208,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_CONNECTIONS_REFUSED] =
         {
             ROW(CONNECTIONS_REFUSED),
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = true,
             .meaning =
@@ -184,6 +222,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_DISABLED] =
         {
             ROW(DISABLED),
+            .command = "appcmd stop apppool \"NAME\" && curl -i http://HOST/",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_503,
             .logged = true,
             .meaning = "An administrator stopped the application pool.",
@@ -195,6 +236,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_ENTITY_TOO_LARGE] =
         {
             ROW(ENTITY_TOO_LARGE),
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             ANSWER(413, "Request Entity Too Large", "Request Entity Too Large",
                    "The request entity is too large."),
             .logged = true,
@@ -208,6 +251,10 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_FIELD_LENGTH] =
         {
             ROW(FIELD_LENGTH),
+            .note = "Other programs use the code 431 for this; the listener never does.",
+            .command = "curl -i -H \"X-Long: $(printf '%020000d' 0)\" http://HOST/",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_400("Bad Request - Header Field Too Long",
                        "A request header field is too long."),
             .logged = true,
@@ -221,6 +268,10 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_FORBIDDEN] =
         {
             ROW(FORBIDDEN),
+            .note = "The answer is 403, though its heading speaks of a forbidden URL.",
+            .command = "curl -i --path-as-is http://HOST/../../etc/passwd",
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             ANSWER(403, "Forbidden", "Forbidden URL", "The request URL is forbidden."),
             .logged = true,
             .meaning = "The path leaves the root, or holds another sequence that is never allowed.",
@@ -233,6 +284,10 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_HEADER] =
         {
             ROW(HEADER),
+            .command =
+                "printf 'GET / HTTP/1.1\\r\\nHost: HOST\\r\\nB@d Name: x\\r\\n\\r\\n' | nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_400("Bad Request - Invalid Header", "The request has an invalid header name."),
             .logged = true,
             .meaning = "A header line is malformed: its name, its value, or the colon is missing.",
@@ -248,6 +303,11 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_HOSTNAME] =
         {
             ROW(HOSTNAME),
+            .note = "The same reason stands for a missing name, a malformed one, and one that no "
+                    "site has.",
+            .command = "printf 'GET / HTTP/1.1\\r\\n\\r\\n' | nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_400("Bad Request - Invalid Hostname", "The request hostname is invalid."),
             .logged = true,
             .meaning = "The host name is missing, malformed, or belongs to no site on this port.",
@@ -264,6 +324,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_INTERNAL] =
         {
             ROW(INTERNAL),
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             ANSWER(500, "Internal Server Error", "Internal Server Error",
                    "An internal server error occurred."),
             .logged = true,
@@ -276,6 +338,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_INVALID_CR_LF] =
         {
             ROW(INVALID_CR_LF),
+            .command = "printf 'GET /\\r HTTP/1.1\\r\\nHost: HOST\\r\\n\\r\\n' | nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_400("Bad Request - Invalid CR or LF", "The request has an invalid CR or LF."),
             .logged = true,
             .meaning = "A carriage return stands where no line feed follows.",
@@ -288,6 +353,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_LENGTH_REQUIRED] =
         {
             ROW(LENGTH_REQUIRED),
+            .command = "printf 'POST / HTTP/1.1\\r\\nHost: HOST\\r\\n\\r\\n' | nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             ANSWER(411, "Length Required", "Length Required",
                    "The request must be chunked or have a content length."),
             .logged = true,
@@ -300,6 +368,10 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_NOT_AVAILABLE] =
         {
             ROW(NOT_AVAILABLE),
+            .note = "The IIS 6.0 text gives four causes, KB 820729 adds a conflict of URL "
+                    "reservations.",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_503,
             .logged = true,
             .meaning = "The service is unavailable for a reason of its own.",
@@ -315,6 +387,12 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_NOT_IMPLEMENTED] =
         {
             ROW(NOT_IMPLEMENTED),
+            .note = "KB 820729 names status 503 for unknown encodings as well; 501 is what is "
+                    "seen.",
+            .command = "printf 'POST / HTTP/1.1\\r\\nHost: HOST\\r\\nTransfer-Encoding: "
+                       "gzip\\r\\n\\r\\n' | nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             ANSWER(501, "Not Implemented", "Not Implemented",
                    "The request transfer encoding type is not supported."),
             .logged = true,
@@ -327,6 +405,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_NOT_FOUND] =
         {
             ROW(NOT_FOUND),
+            .note = "The documents do not list it; current logs have it.",
+            .versions = SERVER_2003_ON,
+            .sources = OBSERVED,
             ANSWER(404, "Not Found", "Not Found", "The requested resource is not found."),
             .logged = true,
             .meaning = "The host is known on this port, but no application claims the path.",
@@ -338,6 +419,10 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_NUMBER] =
         {
             ROW(NUMBER),
+            .command = "printf 'POST / HTTP/1.1\\r\\nHost: HOST\\r\\nContent-Length: "
+                       "x\\r\\n\\r\\n' | nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_400("Bad Request - Invalid Content Length",
                        "There is an invalid content length or chunk length in the request."),
             .logged = true,
@@ -350,6 +435,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_PRECONDITION] =
         {
             ROW(PRECONDITION),
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             ANSWER(412, "Precondition Failed", "Precondition Failed",
                    "The request precondition failed."),
             .logged = true,
@@ -362,6 +449,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_QUEUE_FULL] =
         {
             ROW(QUEUE_FULL),
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_503,
             .logged = true,
             .meaning = "As many requests as allowed wait for a worker of the pool.",
@@ -374,6 +463,11 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_REQUEST_LENGTH] =
         {
             ROW(REQUEST_LENGTH),
+            .note = "Other programs use the code 431 for this; the listener never does.",
+            .command =
+                "curl -i $(for i in 1 2 3; do printf ' -H X-%d:%08000d' $i 0; done) http://HOST/",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_400("Bad Request - Request Too Long",
                        "The size of the request headers is too long."),
             .logged = true,
@@ -387,6 +481,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_TIMER_APP_POOL] =
         {
             ROW(TIMER_APP_POOL),
+            .note = "Renamed to Timer_ReqQueue in Windows Vista and Server 2008.",
+            .versions = SERVER_2003,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = false,
             .meaning = "The request waited too long in the queue of its pool (Server 2003's name).",
@@ -398,6 +495,10 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_TIMER_CONNECTION_IDLE] =
         {
             ROW(TIMER_CONNECTION_IDLE),
+            .note = "The most frequent line of any HTTPERR log, and no error.",
+            .command = "nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = true,
             .meaning =
@@ -411,6 +512,10 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_TIMER_ENTITY_BODY] =
         {
             ROW(TIMER_ENTITY_BODY),
+            .command = "printf 'POST / HTTP/1.1\\r\\nHost: HOST\\r\\nContent-Length: "
+                       "10\\r\\n\\r\\n12345' | nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = true,
             .meaning = "The body did not arrive in time.",
@@ -424,6 +529,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_TIMER_HEADER_WAIT] =
         {
             ROW(TIMER_HEADER_WAIT),
+            .command = "printf 'GET / HTTP/1.1\\r\\nHost:' | nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = true,
             .meaning = "The headers did not arrive in time.",
@@ -437,6 +545,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_TIMER_MIN_BYTES_PER_SECOND] =
         {
             ROW(TIMER_MIN_BYTES_PER_SECOND),
+            .command = "curl --limit-rate 100 -o /dev/null http://HOST/large.bin",
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = true,
             .meaning = "The client took the answer more slowly than minBytesPerSecond.",
@@ -448,6 +559,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_TIMER_REQ_QUEUE] =
         {
             ROW(TIMER_REQ_QUEUE),
+            .versions = SERVER_2008,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = true,
             .meaning = "The request waited too long for a worker.",
@@ -461,6 +574,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_TIMER_RESPONSE] =
         {
             ROW(TIMER_RESPONSE),
+            .versions = "reserved: no version writes it",
+            .sources = KB820729,
             NO_ANSWER,
             .logged = false,
             .meaning = "Reserved; no version writes it.",
@@ -472,6 +587,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_TIMER_SSL_RENEGOTIATION] =
         {
             ROW(TIMER_SSL_RENEGOTIATION),
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             NO_ANSWER,
             .logged = true,
             .meaning = "The client did not present its certificate in time.",
@@ -483,6 +600,11 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_URL] =
         {
             ROW(URL),
+            .note = "Also too long or too many segments: nothing else in the log tells these "
+                    "apart.",
+            .command = "curl -i http://HOST/%zz",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_400("Bad Request - Invalid URL", "The request URL is invalid."),
             .logged = true,
             .meaning = "The URL could not be read, or one of its segments is too long or too many.",
@@ -499,6 +621,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_URL_LENGTH] =
         {
             ROW(URL_LENGTH),
+            .command = "curl -i \"http://HOST/$(printf '%020000d' 0)\"",
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             ANSWER(414, "Request URL Too Long", "Request URL Too Long",
                    "The request URL is too long."),
             .logged = true,
@@ -512,6 +637,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_VERB] =
         {
             ROW(VERB),
+            .command = "printf 'G{T / HTTP/1.1\\r\\nHost: HOST\\r\\n\\r\\n' | nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = IIS6_TOO,
             ANSWER_400("Bad Request - Invalid Verb", "The request verb is invalid."),
             .logged = true,
             .meaning = "The method is not a valid token, or a standard one in lower case.",
@@ -526,6 +654,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
     [HTTPERR_VERSION_NOT_SUPPORTED] =
         {
             ROW(VERSION_NOT_SUPPORTED),
+            .command = "printf 'GET / HTTP/3.5\\r\\nHost: HOST\\r\\n\\r\\n' | nc HOST 80",
+            .versions = SERVER_2003_ON,
+            .sources = KB820729,
             ANSWER(505, "HTTP Version Not Supported", "HTTP Version Not Supported",
                    "The HTTP version is not supported."),
             .logged = true,

@@ -21,9 +21,13 @@ struct httperr_row {
     const char *const *causes;   /* most likely first; never NULL */
     const char *const *remedies; /* never NULL */
     const char *const *settings; /* HTTP parameters and configuration that decide; never NULL */
+    const char *note;            /* where documents disagree, or a trap; may be NULL */
     const char *reproduce;
-    struct str body; /* the whole body of the answer; empty without one */
-    bool logged;     /* false: documented, but IIS 7 and later never write it */
+    const char *command;  /* a command line that does; HOST stands for the server; may be NULL */
+    const char *versions; /* of HTTP.sys that write it */
+    const char *const *sources; /* never NULL */
+    struct str body;            /* the whole body of the answer; empty without one */
+    bool logged;                /* false: documented, but IIS 7 and later never write it */
 };
 
 /* The row of a reason; HTTPERR_NONE and numbers that are no reason end the process. */

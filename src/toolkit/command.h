@@ -19,7 +19,7 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
-extern const struct command command_catalogue, command_serve, command_version;
+extern const struct command command_catalogue, command_explain, command_serve, command_version;
 
 /* "candor: serve: TEXT (see candor serve --help)" on standard error; gives EXIT_USAGE. */
 int command_wrong(const struct command *c, const char *fmt, ...) PRINTF_LIKE(2, 3);

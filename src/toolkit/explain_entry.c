@@ -1,0 +1,600 @@
+#include "toolkit/explain.h"
+
+#include <stdio.h>
+
+#include "tables/events.h"
+#include "tables/ftp.h"
+#include "tables/http_parameters.h"
+#include "tables/httperr.h"
+#include "tables/log_field_text.h"
+#include "tables/status.h"
+#include "tables/win32.h"
+
+#include "base/poison.h"
+
+static const char *const no_list[] = {NULL};
+static const char *const winerror_sources[] = {"Windows SDK, winerror.h and ntstatus.h", NULL};
+static const char *const event_sources[] = {"Windows event log, provider manifests", NULL};
+static const char *const own_sources[] = {"this server's own table of events", NULL};
+
+const char *explain_kind_name(enum explain_kind kind)
+{
+    static const char *const names[EXPLAIN_KIND_COUNT] = {
+        [EXPLAIN_HTTP] = "http",   [EXPLAIN_HTTPERR] = "httperr", [EXPLAIN_FTP] = "ftp",
+        [EXPLAIN_WIN32] = "win32", [EXPLAIN_HRESULT] = "hresult", [EXPLAIN_PARAMETER] = "parameter",
+        [EXPLAIN_EVENT] = "event", [EXPLAIN_FIELD] = "field",
+    };
+
+    return names[kind];
+}
+
+/* Where in the life of a request a module of IIS does its work. */
+static const struct {
+    const char *component;
+    const char *stage;
+} stages[] = {
+    {"HTTP.sys", "before the request reaches a worker"},
+    {"RequestFilteringModule", "at BeginRequest: before authentication and rewriting"},
+    {"DynamicIpRestrictionModule", "before BeginRequest"},
+    {"IpRestrictionModule", "at BeginRequest: before request filtering"},
+    {"ConfigurationValidationModule", "at BeginRequest"},
+    {"WebSocketModule", "at BeginRequest, and when the handler has agreed to the upgrade"},
+    {"RewriteModule",
+     "before BeginRequest (global rules), at BeginRequest (rules of a path) or when "
+     "the answer is sent (outbound rules)"},
+    {"BasicAuthenticationModule", "at AuthenticateRequest"},
+    {"IISCertificateMappingAuthenticationModule", "at AuthenticateRequest"},
+    {"UrlAuthorizationModule", "at AuthorizeRequest: after the logon"},
+    {"HttpRedirectionModule", "at MapRequestHandler: before the file is looked for"},
+    {"StaticFileModule", "at ExecuteRequestHandler: the file has been found"},
+    {"DirectoryListingModule", "at ExecuteRequestHandler: after the default documents"},
+    {"WebDAVModule", "at ExecuteRequestHandler; its authoring rules at AuthorizeRequest"},
+    {"ProtocolSupportModule", "at ExecuteRequestHandler"},
+    {"CgiModule", "at ExecuteRequestHandler"},
+    {"IsapiModule", "at ExecuteRequestHandler"},
+    {"FastCgiModule", "at ExecuteRequestHandler"},
+    {"AspNetCoreModuleV2", "at ExecuteRequestHandler, when the application is started"},
+    {"ManagedPipelineHandler", "at ExecuteRequestHandler"},
+    {"ApplicationRequestRouting", "at ExecuteRequestHandler: the request is forwarded"},
+    {"CustomErrorModule", "at SendResponse"},
+};
+
+/* The stage of the first component in the list, NULL if it has none of its own. */
+static const char *stage_of(const char *component)
+{
+    for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
+        if (str_starts(str_z(component), str_z(stages[i].component)))
+            return stages[i].stage;
+    }
+    return NULL;
+}
+
+/* A new list of the texts that are not NULL. */
+static const char *const *list_of(struct arena *a, const char *first, const char *second,
+                                  const char *third)
+{
+    const char *given[] = {first, second, third};
+    const char **list = arena_zalloc(a, (ARRAY_LEN(given) + 1) * sizeof(*list));
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(given); i++) {
+        if (given[i])
+            list[n++] = given[i];
+    }
+    return list;
+}
+
+static struct explain_entry *entry_init(struct explain_entry *e, enum explain_kind kind)
+{
+    *e = (struct explain_entry){
+        .kind = kind,
+        .status = -1,
+        .substatus = -1,
+        .logged_in = "none",
+        .versions = no_list,
+        .causes = no_list,
+        .remedies = no_list,
+        .on_windows = no_list,
+        .on_candor = no_list,
+        .settings = no_list,
+        .sources = no_list,
+    };
+    return e;
+}
+
+static const char *http_logged(struct arena *a, const struct status_row *row)
+{
+    if (row->log == STATUS_LOG_HTTPERR)
+        return "In HTTPERR only, with its reason (s-reason). The site's log does not have the "
+               "request.";
+    if (row->log == STATUS_LOG_NONE)
+        return "In no log.";
+
+    struct buf b;
+
+    buf_init(&b, EXPLAIN_OUTPUT_MAX);
+    buf_printf(&b, "In the site's log: sc-status %u, sc-substatus %u, sc-win32-status ",
+               row->status, row->substatus);
+    for (size_t i = 0; i < row->hresult_count; i++)
+        buf_printf(&b, "%s%u", i ? " or " : "", win32_from_hresult(row->hresults[i]));
+    buf_str(&b, STR(". Not in HTTPERR."));
+    if (row->substatus && str_eq(str_z(row->versions[0]), STR("IIS 4.0 and 5.0")))
+        buf_str(&b, STR(" IIS 4.0 and 5.0 log no sub-status."));
+
+    const char *text = arena_dup_z(a, buf_view(&b));
+
+    buf_fini(&b);
+    return text;
+}
+
+static void make_http(struct arena *a, struct explain_entry *e, const struct status_row *row)
+{
+    entry_init(e, EXPLAIN_HTTP);
+    e->term = e->code = row->code;
+    e->name = row->name;
+    e->title = row->title;
+    e->phrase = row->reason.p;
+    e->status = row->status;
+    e->substatus = row->substatus;
+    e->logged_in = row->log == STATUS_LOG_IIS       ? "iis"
+                   : row->log == STATUS_LOG_HTTPERR ? "httperr"
+                                                    : "none";
+    e->logged = http_logged(a, row);
+    e->meaning = row->text;
+    e->component = row->component;
+    e->when = stage_of(row->component);
+    e->here = row->produced
+                  ? row->produced
+                  : "not raised by the server itself; an application's answer may carry it";
+    e->note = row->note;
+    e->reproduce = row->reproduce;
+    e->command = row->command;
+    e->versions = row->versions;
+    e->causes = row->causes;
+    e->remedies = row->remedies;
+    e->on_windows = row->on_windows;
+    e->on_candor = row->on_candor;
+    e->settings = row->settings;
+    e->sources = row->sources;
+    if (row->hresult_count > 1 || row->hresults[0]) {
+        e->errors = row->hresults;
+        e->error_count = row->hresult_count;
+    }
+}
+
+static void make_httperr(struct arena *a, struct explain_entry *e, const struct httperr_row *row)
+{
+    const char *shown = row->status ? arena_printf(a, "sc-status %u", row->status).p
+                                    : "sc-status - (the client gets no answer)";
+
+    entry_init(e, EXPLAIN_HTTPERR);
+    e->term = e->code = row->name.p;
+    e->title = row->meaning;
+    e->meaning = row->meaning;
+    if (row->status) {
+        e->status = row->status;
+        e->phrase = row->heading.p;
+    }
+    e->logged_in = "httperr";
+    e->logged = row->logged
+                    ? arena_printf(a, "In HTTPERR: %s, s-reason %.*s. Not in the site's log.",
+                                   shown, STR_ARG(row->name))
+                          .p
+                    : "In HTTPERR of the versions named below; current ones never write it.";
+    e->component = "HTTP.sys";
+    e->when = row->status ? "before the request reaches a worker; the connection is closed after it"
+                          : "the connection ends without an answer";
+    e->here = row->logged ? "listener" : "never";
+    e->note = row->note;
+    e->reproduce = row->reproduce;
+    e->command = row->command;
+    e->versions = list_of(a, row->versions, NULL, NULL);
+    e->causes = row->causes;
+    e->remedies = row->remedies;
+    e->on_windows =
+        list_of(a,
+                "the log is in %SystemRoot%\\System32\\LogFiles\\HTTPERR; netsh http show "
+                "servicestate shows queues and URLs",
+                NULL, NULL);
+    e->on_candor = list_of(
+        a, "the log is in Windows/System32/LogFiles/HTTPERR below the system drive's folder", NULL,
+        NULL);
+    e->settings = row->settings;
+    e->sources = row->sources;
+}
+
+static void make_ftp(struct arena *a, struct explain_entry *e, const struct ftp_row *row,
+                     bool is_substatus)
+{
+    entry_init(e, EXPLAIN_FTP);
+    e->code = arena_printf(a, is_substatus ? "substatus %u" : "%u", row->code).p;
+    e->term = arena_printf(a, "ftp %s", e->code).p;
+    e->name = row->name;
+    e->title = row->title;
+    e->phrase = row->sent;
+    if (is_substatus)
+        e->substatus = row->code;
+    else
+        e->status = row->code;
+    e->logged_in = "iis";
+    e->logged = arena_printf(a,
+                             "In the FTP site's log: %s %u. Before it stands sc-win32-status where "
+                             "the other logs have sc-substatus.",
+                             is_substatus ? "sc-substatus" : "sc-status", row->code)
+                    .p;
+    if (!is_substatus)
+        e->logged = arena_printf(a,
+                                 "In the FTP site's log: sc-status %u, with sc-substatus (FTP 7.0 "
+                                 "and later) behind sc-win32-status.",
+                                 row->code)
+                        .p;
+    e->meaning = row->text;
+    e->component = "FTP service";
+    e->when = row->when;
+    if (!is_substatus && !row->when)
+        e->when = "IIS 7 and later never send it";
+    e->here = "not raised by this version of the server";
+    e->note = row->note;
+    e->reproduce = row->reproduce;
+    e->command = row->command;
+    e->versions = row->versions;
+    e->causes = row->causes;
+    e->remedies = row->remedies;
+    e->on_windows = row->on_windows;
+    e->on_candor = row->on_candor;
+    e->settings = row->settings;
+    e->sources = row->sources;
+}
+
+static void make_error(struct arena *a, struct explain_entry *e, const struct win32_row *row,
+                       uint32_t shown)
+{
+    bool is_win32 = row->code <= 0xFFFF;
+    bool as_hresult = !is_win32 || shown != row->code;
+
+    entry_init(e, as_hresult ? EXPLAIN_HRESULT : EXPLAIN_WIN32);
+    e->code = as_hresult ? arena_printf(a, "0x%08X", shown).p : arena_printf(a, "%u", shown).p;
+    e->term = as_hresult ? e->code : arena_printf(a, "win32 %s", e->code).p;
+    e->name = row->name;
+    e->title = row->text;
+    e->logged_in = "iis";
+    e->logged =
+        arena_printf(a,
+                     "In the site's log and the FTP site's log as sc-win32-status %u. On detailed "
+                     "error pages and in traces as 0x%08x. Not in HTTPERR.",
+                     row->code, is_win32 ? HRESULT_FROM_WIN32(row->code) : row->code)
+            .p;
+    e->meaning = arena_printf(a, "%s.%s%s%s", row->text, row->where ? " In these logs: " : "",
+                              row->where ? row->where : "", row->where ? "." : "")
+                     .p;
+    e->component = is_win32 ? "Windows, or the module that failed" : "the component that failed";
+    e->causes = row->causes;
+    e->remedies = row->remedies;
+    e->on_windows = row->on_windows;
+    e->on_candor = row->on_candor;
+    e->sources = winerror_sources;
+
+    uint32_t *errors = arena_alloc(a, sizeof(*errors));
+
+    *errors = row->code;
+    e->errors = errors;
+    e->error_count = 1;
+}
+
+static const char *unit_of(const struct http_parameter *row)
+{
+    switch (row->kind) {
+    case HTTP_PARAMETER_BYTES:
+        return " bytes";
+    case HTTP_PARAMETER_CHARS:
+        return " characters";
+    case HTTP_PARAMETER_SECONDS:
+        return " seconds";
+    case HTTP_PARAMETER_BOOL:
+    case HTTP_PARAMETER_COUNT:
+    case HTTP_PARAMETER_CHOICE:
+    case HTTP_PARAMETER_MASK:
+    case HTTP_PARAMETER_TEXT:
+        break;
+    }
+    return "";
+}
+
+static const char *parameter_range(struct arena *a, const struct http_parameter *row)
+{
+    if (row->kind == HTTP_PARAMETER_TEXT)
+        return arena_printf(a, "Default: %s.", row->def_text).p;
+    if (row->kind == HTTP_PARAMETER_MASK)
+        return arena_printf(a, "Default: 0x%x; any bits of 0x%x.", row->def, row->max).p;
+    if (row->kind == HTTP_PARAMETER_BOOL)
+        return arena_printf(a, "Default: %u; 0 means no, %s means yes.", row->def,
+                            row->max == 1 ? "1" : "any other number")
+            .p;
+    return arena_printf(a, "Default: %u%s; %u to %u.", row->def, unit_of(row), row->min, row->max)
+        .p;
+}
+
+/* A value worth showing in an example: the other one of a switch, else the greatest, if it is not
+ * beyond reason. */
+static uint32_t parameter_example(const struct http_parameter *row)
+{
+    if (row->kind == HTTP_PARAMETER_BOOL)
+        return !row->def;
+    if (row->kind == HTTP_PARAMETER_MASK || row->max < row->def)
+        return row->max;
+    if (row->kind == HTTP_PARAMETER_CHOICE)
+        return row->def < row->max ? row->def + 1 : row->min;
+    if (row->def == 0 || row->def > row->max / 2)
+        return row->max == UINT32_MAX ? 65536 : row->max;
+    return row->def * 2;
+}
+
+static void make_parameter(struct arena *a, struct explain_entry *e,
+                           const struct http_parameter *row)
+{
+    const char *service = row->key == HTTP_PARAMETER_KEY_W3SVC ? "W3SVC" : "HTTP";
+    const char *key =
+        arena_printf(a, "HKLM\\SYSTEM\\CurrentControlSet\\Services\\%s\\Parameters", service).p;
+    uint32_t example = row->kind == HTTP_PARAMETER_TEXT ? 0 : parameter_example(row);
+
+    entry_init(e, EXPLAIN_PARAMETER);
+    e->term = e->code = row->name;
+    e->title = row->text;
+    e->meaning = arena_printf(a, "%s %s", row->text, parameter_range(a, row)).p;
+    e->component = "HTTP.sys reads it when the HTTP service starts";
+    e->here = "read by the listener from http.reg beside the configuration (--http-parameters)";
+    e->when = row->violated
+                  ? arena_printf(a, "what passes it or is not allowed by it: %s", row->violated).p
+                  : NULL;
+    e->logged =
+        row->violated ? "What it refuses is in HTTPERR, with the reason named above." : NULL;
+    e->logged_in = row->violated && strstr(row->violated, "reason") ? "httperr" : "none";
+    e->note = row->warning;
+    e->versions = list_of(a, row->versions, NULL, NULL);
+    e->settings = list_of(a, arena_printf(a, "%s\\%s", key, row->name).p, NULL, NULL);
+    e->causes = list_of(a, row->change, NULL, NULL);
+    if (row->kind == HTTP_PARAMETER_TEXT) {
+        e->on_windows =
+            list_of(a, arena_printf(a, "reg add %s /v %s /d D:\\Logs", key, row->name).p,
+                    "net stop http /y, then net start w3svc", NULL);
+        e->on_candor =
+            list_of(a, arena_printf(a, "in http.reg: \"%s\"=\"D:\\\\Logs\"", row->name).p,
+                    "reload with SIGHUP", NULL);
+    } else {
+        e->on_windows = list_of(
+            a, arena_printf(a, "reg add %s /v %s /t REG_DWORD /d %u", key, row->name, example).p,
+            "net stop http /y, then net start w3svc", NULL);
+        e->on_candor =
+            list_of(a, arena_printf(a, "in http.reg: \"%s\"=dword:%08x", row->name, example).p,
+                    "reload with SIGHUP", NULL);
+    }
+    e->remedies =
+        list_of(a,
+                "find the request that needs it in HTTPERR first, and change as little as "
+                "it takes",
+                NULL, NULL);
+    e->reproduce =
+        row->violated ? "send a request that passes the limit, then look into HTTPERR" : NULL;
+    e->sources = list_of(a, row->source, NULL, NULL);
+}
+
+static void make_event(struct arena *a, struct explain_entry *e, const struct event_row *row)
+{
+    static const char *const severities[] = {
+        [EVENT_SEVERITY_ERROR] = "error",
+        [EVENT_SEVERITY_WARNING] = "warning",
+        [EVENT_SEVERITY_INFO] = "information",
+    };
+    bool own = str_starts(str_z(row->code), STR("CND-"));
+
+    entry_init(e, EXPLAIN_EVENT);
+    e->term = e->code = row->code;
+    e->title = row->text;
+    e->meaning = arena_printf(a, "%s. Event %u of source %s, %s.%s", row->text, row->id,
+                              row->source, severities[row->severity],
+                              strchr(row->text, '%') ? " %1 and so on stand for the facts." : "")
+                     .p;
+    e->component = row->source;
+    e->here = "supervisor, listener or worker";
+    e->logged =
+        own ? "In events.log below the system drive's folder and in the journal or syslog."
+            : "On Windows in the event log System (W3SVC-WP: Application). On Candor in events.log "
+              "below the system drive's folder and in the journal or syslog.";
+    e->remedies =
+        list_of(a, row->remedy[0] ? row->remedy : "nothing: it is information", NULL, NULL);
+    if (!own)
+        e->on_windows = list_of(a,
+                                arena_printf(a,
+                                             "wevtutil qe System /c:20 /rd:true /f:text "
+                                             "/q:\"*[System[EventID=%u]]\"",
+                                             row->id)
+                                    .p,
+                                NULL, NULL);
+    e->on_candor =
+        list_of(a, arena_printf(a, "grep '\"id\": *%u\\b' events.log", row->id).p, NULL, NULL);
+    e->sources = own ? own_sources : event_sources;
+}
+
+static void make_field(struct arena *a, struct explain_entry *e, const struct log_field_text *row)
+{
+    struct buf b;
+
+    buf_init(&b, EXPLAIN_OUTPUT_MAX);
+    for (size_t i = 0; row->logs[i]; i++) {
+        buf_str(&b, i ? STR("; ") : STR("Column of "));
+        buf_str(&b, str_z(row->logs[i]));
+    }
+    buf_char(&b, '.');
+    entry_init(e, EXPLAIN_FIELD);
+    e->term = e->code = row->name;
+    e->title = row->title;
+    e->meaning = row->text;
+    e->logged_in = str_eq(str_z(row->logs[0]), STR("HTTPERR")) ? "httperr" : "iis";
+    e->logged = arena_dup_z(a, buf_view(&b));
+    e->note = row->note;
+    e->versions = row->versions;
+    e->remedies = row->remedies;
+    e->sources = row->sources;
+    buf_fini(&b);
+}
+
+/* A plain HTTP status lists its sub-statuses, an FTP reply those that come with it. */
+static void add_parts(struct explain_catalogue *c, struct explain_entry *e)
+{
+    struct explain_ref *parts = arena_alloc(&c->arena, c->n * sizeof(*parts));
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n; i++) {
+        const struct explain_entry *other = &c->entries[i];
+
+        if (other->kind == EXPLAIN_HTTP && e->kind == EXPLAIN_HTTP && other->status == e->status &&
+            other->substatus > 0)
+            parts[n++] = (struct explain_ref){other->code, other->title};
+        if (other->kind != EXPLAIN_FTP || e->kind != EXPLAIN_FTP || other->substatus < 0)
+            continue;
+        for (const uint16_t *r = ftp_substatus_find((uint32_t)other->substatus)->replies; *r; r++) {
+            if (*r == e->status)
+                parts[n++] = (struct explain_ref){
+                    arena_printf(&c->arena, "%u.%d", *r, other->substatus).p, other->title};
+        }
+    }
+    e->parts = parts;
+    e->part_count = n;
+}
+
+void explain_catalogue_init(struct explain_catalogue *c)
+{
+    struct arena *a = &c->arena;
+    struct explain_entry *e;
+
+    arena_init(a, 0);
+    c->n = status_count() + (HTTPERR_MAX - HTTPERR_NONE - 1) + ftp_reply_count() +
+           ftp_substatus_count() + win32_count() + http_parameter_count() + EV_COUNT +
+           log_field_text_count();
+    e = c->entries = arena_alloc(a, c->n * sizeof(*c->entries));
+    for (size_t i = 0; i < status_count(); i++)
+        make_http(a, e++, status_at(i));
+    for (size_t i = HTTPERR_NONE + 1; i < HTTPERR_MAX; i++)
+        make_httperr(a, e++, httperr_find((enum httperr_reason)i));
+    for (size_t i = 0; i < ftp_reply_count(); i++)
+        make_ftp(a, e++, ftp_reply_at(i), false);
+    for (size_t i = 0; i < ftp_substatus_count(); i++)
+        make_ftp(a, e++, ftp_substatus_at(i), true);
+    for (size_t i = 0; i < win32_count(); i++)
+        make_error(a, e++, win32_at(i), win32_at(i)->code);
+    for (size_t i = 0; i < http_parameter_count(); i++)
+        make_parameter(a, e++, http_parameter_at(i));
+    for (size_t i = 0; i < EV_COUNT; i++)
+        make_event(a, e++, event_row((enum event_id)i));
+    for (size_t i = 0; i < log_field_text_count(); i++)
+        make_field(a, e++, log_field_text_at(i));
+    INVARIANT(e == c->entries + c->n);
+    for (size_t i = 0; i < c->n; i++) {
+        e = &c->entries[i];
+        if ((e->kind == EXPLAIN_HTTP && e->substatus == 0) ||
+            (e->kind == EXPLAIN_FTP && e->substatus < 0))
+            add_parts(c, e);
+    }
+}
+
+void explain_catalogue_fini(struct explain_catalogue *c)
+{
+    arena_fini(&c->arena);
+}
+
+const struct explain_entry *explain_find(const struct explain_catalogue *c, enum explain_kind kind,
+                                         const char *code)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        if (c->entries[i].kind == kind && str_ieq(str_z(c->entries[i].code), str_z(code)))
+            return &c->entries[i];
+    }
+    return NULL;
+}
+
+/* By both numbers; -1 for the one that the entry lacks. */
+static const struct explain_entry *find_numbers(const struct explain_catalogue *c,
+                                                enum explain_kind kind, int64_t status,
+                                                int64_t substatus)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        const struct explain_entry *e = &c->entries[i];
+
+        if (e->kind == kind && e->status == status && e->substatus == substatus)
+            return e;
+    }
+    return NULL;
+}
+
+const struct explain_entry *explain_find_http(const struct explain_catalogue *c, uint32_t status,
+                                              uint32_t substatus)
+{
+    return find_numbers(c, EXPLAIN_HTTP, status, substatus);
+}
+
+const struct explain_entry *explain_find_ftp(const struct explain_catalogue *c, uint32_t reply)
+{
+    return find_numbers(c, EXPLAIN_FTP, reply, -1);
+}
+
+const struct explain_entry *explain_find_ftp_substatus(const struct explain_catalogue *c,
+                                                       uint32_t substatus)
+{
+    return find_numbers(c, EXPLAIN_FTP, -1, substatus);
+}
+
+const struct explain_entry *explain_find_error(struct explain_catalogue *c, uint32_t code,
+                                               bool as_hresult)
+{
+    const struct win32_row *row = win32_find(code);
+    uint32_t shown = as_hresult && code <= 0xFFFF ? HRESULT_FROM_WIN32(code) : code;
+
+    if (!row)
+        return NULL;
+    if (shown == row->code) {
+        for (size_t i = 0; i < c->n; i++) {
+            const struct explain_entry *e = &c->entries[i];
+
+            if ((e->kind == EXPLAIN_WIN32 || e->kind == EXPLAIN_HRESULT) && *e->errors == row->code)
+                return e;
+        }
+    }
+
+    struct explain_entry *e = arena_alloc(&c->arena, sizeof(*e));
+
+    make_error(&c->arena, e, row, shown);
+    return e;
+}
+
+const struct explain_entry *explain_make_ftp_pair(struct explain_catalogue *c, uint32_t reply,
+                                                  uint32_t substatus)
+{
+    const struct explain_entry *r = explain_find_ftp(c, reply);
+    const struct explain_entry *s = explain_find_ftp_substatus(c, substatus);
+
+    if (!r || !s)
+        return NULL;
+
+    struct arena *a = &c->arena;
+    struct explain_entry *e = arena_alloc(a, sizeof(*e));
+
+    *e = *s;
+    e->code = arena_printf(a, "%u.%u", reply, substatus).p;
+    e->term = arena_printf(a, "ftp %s", e->code).p;
+    e->status = (int)reply;
+    e->phrase = r->phrase;
+    e->meaning = arena_printf(a, "%s Reply %u: %s", s->meaning, reply, r->meaning).p;
+    e->when = r->when;
+    e->logged = arena_printf(a,
+                             "In the FTP site's log: sc-status %u, sc-substatus %u, with "
+                             "sc-win32-status between them.",
+                             reply, substatus)
+                    .p;
+    if (substatus == 0) {
+        e->title = r->title;
+        e->causes = r->causes;
+        e->remedies = r->remedies;
+        e->settings = r->settings;
+    }
+    return e;
+}

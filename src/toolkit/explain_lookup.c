@@ -1,0 +1,332 @@
+/* What the words of the command line stand for. */
+#include "toolkit/explain.h"
+
+#include "base/poison.h"
+
+static bool is_number(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!ascii_is_digit(s.p[i]))
+            return false;
+    }
+    return s.n > 0;
+}
+
+/* An error code as people find it: decimal, hexadecimal after 0x, or the negative number that
+ * Windows tools make of an HRESULT. */
+static bool parse_error(struct str s, uint32_t *ret)
+{
+    uint64_t value;
+    int64_t negative;
+
+    if (str_istarts(s, STR("0x")) && str_u64_any(s, UINT32_MAX, &value)) {
+        *ret = (uint32_t)value;
+        return true;
+    }
+    if (s.n > 1 && s.p[0] == '-') {
+        if (!str_i64(s, &negative) || negative < INT32_MIN || negative >= 0)
+            return false;
+        *ret = (uint32_t)(int32_t)negative;
+        return true;
+    }
+    if (!str_u64(s, UINT32_MAX, &value))
+        return false;
+    *ret = (uint32_t)value;
+    return true;
+}
+
+/* "404.8": two numbers with a dot between. */
+static bool parse_pair(struct str s, uint32_t *ret_status, uint32_t *ret_substatus)
+{
+    size_t dot = str_find_char(s, '.');
+    uint64_t status, substatus;
+
+    if (dot == SIZE_MAX || !str_u64(str_sub(s, 0, dot), 999, &status) ||
+        !str_u64(str_sub(s, dot + 1, s.n), 9999, &substatus))
+        return false;
+    *ret_status = (uint32_t)status;
+    *ret_substatus = (uint32_t)substatus;
+    return true;
+}
+
+static void add(struct explain_term *t, const struct explain_entry *e)
+{
+    if (e && t->n < EXPLAIN_TERM_ENTRIES)
+        t->entries[t->n++] = e;
+}
+
+/* An event by its number, "5002", or by source and number, "was 5002". */
+static void add_events(const struct explain_catalogue *c, struct explain_term *t, struct str source,
+                       struct str number)
+{
+    if (!is_number(number))
+        return;
+    for (size_t i = 0; i < c->n; i++) {
+        const struct explain_entry *e = &c->entries[i];
+
+        if (e->kind != EXPLAIN_EVENT)
+            continue;
+
+        struct str code = str_z(e->code);
+        size_t dash = str_rfind_char(code, '-');
+
+        if (str_eq(str_sub(code, dash + 1, code.n), number) &&
+            (source.n == 0 || str_ieq(str_sub(code, 0, dash), source)))
+            add(t, e);
+    }
+}
+
+/* By code or by second name, in one kind. */
+static const struct explain_entry *find_name(const struct explain_catalogue *c,
+                                             enum explain_kind kind, struct str name)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        const struct explain_entry *e = &c->entries[i];
+
+        if (e->kind == kind && (str_ieq(str_z(e->code), name) ||
+                                (kind != EXPLAIN_FTP && e->name && str_ieq(str_z(e->name), name))))
+            return e;
+    }
+    return NULL;
+}
+
+static void add_ftp(struct explain_catalogue *c, struct explain_term *t, struct str word)
+{
+    uint32_t reply, substatus;
+    uint64_t number;
+
+    if (parse_pair(word, &reply, &substatus))
+        add(t, explain_make_ftp_pair(c, reply, substatus));
+    else if (str_u64(word, 999, &number))
+        add(t, explain_find_ftp(c, (uint32_t)number));
+}
+
+static void add_http(struct explain_catalogue *c, struct explain_term *t, struct str word)
+{
+    uint32_t status, substatus;
+    uint64_t number;
+
+    if (parse_pair(word, &status, &substatus))
+        add(t, explain_find_http(c, status, substatus));
+    else if (str_u64(word, 999, &number))
+        add(t, explain_find_http(c, (uint32_t)number, 0));
+}
+
+static void add_error(struct explain_catalogue *c, struct explain_term *t, struct str word,
+                      bool as_hresult)
+{
+    uint32_t code;
+
+    if (parse_error(word, &code))
+        add(t, explain_find_error(c, code, as_hresult || code > 0xFFFF));
+    else
+        add(t, find_name(c, EXPLAIN_WIN32, word));
+    if (t->n == 0)
+        add(t, find_name(c, EXPLAIN_HRESULT, word));
+}
+
+/* A word that says of which kind the next one is. */
+enum prefix {
+    PREFIX_NONE,
+    PREFIX_HTTP,
+    PREFIX_REASON,
+    PREFIX_FTP,
+    PREFIX_WIN32,
+    PREFIX_HRESULT,
+    PREFIX_PARAMETER,
+    PREFIX_EVENT,
+    PREFIX_SOURCE,
+    PREFIX_FIELD
+};
+
+static enum prefix prefix_of(struct str word)
+{
+    static const struct {
+        const char *word;
+        enum prefix prefix;
+    } prefixes[] = {
+        {"http", PREFIX_HTTP},       {"status", PREFIX_HTTP},
+        {"httperr", PREFIX_REASON},  {"reason", PREFIX_REASON},
+        {"ftp", PREFIX_FTP},         {"win32", PREFIX_WIN32},
+        {"hresult", PREFIX_HRESULT}, {"parameter", PREFIX_PARAMETER},
+        {"event", PREFIX_EVENT},     {"was", PREFIX_SOURCE},
+        {"w3svc", PREFIX_SOURCE},    {"w3svc-wp", PREFIX_SOURCE},
+        {"cnd", PREFIX_SOURCE},      {"field", PREFIX_FIELD},
+        {"column", PREFIX_FIELD},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        if (str_ieq(str_z(prefixes[i].word), word))
+            return prefixes[i].prefix;
+    }
+    return PREFIX_NONE;
+}
+
+/* "ftp substatus 8": n words follow ftp. Gives how many of them belong to the term. */
+static size_t take_ftp(struct explain_catalogue *c, struct explain_term *t, const struct str *words,
+                       size_t n)
+{
+    uint64_t number;
+
+    if (n >= 2 && is_number(words[1])) {
+        if (str_ieq(words[0], STR("substatus")) || str_ieq(words[0], STR("sub-status")) ||
+            str_ieq(words[0], STR("sc-substatus"))) {
+            if (str_u64(words[1], 9999, &number))
+                add(t, explain_find_ftp_substatus(c, (uint32_t)number));
+            return 2;
+        }
+        if (str_ieq(words[0], STR("reply"))) {
+            add_ftp(c, t, words[1]);
+            return 2;
+        }
+    }
+    add_ftp(c, t, words[0]);
+    return 1;
+}
+
+/* Words that begin with a kind. Gives how many were taken, 0 if that is no term. */
+static size_t take_prefixed(struct explain_catalogue *c, struct explain_term *t,
+                            const struct str *words, size_t n)
+{
+    enum prefix prefix = prefix_of(words[0]);
+    size_t taken = 2;
+
+    if (prefix == PREFIX_NONE || n < 2)
+        return 0;
+    switch (prefix) {
+    case PREFIX_HTTP:
+        add_http(c, t, words[1]);
+        if (t->n == 0)
+            add_events(c, t, words[0], words[1]);
+        break;
+    case PREFIX_REASON:
+        add(t, find_name(c, EXPLAIN_HTTPERR, words[1]));
+        break;
+    case PREFIX_FTP:
+        taken = 1 + take_ftp(c, t, words + 1, n - 1);
+        break;
+    case PREFIX_WIN32:
+        add_error(c, t, words[1], false);
+        break;
+    case PREFIX_HRESULT:
+        add_error(c, t, words[1], true);
+        break;
+    case PREFIX_PARAMETER:
+        add(t, find_name(c, EXPLAIN_PARAMETER, words[1]));
+        break;
+    case PREFIX_EVENT:
+        add_events(c, t, STR(""), words[1]);
+        if (t->n == 0)
+            add(t, find_name(c, EXPLAIN_EVENT, words[1]));
+        break;
+    case PREFIX_SOURCE:
+        add_events(c, t, words[0], words[1]);
+        break;
+    case PREFIX_FIELD:
+        add(t, find_name(c, EXPLAIN_FIELD, words[1]));
+        break;
+    case PREFIX_NONE:
+        break;
+    }
+    /* "ftp 999" is a term that does not exist; "ftp upload" are two words to search for. */
+    return t->n || ascii_is_digit(words[taken - 1].p[0]) ? taken : 0;
+}
+
+/* A number alone may be many things: the likeliest one is taken, and the note says what it could
+ * have been. */
+static void add_number(struct explain_catalogue *c, struct explain_term *t, struct str word)
+{
+    uint64_t number;
+
+    if (!str_u64(word, UINT32_MAX, &number))
+        return;
+
+    uint32_t n = (uint32_t)number;
+    const struct explain_entry *http = explain_find_http(c, n, 0);
+    const struct explain_entry *ftp = explain_find_ftp(c, n);
+    const struct explain_entry *error = explain_find_error(c, n, n > 0xFFFF);
+    const struct explain_entry *substatus = explain_find_ftp_substatus(c, n);
+    struct explain_term events = {.text = word};
+    const struct explain_entry *all[] = {http, error, ftp, NULL, substatus};
+    struct buf note;
+    bool others = false;
+
+    add_events(c, &events, STR(""), word);
+    all[3] = events.n ? events.entries[0] : NULL;
+    for (size_t i = 0; i < ARRAY_LEN(all) && t->n == 0; i++)
+        add(t, all[i]);
+    if (t->n && t->entries[0] == all[3]) {
+        for (size_t i = 1; i < events.n; i++)
+            add(t, events.entries[i]);
+    }
+    if (t->n == 0 || number > 0xFFFF)
+        return;
+
+    buf_init(&note, EXPLAIN_OUTPUT_MAX);
+    if (!http)
+        buf_printf(&note, "HTTP has no status %u, so it was taken as %s. ", n, t->entries[0]->term);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (all[i] && all[i] != t->entries[0]) {
+            buf_printf(&note, "%s %s", others ? "," : "See also candor explain", all[i]->term);
+            others = true;
+        }
+    }
+    buf_str(&note, others ? STR(".") : STR(""));
+    if (note.n)
+        t->note = arena_dup_z(&c->arena, str_trim(buf_view(&note)));
+    buf_fini(&note);
+}
+
+/* One word without a prefix. */
+static void add_word(struct explain_catalogue *c, struct explain_term *t, struct str word)
+{
+    static const enum explain_kind named[] = {EXPLAIN_HTTPERR, EXPLAIN_PARAMETER, EXPLAIN_WIN32,
+                                              EXPLAIN_HRESULT, EXPLAIN_EVENT,     EXPLAIN_FIELD,
+                                              EXPLAIN_HTTP};
+    uint32_t status, substatus;
+
+    if (is_number(word)) {
+        add_number(c, t, word);
+        return;
+    }
+    if (parse_pair(word, &status, &substatus)) {
+        add(t, explain_find_http(c, status, substatus));
+        if (t->n == 0)
+            add(t, explain_make_ftp_pair(c, status, substatus));
+        return;
+    }
+    if (str_istarts(word, STR("0x")) || (word.p[0] == '-' && word.n > 1)) {
+        add_error(c, t, word, true);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(named) && t->n == 0; i++)
+        add(t, find_name(c, named[i], word));
+}
+
+size_t explain_parse(struct explain_catalogue *c, const struct str *words, size_t n,
+                     struct explain_term *ret_terms)
+{
+    size_t terms = 0;
+
+    for (size_t i = 0; i < n;) {
+        struct explain_term *t = &ret_terms[terms++];
+        struct str last;
+
+        *t = (struct explain_term){.text = words[i]};
+
+        size_t taken = take_prefixed(c, t, words + i, n - i);
+
+        if (taken == 0) {
+            add_word(c, t, words[i]);
+            taken = 1;
+        }
+        last = words[i + taken - 1];
+        if (taken == 2)
+            t->text = arena_printf(&c->arena, "%.*s %.*s", STR_ARG(words[i]), STR_ARG(last));
+        else if (taken > 2)
+            t->text = arena_printf(&c->arena, "%.*s %.*s %.*s", STR_ARG(words[i]),
+                                   STR_ARG(words[i + 1]), STR_ARG(last));
+        i += taken;
+    }
+    return terms;
+}
