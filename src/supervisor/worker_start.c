@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "config/secrets.h"
 #include "queue/region.h"
 #include "supervisor/internal.h"
 #include "supervisor/process.h"
@@ -20,16 +21,19 @@ static void close_all(const int *fds, size_t n)
             close(fds[i]);
 }
 
-/* The server-level file as this generation read it; -1 with errno. */
+/* The server-level file as this generation read it, without the identities of pools: a worker knows
+ * its own only by being it. -1 with errno. */
 static int config_memfd(const struct config *c)
 {
     struct str bytes = config_source(c);
+    _cleanup_free_ char *text = str_dup_z(bytes);
     int fd = memfd_create("candor-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0)
         return -1;
+    config_mask_process_identities(text, bytes.n);
     for (size_t done = 0; done < bytes.n;) {
-        ssize_t n = write(fd, bytes.p + done, bytes.n - done);
+        ssize_t n = write(fd, text + done, bytes.n - done);
         if (n < 0) {
             int e = errno;
             close(fd);
