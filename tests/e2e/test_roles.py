@@ -29,6 +29,7 @@ def test_each_role_is_a_process(server):
     assert len({server.process.pid, *listeners, *workers}) == 4
 
 
+@pytest.mark.root                         # others may not look into the processes
 def test_each_role_has_its_own_address_layout(server):
     """Every role executes the program afresh, so one role's leaked addresses say nothing of another's."""
     starts = set()

@@ -221,6 +221,7 @@ def test_hang_up_with_a_broken_file(servers):
     assert server.get("/a.txt").body == b"a"
 
 
+@pytest.mark.root                         # others may not look into the processes
 def test_many_reloads_leave_nothing_behind(servers):
     """Neither processes nor descriptors pile up."""
     server = servers.sites(Site(), files={"inetpub/wwwroot/a.txt": "a"})

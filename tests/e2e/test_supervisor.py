@@ -174,6 +174,7 @@ def test_recycle_without_overlap(servers):
     assert ask(server, verb="pool", action="recycle", name="DefaultAppPool")["ok"]
     assert server.get("/a.txt").status == 200
     wait_until(lambda: not is_running(old), "the old worker ends")
+    assert server.get("/a.txt").status == 200
     assert len(server.find("worker")) == 1
 
 
@@ -286,6 +287,7 @@ def test_listener_is_replaced_with_its_ports(servers):
     assert str(old) in event["text"]
 
 
+@pytest.mark.root                         # others may not look into the processes
 def test_environment_variables_of_a_pool(servers):
     pool = Pool("DefaultAppPool",
                 inner='<environmentVariables><add name="CANDOR_TEST" value="yes" /></environmentVariables>')

@@ -54,7 +54,7 @@ class Response:
 
 
 class Conn:
-    def __init__(self, address, timeout=20, source=None, sock=None, owner=None, receive_buffer=None):
+    def __init__(self, address, timeout=20, source=None, sock=None, receive_buffer=None):
         if sock is None:
             family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
             sock = socket.socket(family, socket.SOCK_STREAM)
@@ -70,8 +70,6 @@ class Conn:
         self.timeout = timeout
         self.pending = b""
         self.port = sock.getsockname()[1]
-        if owner is not None:
-            owner.adopt(self)
 
     def __enter__(self):
         return self

@@ -412,6 +412,7 @@ class Server:
     # --- clients ---
 
     def adopt(self, conn):
+        """Remembers whose connection it is; it is closed at the latest when the server stops."""
         self.owners[conn.port] = current_test
         self.conns.append(conn)
 
@@ -426,11 +427,21 @@ class Server:
         return self.address()[1]
 
     def connect(self, site=None, timeout=20, source=None, address=None, receive_buffer=None):
+        """A connection from a port that no earlier one of this server had: logs are searched by it."""
         where = address or self.address(site)
-        if self.private_network:
-            sock = connect_in_network_of(self.process.pid, where, source, timeout)
-            return Conn(where, timeout, sock=sock, owner=self)
-        return Conn(where, timeout, source=source, owner=self, receive_buffer=receive_buffer)
+        used = []
+        while True:
+            sock = None
+            if self.private_network:
+                sock = connect_in_network_of(self.process.pid, where, source, timeout)
+            conn = Conn(where, timeout, source=source, sock=sock, receive_buffer=receive_buffer)
+            if source or conn.port not in self.owners:
+                break
+            used.append(conn)
+        for other in used:
+            other.close()
+        self.adopt(conn)
+        return conn
 
     def raw(self, data, site=None, timeout=20):
         """Sends bytes on a connection of their own and returns all that comes back until it ends."""
