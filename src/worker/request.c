@@ -403,6 +403,11 @@ static struct str local_address(struct request *r)
     return arena_printf(&r->arena, a->is_v4 ? "%s" : "[%s]", z);
 }
 
+bool request_trace_enabled(const struct request *r)
+{
+    return r->thread->worker->trace_enabled;
+}
+
 struct str request_base_url(struct request *r)
 {
     bool tls = r->msg.head.flags & MSGF_TLS;

@@ -185,6 +185,9 @@ bool request_read_body(struct request *r, request_body_fn cb, void *arg);
  * Host, else the local address), in the arena. */
 struct str request_base_url(struct request *r);
 
+/* The HTTP parameters switch TRACE on for the whole server (EnableTraceMethod). */
+bool request_trace_enabled(const struct request *r);
+
 /* Site, application and physical path of the URL at hand. */
 struct str request_physical_path(const struct request *r);
 

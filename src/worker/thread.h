@@ -41,6 +41,7 @@ struct worker_thread {
 
 struct worker {
     struct pool_facts pool;
+    bool trace_enabled; /* EnableTraceMethod of the HTTP parameters */
     /* Bumped by the main thread whenever a configuration file changed or a generation came; threads
      * look at it on every request and then take config under the lock. */
     _Atomic uint32_t config_version;

@@ -21,6 +21,7 @@
 #include "config/config.h"
 #include "config/watch.h"
 #include "queue/control.h"
+#include "tables/http_parameters.h"
 #include "worker/channel.h"
 #include "worker/dir_watch.h"
 #include "worker/plan.h"
@@ -322,6 +323,10 @@ static bool take_start(struct process *p, const json_t *msg, const int *fds, siz
     if (!c)
         return give_up(p);
     worker_init(&p->w, c, str_z(pool));
+    struct http_parameters parameters;
+
+    http_parameters_from_json(json_object_get(msg, "parameters"), &parameters);
+    p->w.trace_enabled = parameters.enable_trace_method;
     p->started = true;
     p->w.on_broken = on_broken;
     p->w.on_config_error = on_config_error;

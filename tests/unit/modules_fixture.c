@@ -433,6 +433,11 @@ void *request_module_state(struct request *r, size_t size)
     return *slot;
 }
 
+bool request_trace_enabled(const struct request *r)
+{
+    return false;
+}
+
 struct str request_base_url(struct request *r)
 {
     return arena_printf(&r->arena, "%s://%.*s", r->msg.head.flags & MSGF_TLS ? "https" : "http",

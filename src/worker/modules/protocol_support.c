@@ -146,7 +146,7 @@ static enum pipe_rc execute(struct request *r, const void *conf)
 
     if (r->method_id == HTTP_METHOD_OPTIONS)
         return execute_options(r);
-    if (r->method_id == HTTP_METHOD_TRACE && c->enable_trace)
+    if (r->method_id == HTTP_METHOD_TRACE && (c->enable_trace || request_trace_enabled(r)))
         return execute_trace(r);
     return request_fail(r, &st_501_0_not_implemented, 0, r->method);
 }
