@@ -47,7 +47,7 @@ static const char *const listener_calls[] = {
  * process's own threads from a helper that traces them. */
 static const char *const sanitizer_calls[] = {
     "clone", "ptrace", "wait4", "waitid", "pipe", "pipe2", "kill", "mincore", "msync", "prlimit64",
-    "setrlimit", "personality", "capget", "ioctl", "sched_getparam", "sched_getscheduler",
+    "setrlimit", "personality", "capget", "getdents", "ioctl", "sched_getparam", "sched_getscheduler",
 };
 
 /* Nothing that serving pages, running CGI programs or hosting an application server needs. */

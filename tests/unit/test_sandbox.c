@@ -20,6 +20,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #include "base/rc.h"
 
 #include "base/poison.h"
@@ -33,6 +37,7 @@ static int in_child(bool (*lock)(void), int (*fn)(void))
 
     assert_true(pid >= 0);
     if (pid == 0) {
+        alarm(20);
         if (!lock())
             _exit(NO_SANDBOX);
         _exit(fn());
@@ -71,6 +76,22 @@ static int listener_work(void)
         return WRONG;
     return ran ? 0 : WRONG;
 }
+
+#if defined(__SANITIZE_ADDRESS__)
+/* What the sanitized build does when it ends. */
+static int look_for_leaks(void)
+{
+    return __lsan_do_recoverable_leak_check() ? WRONG : 0;
+}
+
+static void listener_may_look_for_leaks(void **state)
+{
+    int status = in_child(sandbox_listener, look_for_leaks);
+
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+#endif
 
 static int make_network_socket(void)
 {
@@ -165,6 +186,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listener_may_work),
         cmocka_unit_test(listener_dies_of_anything_else),
+#if defined(__SANITIZE_ADDRESS__)
+        cmocka_unit_test(listener_may_look_for_leaks),
+#endif
         cmocka_unit_test(worker_is_denied_what_is_dangerous),
         cmocka_unit_test(worker_may_start_programs),
     };
