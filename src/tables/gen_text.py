@@ -15,14 +15,10 @@ from tbl import (add_advice, c_list, c_string, c_string_or_null, check_xml, fail
 
 VERSIONS = {
     "5": "IIS 4.0 and 5.0",
-    "6": "IIS 6.0",
+    "6": "IIS 6.0 and later",
     "7": "FTP 7.0 and later (IIS 7.0 and later)",
-    "8": "IIS 8.0 and later",
     "8.5": "IIS 8.5 and later",
-    "old": "IIS 4.0 to 6.0",
     "all": "all versions",
-    "adv": "Advanced Logging",
-    "azure": "Azure App Service",
     "api1": "HTTP API 1.0 (Windows Server 2003) and later",
     "2016": "Windows Server 2016 and later",
     "2019": "Windows Server 2019 and later",
@@ -92,7 +88,7 @@ def parse_row(path, at, words, fields, sources):
         elif key == "from":
             row[key] = look_up(path, line, "source", value, sources)
         elif key == "log":
-            row[key] = look_up(path, line, "log", value, LOGS)
+            row[key] += look_up(path, line, "log", value, LOGS)
         elif key in kind["numbers"]:
             row[key] = value.split()
             if not all(n.isdecimal() and int(n) <= 65535 for n in row[key]):

@@ -63,19 +63,22 @@ static void show_entry(struct answer *a, const struct explain_entry *e)
 
 static void show_term(struct answer *a, const struct explain_term *t)
 {
+    if (t->note && !a->list) {
+        buf_str(&a->out, a->shown ? STR("\n\n") : STR(""));
+        explain_print_paragraph(&a->out, &a->style, 0, str_z(t->note));
+        buf_char(&a->out, '\n');
+        a->shown = 0;
+    }
     for (size_t i = 0; i < t->n; i++)
         show_entry(a, t->entries[i]);
-    if (t->note && !a->list) {
-        buf_char(&a->out, '\n');
-        explain_print_paragraph(&a->out, &a->style, 0, str_z(t->note));
-    }
 }
 
 /* On standard error: nothing is known about the term, and what comes near it. */
 static void say_unknown(struct answer *a, struct str term)
 {
     const struct explain_entry *near[SUGGESTIONS];
-    size_t n = explain_suggest(&a->c, term, near, SUGGESTIONS);
+    const char *decoded = explain_decode(&a->c, term);
+    size_t n = decoded ? 0 : explain_suggest(&a->c, term, near, SUGGESTIONS);
     struct buf line;
 
     buf_init(&line, EXPLAIN_OUTPUT_MAX);
@@ -83,7 +86,9 @@ static void say_unknown(struct answer *a, struct str term)
     put_given(&line, term);
     for (size_t i = 0; i < n; i++)
         buf_printf(&line, "%s%s", i ? ", " : "; near it: ", near[i]->term);
-    if (n == 0)
+    if (decoded)
+        buf_printf(&line, "; %s", decoded);
+    else if (n == 0)
         buf_str(&line, STR(" (candor explain alone lists what can be asked)"));
     buf_char(&line, '\n');
     fwrite(line.p, 1, line.n, stderr);
@@ -243,23 +248,25 @@ const struct command command_explain = {
     .name = "explain",
     .usage = "[TERM...] [--format text|json]",
     .summary = "Tells what a code means, who raises it, where it is logged, and what to do.",
-    .help = "Terms:\n"
-            "  404.8, 404, 503            HTTP status or sub-status\n"
-            "  QueueFull                  reason of HTTPERR\n"
-            "  win32 64, ERROR_NETNAME_DELETED, 0x80070021, -2147024863, 2147942433\n"
-            "                             error code, by number or by name\n"
-            "  ftp 530, ftp 530.36, ftp substatus 8\n"
-            "                             FTP reply or sub-status\n"
-            "  MaxFieldLength             parameter of HTTP.sys\n"
-            "  was 5002, event 5009, CND-1012\n"
-            "                             event\n"
-            "  sc-win32-status            column of logs\n"
-            "  section locked             any words: a search, every word must occur\n"
-            "\n"
-            "Without a term: what can be asked.\n"
-            "Options:\n"
-            "  --format text|json         json gives an array\n"
-            "\n"
-            "Exit status: 0; 1 if nothing matches; 2 on wrong usage.\n",
+    .help =
+        "Terms:\n"
+        "  404.8, 404, 503            HTTP status or sub-status\n"
+        "  QueueFull                  reason of HTTPERR\n"
+        "  win32 64, ERROR_NETNAME_DELETED, 0x80070021, -2147024863, 2147942433\n"
+        "                             error code, by number or by name\n"
+        "  ftp 530, ftp 530.36, ftp substatus 8\n"
+        "                             FTP reply or sub-status\n"
+        "  MaxFieldLength             parameter of HTTP.sys\n"
+        "  was 5002, event 5009, CND-1012\n"
+        "                             event\n"
+        "  sc-win32-status            column of logs\n"
+        "  404 8 0                    sc-status, sc-substatus and sc-win32-status of a log line\n"
+        "  section locked             any words: a search, every word must occur\n"
+        "\n"
+        "Without a term: what can be asked.\n"
+        "Options:\n"
+        "  --format text|json         json gives an array\n"
+        "\n"
+        "Exit status: 0; 1 if nothing matches; 2 on wrong usage.\n",
     .run = run,
 };

@@ -87,10 +87,12 @@ void explain_catalogue_fini(struct explain_catalogue *c);
 /* The entry of that kind and code, letter case aside, or NULL. */
 const struct explain_entry *explain_find(const struct explain_catalogue *c, enum explain_kind kind,
                                          const char *code);
-/* The entry of a code of this kind, or NULL. explain_find_error takes Win32 codes and HRESULTs; one
- * of those that stand for a Win32 code is made in the arena. */
+/* The entry of a code of this kind, or NULL. Sub-status 0 is the plain status. */
 const struct explain_entry *explain_find_http(const struct explain_catalogue *c, uint32_t status,
                                               uint32_t substatus);
+/* "404.0": the plain status without the list of its sub-statuses, made in the arena. */
+const struct explain_entry *explain_make_http_zero(struct explain_catalogue *c, uint32_t status);
+/* Of a Win32 code or an HRESULT; one that stands for a Win32 code is made in the arena. */
 const struct explain_entry *explain_find_error(struct explain_catalogue *c, uint32_t code,
                                                bool as_hresult);
 const struct explain_entry *explain_find_ftp(const struct explain_catalogue *c, uint32_t reply);
@@ -110,10 +112,13 @@ struct explain_term {
     const char *note; /* how an ambiguous term was taken; NULL */
 };
 
-/* Splits the words (views of the command line) into terms: ret_terms has room for n. A word that
- * is no term gets one with no entries. Gives their number. */
+/* Splits the words (views of the command line) into terms: ret_terms has room for n, which is at
+ * least 1. A word that is no term gets one with no entries. Gives their number. */
 size_t explain_parse(struct explain_catalogue *c, const struct str *words, size_t n,
                      struct explain_term *ret_terms);
+
+/* What the number of an unknown error code tells about it, or NULL. */
+const char *explain_decode(struct explain_catalogue *c, struct str word);
 
 /* The entries that hold every word, best first, at most max of them; gives how many there are in
  * all. */

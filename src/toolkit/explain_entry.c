@@ -12,6 +12,9 @@
 
 #include "base/poison.h"
 
+/* A new text in the arena. */
+#define TEXT(a, ...) (arena_printf((a), __VA_ARGS__).p)
+
 static const char *const no_list[] = {NULL};
 static const char *const winerror_sources[] = {"Windows SDK, winerror.h and ntstatus.h", NULL};
 static const char *const event_sources[] = {"Windows event log, provider manifests", NULL};
@@ -130,7 +133,7 @@ static const char *http_logged(struct arena *a, const struct status_row *row)
 static void make_http(struct arena *a, struct explain_entry *e, const struct status_row *row)
 {
     entry_init(e, EXPLAIN_HTTP);
-    e->term = e->code = row->code;
+    e->term = e->code = row->substatus ? row->code : TEXT(a, "%u", row->status);
     e->name = row->name;
     e->title = row->title;
     e->phrase = row->reason.p;
@@ -164,7 +167,7 @@ static void make_http(struct arena *a, struct explain_entry *e, const struct sta
 
 static void make_httperr(struct arena *a, struct explain_entry *e, const struct httperr_row *row)
 {
-    const char *shown = row->status ? arena_printf(a, "sc-status %u", row->status).p
+    const char *shown = row->status ? TEXT(a, "sc-status %u", row->status)
                                     : "sc-status - (the client gets no answer)";
 
     entry_init(e, EXPLAIN_HTTPERR);
@@ -177,9 +180,11 @@ static void make_httperr(struct arena *a, struct explain_entry *e, const struct 
     }
     e->logged_in = "httperr";
     e->logged = row->logged
-                    ? arena_printf(a, "In HTTPERR: %s, s-reason %.*s. Not in the site's log.",
-                                   shown, STR_ARG(row->name))
-                          .p
+                    ? TEXT(a,
+                           "In HTTPERR: %s, s-reason %.*s. Not in the site's log. The files are in "
+                           "System32\\LogFiles\\HTTPERR below %%SystemRoot%%; on Candor in "
+                           "Windows/System32/LogFiles/HTTPERR below the system drive's folder.",
+                           shown, STR_ARG(row->name))
                     : "In HTTPERR of the versions named below; current ones never write it.";
     e->component = "HTTP.sys";
     e->when = row->status ? "before the request reaches a worker; the connection is closed after it"
@@ -191,14 +196,6 @@ static void make_httperr(struct arena *a, struct explain_entry *e, const struct 
     e->versions = list_of(a, row->versions, NULL, NULL);
     e->causes = row->causes;
     e->remedies = row->remedies;
-    e->on_windows =
-        list_of(a,
-                "the log is in %SystemRoot%\\System32\\LogFiles\\HTTPERR; netsh http show "
-                "servicestate shows queues and URLs",
-                NULL, NULL);
-    e->on_candor = list_of(
-        a, "the log is in Windows/System32/LogFiles/HTTPERR below the system drive's folder", NULL,
-        NULL);
     e->settings = row->settings;
     e->sources = row->sources;
 }
@@ -207,8 +204,8 @@ static void make_ftp(struct arena *a, struct explain_entry *e, const struct ftp_
                      bool is_substatus)
 {
     entry_init(e, EXPLAIN_FTP);
-    e->code = arena_printf(a, is_substatus ? "substatus %u" : "%u", row->code).p;
-    e->term = arena_printf(a, "ftp %s", e->code).p;
+    e->code = TEXT(a, is_substatus ? "substatus %u" : "%u", row->code);
+    e->term = TEXT(a, "ftp %s", e->code);
     e->name = row->name;
     e->title = row->title;
     e->phrase = row->sent;
@@ -217,17 +214,15 @@ static void make_ftp(struct arena *a, struct explain_entry *e, const struct ftp_
     else
         e->status = row->code;
     e->logged_in = "iis";
-    e->logged = arena_printf(a,
-                             "In the FTP site's log: %s %u. Before it stands sc-win32-status where "
-                             "the other logs have sc-substatus.",
-                             is_substatus ? "sc-substatus" : "sc-status", row->code)
-                    .p;
+    e->logged = TEXT(a,
+                     "In the FTP site's log: %s %u. Before it stands sc-win32-status where "
+                     "the other logs have sc-substatus.",
+                     is_substatus ? "sc-substatus" : "sc-status", row->code);
     if (!is_substatus)
-        e->logged = arena_printf(a,
-                                 "In the FTP site's log: sc-status %u, with sc-substatus (FTP 7.0 "
-                                 "and later) behind sc-win32-status.",
-                                 row->code)
-                        .p;
+        e->logged = TEXT(a,
+                         "In the FTP site's log: sc-status %u, with sc-substatus (FTP 7.0 "
+                         "and later) behind sc-win32-status.",
+                         row->code);
     e->meaning = row->text;
     e->component = "FTP service";
     e->when = row->when;
@@ -253,20 +248,17 @@ static void make_error(struct arena *a, struct explain_entry *e, const struct wi
     bool as_hresult = !is_win32 || shown != row->code;
 
     entry_init(e, as_hresult ? EXPLAIN_HRESULT : EXPLAIN_WIN32);
-    e->code = as_hresult ? arena_printf(a, "0x%08X", shown).p : arena_printf(a, "%u", shown).p;
-    e->term = as_hresult ? e->code : arena_printf(a, "win32 %s", e->code).p;
+    e->code = as_hresult ? TEXT(a, "0x%08x", shown) : TEXT(a, "%u", shown);
+    e->term = as_hresult ? e->code : TEXT(a, "win32 %s", e->code);
     e->name = row->name;
     e->title = row->text;
     e->logged_in = "iis";
-    e->logged =
-        arena_printf(a,
+    e->logged = TEXT(a,
                      "In the site's log and the FTP site's log as sc-win32-status %u. On detailed "
                      "error pages and in traces as 0x%08x. Not in HTTPERR.",
-                     row->code, is_win32 ? HRESULT_FROM_WIN32(row->code) : row->code)
-            .p;
-    e->meaning = arena_printf(a, "%s.%s%s%s", row->text, row->where ? " In these logs: " : "",
-                              row->where ? row->where : "", row->where ? "." : "")
-                     .p;
+                     row->code, is_win32 ? HRESULT_FROM_WIN32(row->code) : row->code);
+    e->meaning = TEXT(a, "%s.", row->text);
+    e->when = row->where;
     e->component = is_win32 ? "Windows, or the module that failed" : "the component that failed";
     e->causes = row->causes;
     e->remedies = row->remedies;
@@ -303,15 +295,13 @@ static const char *unit_of(const struct http_parameter *row)
 static const char *parameter_range(struct arena *a, const struct http_parameter *row)
 {
     if (row->kind == HTTP_PARAMETER_TEXT)
-        return arena_printf(a, "Default: %s.", row->def_text).p;
+        return TEXT(a, "Default: %s.", row->def_text);
     if (row->kind == HTTP_PARAMETER_MASK)
-        return arena_printf(a, "Default: 0x%x; any bits of 0x%x.", row->def, row->max).p;
+        return TEXT(a, "Default: 0x%x; any bits of 0x%x.", row->def, row->max);
     if (row->kind == HTTP_PARAMETER_BOOL)
-        return arena_printf(a, "Default: %u; 0 means no, %s means yes.", row->def,
-                            row->max == 1 ? "1" : "any other number")
-            .p;
-    return arena_printf(a, "Default: %u%s; %u to %u.", row->def, unit_of(row), row->min, row->max)
-        .p;
+        return TEXT(a, "Default: %u; 0 means no, %s means yes.", row->def,
+                    row->max == 1 ? "1" : "any other number");
+    return TEXT(a, "Default: %u%s; %u to %u.", row->def, unit_of(row), row->min, row->max);
 }
 
 /* A value worth showing in an example: the other one of a switch, else the greatest, if it is not
@@ -333,46 +323,45 @@ static void make_parameter(struct arena *a, struct explain_entry *e,
                            const struct http_parameter *row)
 {
     const char *service = row->key == HTTP_PARAMETER_KEY_W3SVC ? "W3SVC" : "HTTP";
-    const char *key =
-        arena_printf(a, "HKLM\\SYSTEM\\CurrentControlSet\\Services\\%s\\Parameters", service).p;
-    uint32_t example = row->kind == HTTP_PARAMETER_TEXT ? 0 : parameter_example(row);
+    const char *key = TEXT(a, "HKLM\\SYSTEM\\CurrentControlSet\\Services\\%s\\Parameters", service);
 
     entry_init(e, EXPLAIN_PARAMETER);
     e->term = e->code = row->name;
     e->title = row->text;
-    e->meaning = arena_printf(a, "%s %s", row->text, parameter_range(a, row)).p;
-    e->component = "HTTP.sys reads it when the HTTP service starts";
-    e->here = "read by the listener from http.reg beside the configuration (--http-parameters)";
-    e->when = row->violated
-                  ? arena_printf(a, "what passes it or is not allowed by it: %s", row->violated).p
-                  : NULL;
+    e->meaning = TEXT(a, "%s %s%s%s%s", row->text, parameter_range(a, row),
+                      row->violated ? " Clients beyond it see: " : "",
+                      row->violated ? row->violated : "", row->violated ? "." : "");
+    e->component = "HTTP.sys, when the HTTP service starts";
+    e->here = "the listener, from http.reg beside the configuration (--http-parameters)";
     e->logged =
         row->violated ? "What it refuses is in HTTPERR, with the reason named above." : NULL;
     e->logged_in = row->violated && strstr(row->violated, "reason") ? "httperr" : "none";
     e->note = row->warning;
     e->versions = list_of(a, row->versions, NULL, NULL);
-    e->settings = list_of(a, arena_printf(a, "%s\\%s", key, row->name).p, NULL, NULL);
+    e->settings = list_of(a, TEXT(a, "%s\\%s", key, row->name), NULL, NULL);
     e->causes = list_of(a, row->change, NULL, NULL);
-    if (row->kind == HTTP_PARAMETER_TEXT) {
-        e->on_windows =
-            list_of(a, arena_printf(a, "reg add %s /v %s /d D:\\Logs", key, row->name).p,
-                    "net stop http /y, then net start w3svc", NULL);
-        e->on_candor =
-            list_of(a, arena_printf(a, "in http.reg: \"%s\"=\"D:\\\\Logs\"", row->name).p,
-                    "reload with SIGHUP", NULL);
-    } else {
-        e->on_windows = list_of(
-            a, arena_printf(a, "reg add %s /v %s /t REG_DWORD /d %u", key, row->name, example).p,
-            "net stop http /y, then net start w3svc", NULL);
-        e->on_candor =
-            list_of(a, arena_printf(a, "in http.reg: \"%s\"=dword:%08x", row->name, example).p,
-                    "reload with SIGHUP", NULL);
-    }
-    e->remedies =
+    bool is_text = row->kind == HTTP_PARAMETER_TEXT;
+    uint32_t example = is_text ? 0 : parameter_example(row);
+
+    e->on_windows =
         list_of(a,
-                "find the request that needs it in HTTPERR first, and change as little as "
-                "it takes",
-                NULL, NULL);
+                is_text ? TEXT(a, "set the value, for example\nreg add %s /v %s /d D:\\Logs", key,
+                               row->name)
+                        : TEXT(a, "set the value, for example\nreg add %s /v %s /t REG_DWORD /d %u",
+                               key, row->name, example),
+                "start the services again\nnet stop http /y & net start w3svc", NULL);
+    e->on_candor = list_of(
+        a,
+        is_text ? TEXT(a, "put a line into http.reg, for example\n\"%s\"=\"D:\\\\Logs\"", row->name)
+                : TEXT(a, "put a line into http.reg, for example\n\"%s\"=dword:%08x", row->name,
+                       example),
+        "let the server read it: SIGHUP", NULL);
+    e->remedies = list_of(
+        a,
+        e->logged_in[0] == 'h'
+            ? "find the request that needs it in HTTPERR first, and change as little as it takes"
+            : "note the value there is before you change it",
+        NULL, NULL);
     e->reproduce =
         row->violated ? "send a request that passes the limit, then look into HTTPERR" : NULL;
     e->sources = list_of(a, row->source, NULL, NULL);
@@ -390,28 +379,29 @@ static void make_event(struct arena *a, struct explain_entry *e, const struct ev
     entry_init(e, EXPLAIN_EVENT);
     e->term = e->code = row->code;
     e->title = row->text;
-    e->meaning = arena_printf(a, "%s. Event %u of source %s, %s.%s", row->text, row->id,
-                              row->source, severities[row->severity],
-                              strchr(row->text, '%') ? " %1 and so on stand for the facts." : "")
-                     .p;
+    e->meaning = TEXT(a, "%s. Event %u of source %s, %s.%s", row->text, row->id, row->source,
+                      severities[row->severity],
+                      strchr(row->text, '%') ? " %1 to %9 stand for the facts." : "");
     e->component = row->source;
     e->here = "supervisor, listener or worker";
-    e->logged =
-        own ? "In events.log below the system drive's folder and in the journal or syslog."
-            : "On Windows in the event log System (W3SVC-WP: Application). On Candor in events.log "
-              "below the system drive's folder and in the journal or syslog.";
+    e->logged = own ? "In inetpub/logs/events.log below the system drive's folder and in the "
+                      "journal or syslog."
+                    : "On Windows in the event log System (W3SVC-WP: Application). On Candor in "
+                      "inetpub/logs/events.log "
+                      "below the system drive's folder and in the journal or syslog.";
     e->remedies =
         list_of(a, row->remedy[0] ? row->remedy : "nothing: it is information", NULL, NULL);
     if (!own)
-        e->on_windows = list_of(a,
-                                arena_printf(a,
-                                             "wevtutil qe System /c:20 /rd:true /f:text "
-                                             "/q:\"*[System[EventID=%u]]\"",
-                                             row->id)
-                                    .p,
-                                NULL, NULL);
+        e->on_windows =
+            list_of(a,
+                    TEXT(a,
+                         "list the latest ones\nwevtutil qe System /c:20 /rd:true /f:text "
+                         "/q:\"*[System[EventID=%u]]\"",
+                         row->id),
+                    NULL, NULL);
     e->on_candor =
-        list_of(a, arena_printf(a, "grep '\"id\": *%u\\b' events.log", row->id).p, NULL, NULL);
+        list_of(a, TEXT(a, "list them\ngrep '\"id\": *%u\\b' inetpub/logs/events.log", row->id),
+                NULL, NULL);
     e->sources = own ? own_sources : event_sources;
 }
 
@@ -454,8 +444,8 @@ static void add_parts(struct explain_catalogue *c, struct explain_entry *e)
             continue;
         for (const uint16_t *r = ftp_substatus_find((uint32_t)other->substatus)->replies; *r; r++) {
             if (*r == e->status)
-                parts[n++] = (struct explain_ref){
-                    arena_printf(&c->arena, "%u.%d", *r, other->substatus).p, other->title};
+                parts[n++] = (struct explain_ref){TEXT(&c->arena, "%u.%d", *r, other->substatus),
+                                                  other->title};
         }
     }
     e->parts = parts;
@@ -532,6 +522,21 @@ const struct explain_entry *explain_find_http(const struct explain_catalogue *c,
     return find_numbers(c, EXPLAIN_HTTP, status, substatus);
 }
 
+const struct explain_entry *explain_make_http_zero(struct explain_catalogue *c, uint32_t status)
+{
+    const struct explain_entry *plain = explain_find_http(c, status, 0);
+
+    if (!plain)
+        return NULL;
+
+    struct explain_entry *e = arena_alloc(&c->arena, sizeof(*e));
+
+    *e = *plain;
+    e->term = e->code = TEXT(&c->arena, "%u.0", status);
+    e->part_count = 0;
+    return e;
+}
+
 const struct explain_entry *explain_find_ftp(const struct explain_catalogue *c, uint32_t reply)
 {
     return find_numbers(c, EXPLAIN_FTP, reply, -1);
@@ -579,17 +584,16 @@ const struct explain_entry *explain_make_ftp_pair(struct explain_catalogue *c, u
     struct explain_entry *e = arena_alloc(a, sizeof(*e));
 
     *e = *s;
-    e->code = arena_printf(a, "%u.%u", reply, substatus).p;
-    e->term = arena_printf(a, "ftp %s", e->code).p;
+    e->code = TEXT(a, "%u.%u", reply, substatus);
+    e->term = TEXT(a, "ftp %s", e->code);
     e->status = (int)reply;
     e->phrase = r->phrase;
-    e->meaning = arena_printf(a, "%s Reply %u: %s", s->meaning, reply, r->meaning).p;
-    e->when = r->when;
-    e->logged = arena_printf(a,
-                             "In the FTP site's log: sc-status %u, sc-substatus %u, with "
-                             "sc-win32-status between them.",
-                             reply, substatus)
-                    .p;
+    e->meaning = TEXT(a, "%s Reply %u: %s", s->meaning, reply, r->meaning);
+    e->when = NULL;
+    e->logged = TEXT(a,
+                     "In the FTP site's log: sc-status %u, sc-substatus %u, with "
+                     "sc-win32-status between them.",
+                     reply, substatus);
     if (substatus == 0) {
         e->title = r->title;
         e->causes = r->causes;

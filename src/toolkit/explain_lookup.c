@@ -35,14 +35,16 @@ static bool parse_error(struct str s, uint32_t *ret)
     return true;
 }
 
-/* "404.8": two numbers with a dot between. */
+/* "404.8": two numbers with a dot between; old documents write "500-100.ASP". */
 static bool parse_pair(struct str s, uint32_t *ret_status, uint32_t *ret_substatus)
 {
-    size_t dot = str_find_char(s, '.');
+    struct str bare = str_iends(s, STR(".asp")) ? str_sub(s, 0, s.n - 4) : s;
+    size_t dash = str_find_char(bare, '-');
+    size_t at = dash == SIZE_MAX ? str_find_char(s, '.') : dash;
     uint64_t status, substatus;
 
-    if (dot == SIZE_MAX || !str_u64(str_sub(s, 0, dot), 999, &status) ||
-        !str_u64(str_sub(s, dot + 1, s.n), 9999, &substatus))
+    if (at == SIZE_MAX || !str_u64(str_sub(bare, 0, at), 999, &status) ||
+        !str_u64(str_sub(bare, at + 1, bare.n), 9999, &substatus))
         return false;
     *ret_status = (uint32_t)status;
     *ret_substatus = (uint32_t)substatus;
@@ -101,13 +103,19 @@ static void add_ftp(struct explain_catalogue *c, struct explain_term *t, struct 
         add(t, explain_find_ftp(c, (uint32_t)number));
 }
 
+static const struct explain_entry *find_pair(struct explain_catalogue *c, uint32_t status,
+                                             uint32_t substatus)
+{
+    return substatus ? explain_find_http(c, status, substatus) : explain_make_http_zero(c, status);
+}
+
 static void add_http(struct explain_catalogue *c, struct explain_term *t, struct str word)
 {
     uint32_t status, substatus;
     uint64_t number;
 
     if (parse_pair(word, &status, &substatus))
-        add(t, explain_find_http(c, status, substatus));
+        add(t, find_pair(c, status, substatus));
     else if (str_u64(word, 999, &number))
         add(t, explain_find_http(c, (uint32_t)number, 0));
 }
@@ -290,7 +298,7 @@ static void add_word(struct explain_catalogue *c, struct explain_term *t, struct
         return;
     }
     if (parse_pair(word, &status, &substatus)) {
-        add(t, explain_find_http(c, status, substatus));
+        add(t, find_pair(c, status, substatus));
         if (t->n == 0)
             add(t, explain_make_ftp_pair(c, status, substatus));
         return;
@@ -303,11 +311,66 @@ static void add_word(struct explain_catalogue *c, struct explain_term *t, struct
         add(t, find_name(c, named[i], word));
 }
 
+/* Status, sub-status and Windows error as they stand side by side in a log: "404 8 0". */
+static bool take_log_columns(struct explain_catalogue *c, struct explain_term *t,
+                             const struct str *words)
+{
+    uint64_t status, substatus, error;
+
+    if (!str_u64(words[0], 999, &status) || !str_u64(words[1], 9999, &substatus) ||
+        !str_u64(words[2], UINT32_MAX, &error))
+        return false;
+
+    const struct explain_entry *e = find_pair(c, (uint32_t)status, (uint32_t)substatus);
+
+    if (!e)
+        return false;
+    add(t, e);
+    if (error)
+        add(t, explain_find_error(c, (uint32_t)error, error > 0xFFFF));
+    t->note = "Three numbers were taken as sc-status, sc-substatus and sc-win32-status.";
+    t->text = arena_printf(&c->arena, "%.*s %.*s %.*s", STR_ARG(words[0]), STR_ARG(words[1]),
+                           STR_ARG(words[2]));
+    return true;
+}
+
+const char *explain_decode(struct explain_catalogue *c, struct str word)
+{
+    uint32_t code;
+
+    if (!parse_error(word, &code) || code <= 0xFFFF)
+        return NULL;
+    switch (code >> 16) {
+    case 0x8007:
+        return arena_printf(&c->arena,
+                            "it stands for Win32 error %u; on Windows net helpmsg %u tells "
+                            "its text",
+                            code & 0xFFFF, code & 0xFFFF)
+            .p;
+    case 0x8009:
+        return "it is an error of security or cryptography (certificates, TLS, Kerberos, NTLM)";
+    case 0x800B:
+        return "it is an error of a certificate";
+    case 0x8013:
+        return "it is an error of the .NET runtime";
+    case 0x8019:
+        return arena_printf(&c->arena, "it stands for HTTP status %u", code & 0xFFFF).p;
+    default:
+        break;
+    }
+    return code >> 30 == 3
+               ? "it is an NTSTATUS: the exit code of a program, or an error of the system"
+               : NULL;
+}
+
 size_t explain_parse(struct explain_catalogue *c, const struct str *words, size_t n,
                      struct explain_term *ret_terms)
 {
     size_t terms = 0;
 
+    *ret_terms = (struct explain_term){0};
+    if (n == 3 && take_log_columns(c, ret_terms, words))
+        return 1;
     for (size_t i = 0; i < n;) {
         struct explain_term *t = &ret_terms[terms++];
         struct str last;

@@ -105,6 +105,38 @@ static void add_list(struct refs *r, const char *const *list)
         add_text(r, list[i]);
 }
 
+/* Events that come with a reason or a status. */
+static void add_events(struct refs *r)
+{
+    static const struct {
+        const char *event;
+        const char *code;
+    } pairs[] = {
+        {"WAS-5002", "AppOffline"},
+        {"WAS-5057", "AppOffline"},
+        {"WAS-5059", "AppOffline"},
+        {"WAS-5009", "Connection_Abandoned_By_ReqQueue"},
+        {"WAS-5013", "Connection_Abandoned_By_ReqQueue"},
+        {"WAS-5025", "AppShutdown"},
+        {"WAS-5012", "Timer_ReqQueue"},
+        {"WAS-5022", "N/A"},
+        {"W3SVC-WP-2216", "502.1"},
+        {"W3SVC-WP-2307", "500.19"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        struct str event = str_z(pairs[i].event);
+        struct str code = str_z(pairs[i].code);
+
+        if (r->from->kind == EXPLAIN_EVENT && str_eq(str_z(r->from->code), event)) {
+            add(r, find_exact(r->c, EXPLAIN_HTTPERR, code));
+            add(r, find_exact(r->c, EXPLAIN_HTTP, code));
+        } else if (str_eq(str_z(r->from->code), code)) {
+            add(r, find_exact(r->c, EXPLAIN_EVENT, event));
+        }
+    }
+}
+
 /* Entries of one table that belong to rows of another. */
 static void add_related(struct refs *r)
 {
@@ -168,6 +200,7 @@ size_t explain_see_also(struct explain_catalogue *c, const struct explain_entry 
     if (e->kind == EXPLAIN_HTTP || e->kind == EXPLAIN_HTTPERR)
         add_list(&r, e->settings);
     add_text(&r, e->reproduce);
+    add_events(&r);
     if (e->kind == EXPLAIN_WIN32 || e->kind == EXPLAIN_HRESULT)
         add_statuses(&r);
     return r.n;

@@ -99,7 +99,7 @@ static int score_word(const struct explain_entry *e, struct str word)
     best = greater(best, score_text(e->phrase, word, WEIGHT_MEANING));
     best = greater(best, score_text(e->meaning, word, WEIGHT_MEANING));
     best = greater(best, score_list(e->causes, word, WEIGHT_CAUSE));
-    best = greater(best, score_text(e->when, word, WEIGHT_OTHER));
+    best = greater(best, score_text(e->when, word, WEIGHT_CAUSE));
     best = greater(best, score_text(e->note, word, WEIGHT_OTHER));
     best = greater(best, score_text(e->component, word, WEIGHT_OTHER));
     best = greater(best, score_text(e->reproduce, word, WEIGHT_OTHER));
@@ -259,6 +259,15 @@ size_t explain_suggest(const struct explain_catalogue *c, struct str term,
 
     if (term.n == 0 || term.n > SUGGEST_BYTES)
         return 0;
+    /* Of a sub-status that does not exist the status comes first: it lists those that do. */
+    for (size_t i = 0; i < c->n && n < max; i++) {
+        const struct explain_entry *e = &c->entries[i];
+        struct str status = str_sub(term, 0, str_find_char(term, '.'));
+
+        if (e->kind == EXPLAIN_HTTP && e->substatus == 0 && status.n < term.n &&
+            str_eq(str_z(e->code), status))
+            ret_near[n++] = e;
+    }
     for (size_t d = 1; d <= limit && d <= 4; d++) {
         for (size_t i = 0; i < c->n && n < max; i++) {
             if (nearest(&c->entries[i], term) == d)

@@ -84,8 +84,10 @@ static void paragraph(struct buf *out, const struct explain_style *style, const 
     explain_print_paragraph(out, style, INDENT, str_z(text));
 }
 
-/* A piece of XML, an element on each line. It is ours and well-formed. */
-static void xml(struct buf *out, const struct explain_style *style, size_t indent, struct str text)
+/* What is to be copied: XML with an element on each line (it is ours and well-formed), or a command
+ * line as it is. */
+static void snippet(struct buf *out, const struct explain_style *style, size_t indent,
+                    struct str text)
 {
     size_t depth = 0;
 
@@ -94,7 +96,7 @@ static void xml(struct buf *out, const struct explain_style *style, size_t inden
     for (size_t from = 0; from < text.n;) {
         size_t end = from + 1;
 
-        while (end < text.n && !(text.p[end - 1] == '>' && text.p[end] == '<'))
+        while (end < text.n && !(text.p[0] == '<' && text.p[end - 1] == '>' && text.p[end] == '<'))
             end++;
 
         struct str line = str_sub(text, from, end);
@@ -112,7 +114,7 @@ static void xml(struct buf *out, const struct explain_style *style, size_t inden
     look_end(out, style);
 }
 
-/* "1. step", with the XML of the step below it. */
+/* "1. step", with what is to be copied below it. */
 static void list(struct buf *out, const struct explain_style *style, const char *title,
                  const char *const *items, bool is_numbered)
 {
@@ -136,7 +138,7 @@ static void list(struct buf *out, const struct explain_style *style, const char 
             continue;
         for (struct str rest = str_sub(item, line_end + 1, item.n), line;
              str_split(&rest, '\n', &line);)
-            xml(out, style, at + 2, line);
+            snippet(out, style, at + 2, line);
     }
 }
 
@@ -182,8 +184,6 @@ static void title_line(struct buf *out, const struct explain_style *style,
     const char *title = short_title(e);
     struct str code = str_z(e->kind == EXPLAIN_FTP || e->kind == EXPLAIN_WIN32 ? e->term : e->code);
 
-    if (e->kind == EXPLAIN_HTTP && e->substatus == 0)
-        code = str_sub(code, 0, str_find_char(code, '.'));
     look(out, style, LOOK_CODE);
     buf_str(out, code);
     look_end(out, style);
@@ -277,26 +277,25 @@ static void reproduce(struct buf *out, const struct explain_style *style,
 
 static void who(struct buf *out, const struct explain_style *style, const struct explain_entry *e)
 {
-    if (!e->component)
-        return;
-    heading(out, style, e->when ? "Who raises it, and when" : "Who raises it");
-
-    size_t before = out->n;
-
-    blanks(out, INDENT);
-    buf_str(out, str_z(e->component));
-    if (e->when)
-        buf_printf(out, "; %s", e->when);
-    /* Put together first, so that it wraps as one. */
+    bool is_error = e->kind == EXPLAIN_WIN32 || e->kind == EXPLAIN_HRESULT;
     struct buf line;
 
+    if (!e->component)
+        return;
+    heading(out, style,
+            e->kind == EXPLAIN_PARAMETER ? "Who reads it"
+            : e->kind == EXPLAIN_HTTPERR ? "Who logs it, and when"
+            : e->when                    ? "Who raises it, and when"
+                                         : "Who raises it");
     buf_init(&line, EXPLAIN_OUTPUT_MAX);
-    buf_append(&line, out->p + before + INDENT, out->n - before - INDENT);
-    out->n = before;
+    buf_str(&line, str_z(e->component));
+    if (e->when && !is_error)
+        buf_printf(&line, "; %s", e->when);
     explain_print_paragraph(out, style, INDENT, buf_view(&line));
     buf_clear(&line);
-    if (e->here) {
-        buf_printf(&line, "On Candor: %s", e->here);
+    if (e->here || (e->when && is_error)) {
+        buf_printf(&line, "%s: %s", is_error ? "In these logs" : "On Candor",
+                   is_error ? e->when : e->here);
         explain_print_paragraph(out, style, INDENT, buf_view(&line));
     }
     buf_fini(&line);
@@ -310,7 +309,7 @@ void explain_print_entry(struct buf *out, const struct explain_style *style,
     who(out, style, e);
     paragraph(out, style, "Where it is logged", e->logged);
     list(out, style, "Versions", e->versions, false);
-    paragraph(out, style, e->versions[0] ? NULL : "Note", e->note);
+    paragraph(out, style, "Note", e->note);
     list(out, style,
          e->kind == EXPLAIN_PARAMETER   ? "Why people change it"
          : e->causes[0] && e->causes[1] ? "Likely causes, most likely first"
