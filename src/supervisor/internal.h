@@ -85,8 +85,9 @@ struct sup_number {
     char z[24];
 };
 struct sup_number sup_number(uint64_t n);
-/* What a child reports with {code, text, data}. */
+/* What a child reports with {code, text, data}: an event of its own source, whatever it says. */
 void sup_child_event(struct supervisor *s, const char *source, const json_t *msg);
+void sup_listener_event(struct supervisor *s, const json_t *msg);
 struct pool *sup_pool(struct supervisor *s, struct str name);
 /* NULL: the configuration in force has no such site. */
 const struct site_plan *sup_site_plan(const struct supervisor *s, uint32_t id);

@@ -108,7 +108,7 @@ static void take_message(struct supervisor *s, const json_t *msg)
     else if (strcmp(type, "status") == 0)
         control_server_status(s->control, msg);
     else if (strcmp(type, "event") == 0)
-        sup_child_event(s, "Candor", msg);
+        sup_listener_event(s, msg);
 }
 
 static void close_channel(struct supervisor *s)

@@ -37,6 +37,8 @@ struct worker {
     struct loop_timer recycle;   /* periodicRestart time or schedule */
     enum event_id recycle_event; /* of whichever of the two comes first */
     uint64_t ping_token;
+    uint64_t events_since_ms; /* how many events it has reported since then */
+    unsigned events;
     bool ping_out;
     bool ends_by_us;   /* its exit is no failure */
     bool failure_said; /* its exit is one, but the event has been written */

@@ -96,14 +96,16 @@ void sup_child_event(struct supervisor *s, const char *source, const json_t *msg
     json_int_t number = ipc_get_int(msg, "code", 0);
     uint32_t id = number > 0 && number <= UINT32_MAX ? (uint32_t)number : 0;
     json_t *data = json_object_get(msg, "data");
-    const struct event_row *row = event_find_code(str_z(code));
+    const struct event_row *row = id ? event_find(str_z(source), id) : event_find_code(str_z(code));
 
-    if (!row && id)
-        row = event_find(str_z(source), id);
-    if (log_event_of_listener(s, code, msg))
-        return;
-    if (row)
+    if (row && strcmp(row->source, source) == 0) /* nobody speaks for another */
         write_row(s, row, text, data);
     else
         event_log_write(s->events, source, id, EVENT_WARNING, text, data);
+}
+
+void sup_listener_event(struct supervisor *s, const json_t *msg)
+{
+    if (!log_event_of_listener(s, ipc_get_str(msg, "code", ""), msg))
+        sup_child_event(s, "Candor", msg);
 }

@@ -17,6 +17,10 @@
 enum { BROKEN_CHANNEL_MS = 2000 };
 /* How long a worker may take to end when there is nobody left to answer. */
 enum { ABANDONED_MS = 10000 };
+/* The most events that a worker may report within a time. */
+enum { EVENTS_MAX = 100, EVENTS_MS = 60000 };
+
+static const char source[] = "Microsoft-Windows-IIS-W3SVC-WP";
 
 static json_t *worker_data(const struct worker *w)
 {
@@ -357,8 +361,31 @@ static void take_failed(struct worker *w, const json_t *msg)
 {
     if (w->failure_said)
         return;
-    sup_child_event(w->pool->s, "Microsoft-Windows-IIS-W3SVC-WP", msg);
+    sup_child_event(w->pool->s, source, msg);
     w->failure_said = true;
+}
+
+/* A worker that has gone mad must not fill the disk with its events. */
+static bool may_report(struct worker *w)
+{
+    if (now_ms(w) - w->events_since_ms >= EVENTS_MS) {
+        w->events_since_ms = now_ms(w);
+        w->events = 0;
+    }
+    return w->events++ < EVENTS_MAX;
+}
+
+static void take_event(struct worker *w, const json_t *msg)
+{
+    struct supervisor *s = w->pool->s;
+
+    if (!may_report(w))
+        return;
+    if (strcmp(ipc_get_str(msg, "code", ""), "ring_broken") == 0)
+        SUP_EVENT(s, EV_CND_CHILD_MALFORMED, worker_data(w), "listener",
+                  sup_number((uint64_t)s->listener.pid).z, ipc_get_str(msg, "text", ""));
+    else
+        sup_child_event(s, source, msg);
 }
 
 static void take_message(struct worker *w, const json_t *msg)
@@ -374,7 +401,7 @@ static void take_message(struct worker *w, const json_t *msg)
     else if (strcmp(type, "failed") == 0)
         take_failed(w, msg);
     else if (strcmp(type, "event") == 0)
-        sup_child_event(w->pool->s, "Microsoft-Windows-IIS-W3SVC-WP", msg);
+        take_event(w, msg);
 }
 
 static void on_control(struct loop_io *io, uint32_t events)
