@@ -2,10 +2,45 @@
 
 #include "base/poison.h"
 
+/* The order in which findings of the same severity and count stand. */
 static const struct detector *const detectors[] = {
-    &detector_queue_full,
     &detector_app_offline,
+    &detector_queue_full,
+    &detector_pool_stopped,
+    &detector_connection_limit,
+    &detector_worker_died,
+    &detector_config_error,
+    &detector_gateway,
+    &detector_worker_limits,
+    &detector_queue_wait,
+    &detector_server_error,
+    &detector_aspnetcore,
+    &detector_error_burst,
     &detector_error_rate,
+    &detector_silence,
+    &detector_slow_requests,
+    &detector_handler,
+    &detector_directory_listing,
+    &detector_access_denied,
+    &detector_logon_failed,
+    &detector_handshake,
+    &detector_tls_required,
+    &detector_client_certificate,
+    &detector_ip_restriction,
+    &detector_filtering,
+    &detector_header_size,
+    &detector_bad_request,
+    &detector_hostname,
+    &detector_version,
+    &detector_missing_pages,
+    &detector_scanner,
+    &detector_ftp,
+    &detector_traces,
+    &detector_slow_clients,
+    &detector_impatient_clients,
+    &detector_idle_connections,
+    &detector_not_modified,
+    &detector_input_quality,
 };
 
 const struct detector *detector_at(size_t i)

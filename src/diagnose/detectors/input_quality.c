@@ -1,0 +1,121 @@
+/* What is odd about the input itself: lines that were not understood, files that end early, columns
+ * that change within a file, padding of NUL bytes, clocks that can't be compared. */
+#include "diagnose/detectors/tools.h"
+#include "base/poison.h"
+
+static void add_misfits(struct findings *fs, struct finding *f, const struct model *m, uint32_t file)
+{
+    const struct model_file *mf = &m->files[file];
+
+    for (size_t i = 0; i < mf->misfit_n && f->evidence_n < FINDING_EVIDENCE_MAX; i++) {
+        struct model_sample *s = ARENA_NEW(&fs->arena, struct model_sample);
+
+        *s = (struct model_sample){.file = file,
+                                   .line = mf->misfits[i].line,
+                                   .time_s = RECORD_NO_TIME,
+                                   .text = mf->misfits[i].text};
+        f->evidence[f->evidence_n++] = s;
+    }
+}
+
+static void find_misfits(const struct model *m, struct findings *fs)
+{
+    uint64_t lines = 0, records = 0, files = 0;
+
+    for (size_t i = 0; i < m->file_n; i++) {
+        lines += m->files[i].not_understood;
+        records += m->files[i].records;
+        files += m->files[i].not_understood ? 1 : 0;
+    }
+    if (lines == 0)
+        return;
+    struct finding *f =
+        findings_add(fs, "input-lines", lines * 20 > records ? SEVERITY_WARNING : SEVERITY_INFO);
+
+    for (size_t i = 0; i < m->file_n; i++)
+        add_misfits(fs, f, m, (uint32_t)i);
+    f->count = lines;
+    f->title = findings_text(fs, "%llu line%s of %llu file%s could not be understood",
+                             (unsigned long long)lines, plural(lines), (unsigned long long)files,
+                             plural(files));
+    f->why = findings_text(fs,
+                           "They are counted nowhere else. %llu records were read from the same input; "
+                           "the first few lines are below.",
+                           (unsigned long long)records);
+    finding_step(f, STR("Look at the lines: torn ends of files that are being written are harmless, columns "
+                        "without a #Fields line are not."));
+}
+
+static void find_shape(const struct model *m, struct findings *fs)
+{
+    for (size_t i = 0; i < m->file_n; i++) {
+        const struct model_file *mf = &m->files[i];
+
+        if (mf->problem.n == 0 && mf->refitted == 0 && mf->nul_bytes == 0 && mf->odd_values == 0)
+            continue;
+        struct finding *f = findings_add(fs, "input-file",
+                                         mf->problem.n ? SEVERITY_WARNING : SEVERITY_INFO);
+
+        f->count = mf->records;
+        f->first_s = mf->first_s;
+        f->last_s = mf->last_s;
+        f->title = findings_text(fs, "%.*s is not as it should be", STR_ARG(mf->path));
+        if (mf->problem.n)
+            say(fs, f, "Reading ended early: %.*s.", STR_ARG(mf->problem));
+        if (mf->refitted)
+            say(fs, f, "%llu record%s did not fit the #Fields line above and were understood by their "
+                       "shape: the columns changed without a new header.",
+                (unsigned long long)mf->refitted, plural(mf->refitted));
+        if (mf->nul_bytes)
+            say(fs, f, "%llu NUL bytes were skipped: the machine lost power or the disk was full while "
+                       "the file was written, and records of that moment are missing.",
+                (unsigned long long)mf->nul_bytes);
+        if (mf->odd_values)
+            say(fs, f, "%llu value%s not of the type of %s column.", (unsigned long long)mf->odd_values,
+                mf->odd_values == 1 ? " is" : "s are", mf->odd_values == 1 ? "its" : "their");
+        add_misfits(fs, f, m, (uint32_t)i);
+        finding_step(f, STR("Nothing, if the figures make sense; else check how the file was copied."));
+    }
+}
+
+static void find_clocks(const struct model *m, struct findings *fs)
+{
+    size_t local = 0, utc = 0, example = 0;
+
+    for (size_t i = 0; i < m->file_n; i++) {
+        if (m->files[i].first_s == RECORD_NO_TIME)
+            continue;
+        if (m->files[i].has_local_time) {
+            local++;
+            example = i;
+        } else {
+            utc++;
+        }
+    }
+    if (local == 0 || utc == 0)
+        return;
+    struct finding *f = findings_add(fs, "input-clocks", SEVERITY_INFO);
+
+    f->count = local;
+    f->title = STR("Files with local time stand beside files with UTC");
+    f->why = findings_text(fs,
+                           "%zu file%s, such as %.*s, %s the local time of the machine that wrote %s, %zu "
+                           "UTC. Times of the two kinds differ by that machine's offset, so what happens "
+                           "together here may not have.",
+                           local, local == 1 ? "" : "s", STR_ARG(m->files[example].path),
+                           local == 1 ? "has" : "have", local == 1 ? "it" : "them", utc);
+    finding_step(f, STR("Diagnose them apart, or log in W3C format, which is UTC."));
+}
+
+static void run(const struct model *m, struct findings *fs)
+{
+    find_misfits(m, fs);
+    find_shape(m, fs);
+    find_clocks(m, fs);
+}
+
+const struct detector detector_input_quality = {
+    .id = "input",
+    .title = "lines, files and clocks of the input that are not as they should be",
+    .run = run,
+};
