@@ -13,7 +13,7 @@ SANITIZE = -Db_sanitize=address,undefined -Db_lundef=false
 .PHONY: all run test bench fuzz install uninstall lint deb help clean asan
 
 all: build/build.ninja
-	@$(NINJA) -C build
+	@$(NINJA) -C build src/candor
 	@ln -sfn src/candor build/candor
 
 build/build.ninja:
@@ -33,6 +33,7 @@ run: all
 
 test: all asan
 	@scripts/install-deps.sh test
+	@$(NINJA) -C build
 	@tests/run --optimised build --sanitized build-asan
 
 bench: all
