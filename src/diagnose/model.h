@@ -127,6 +127,7 @@ struct model_file {
     uint64_t nul_bytes;      /* skipped padding */
     uint64_t bytes;          /* after decompression */
     int64_t first_s, last_s;
+    bool is_archive; /* its members are files of their own; nothing else is in it */
     bool is_headerless;
     bool has_local_time; /* times are of the machine that wrote it, without offset */
     struct str fields;  /* names of the last #Fields, separated by one blank */
@@ -171,6 +172,7 @@ struct model {
     struct model_samples requests_listed; /* with a filter: the first ones that matched */
     struct model_samples ancm_failures; /* lines of ANCM logs that report a failure */
     uint64_t ancm_failure_count;
+    bool files_were_cut; /* folders held more files, or went deeper, than is read */
     bool is_sampled;  /* only a part of the input was read: counts are of that part */
     bool is_filtered; /* by --status and the like: shares are of what matched */
 };

@@ -17,7 +17,7 @@ enum packing { PACK_NONE, PACK_GZIP, PACK_ZSTD, PACK_ZIP, PACK_DEFLATE };
 
 struct source {
     int fd;
-    bool is_stdin, is_regular, at_end;
+    bool is_stdin, is_regular, is_member, at_end;
     enum packing packing;
     uint64_t size;         /* of the file when it was opened */
     uint64_t left;         /* of a regular file or member, packed, still to read */
@@ -274,14 +274,14 @@ const char *source_problem(const struct source *s)
 int source_plain_fd(const struct source *s, uint64_t *ret_size)
 {
     *ret_size = s->size;
-    return s->packing == PACK_NONE && s->is_regular && !s->is_stdin ? s->fd : -1;
+    return s->packing == PACK_NONE && s->is_regular && !s->is_stdin && !s->is_member ? s->fd : -1;
 }
 
 bool source_has_grown(const struct source *s)
 {
     struct stat st;
 
-    return s->is_regular && fstat(s->fd, &st) == 0 && (uint64_t)st.st_size > s->size;
+    return s->is_regular && !s->is_member && fstat(s->fd, &st) == 0 && (uint64_t)st.st_size > s->size;
 }
 
 bool source_is_zip(const struct source *s)
@@ -472,10 +472,8 @@ struct source *source_open_member(const char *path, const struct zip_member *m, 
         return source_close(s);
     }
     s->left = m->packed;
-    s->is_stdin = false;
+    s->is_member = true;
     s->packing = m->method == 8 ? PACK_DEFLATE : PACK_NONE;
-    if (s->packing == PACK_NONE)
-        s->size = 0; /* a stretch of a file, not a plain one */
     if (!start_unpacking(s)) {
         *ret_why = xstrdup("out of memory for decompression");
         return source_close(s);

@@ -187,8 +187,8 @@ static uint64_t key_hash(enum key_kind kind, uint32_t status, uint32_t substatus
     return h ^ h >> 29;
 }
 
-static struct key_row *key_find(struct tally *t, enum key_kind kind, uint32_t status,
-                                uint32_t substatus, uint64_t win32, struct str reason)
+struct key_row *tally_key(struct tally *t, enum key_kind kind, uint32_t status, uint32_t substatus,
+                          uint64_t win32, struct str reason)
 {
     reason = str_sub(reason, 0, REASON_TEXT_MAX);
     uint64_t hash = key_hash(kind, status, substatus, win32, reason);
@@ -206,7 +206,7 @@ static struct key_row *key_find(struct tally *t, enum key_kind kind, uint32_t st
         return *cell = t->keys[row];
     if (t->key_n >= t->sizes.keys && (substatus || win32 || reason.n > 1)) {
         /* Too many to tell apart: only the status remains. */
-        return key_find(t, kind, status, 0, 0, kind == KEY_HTTPERR ? STR("*") : STR_NULL);
+        return tally_key(t, kind, status, 0, 0, kind == KEY_HTTPERR ? STR("*") : STR_NULL);
     }
     struct key_row *k = key_new(t, hash, kind);
 
@@ -326,7 +326,7 @@ static uint32_t client_find(struct tally *t, uint64_t hash, struct str client)
     return table_put(&t->clients, hash, client);
 }
 
-static struct site_row *site_find(struct tally *t, struct str name)
+struct site_row *tally_site(struct tally *t, struct str name)
 {
     uint64_t hash = hash_bytes(name.p, name.n);
 
@@ -409,14 +409,14 @@ static inline void count_time_taken(struct tally *t, const struct record *r, str
 
 static void add_request(struct tally *t, const struct record *r, uint64_t line)
 {
-    struct key_row *k = key_find(t, KEY_HTTP, r->status, r->substatus, r->win32, STR_NULL);
+    struct key_row *k = tally_key(t, KEY_HTTP, r->status, r->substatus, r->win32, STR_NULL);
     uint32_t class = r->status / 100;
     uint64_t is_4xx = class == 4, is_5xx = class == 5;
     struct span *bucket = NULL;
     struct url_row *url = NULL;
     struct site_row *site = t->last_site && r->site.n == 0 && t->last_site->name[0] == '\0'
                                 ? t->last_site
-                                : site_find(t, r->site);
+                                : tally_site(t, r->site);
 
     t->requests++;
     t->by_class[class < ARRAY_LEN(t->by_class) ? class : 7]++;
@@ -459,13 +459,13 @@ static void add_request(struct tally *t, const struct record *r, uint64_t line)
 
 static void add_httperr(struct tally *t, const struct record *r, uint64_t line)
 {
-    struct key_row *k = key_find(t, KEY_HTTPERR, r->status, 0, 0, r->reason);
+    struct key_row *k = tally_key(t, KEY_HTTPERR, r->status, 0, 0, r->reason);
 
     t->httperr_records++;
     key_count(t, k, r, line);
     if (r->time_s != RECORD_NO_TIME)
         bucket_at(t, r->time_s)->v[COL_HTTPERR]++;
-    site_find(t, r->site)->httperr++;
+    tally_site(t, r->site)->httperr++;
     if (r->url.n)
         url_count(t, k, r->url);
     if (r->pool.n) {
@@ -486,7 +486,7 @@ static void add_httperr(struct tally *t, const struct record *r, uint64_t line)
 
 static void add_ftp(struct tally *t, const struct record *r, uint64_t line)
 {
-    struct key_row *k = key_find(t, KEY_FTP, r->status, r->substatus, r->win32, STR_NULL);
+    struct key_row *k = tally_key(t, KEY_FTP, r->status, r->substatus, r->win32, STR_NULL);
     uint32_t client = 0;
 
     t->ftp_records++;

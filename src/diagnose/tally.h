@@ -23,9 +23,9 @@ enum {
 };
 
 /* A place in the input while it is read: lines are counted from the start of the unit, and become
- * lines of the file when all units are known. */
+ * lines of the file when all units are known. A unit is file << 32 | its number in the file. */
 struct tally_sample {
-    uint32_t unit;
+    uint64_t unit;
     uint64_t line;
     int64_t time_s;
     uint64_t weight; /* slow requests: the time-taken */
@@ -81,7 +81,7 @@ struct client_row {
 };
 
 struct trace_row {
-    uint32_t unit;
+    uint64_t unit;
     struct model_trace t;
 };
 
@@ -94,7 +94,7 @@ struct site_row {
 
 struct tally {
     struct tally_sizes sizes;
-    uint32_t unit; /* being read */
+    uint64_t unit; /* being read */
     uint64_t by_class[8]; /* requests by status / 100 */
     uint64_t requests, httperr_records, ftp_records, bytes_sent, bytes_received;
     int64_t first_s, last_s;
@@ -142,8 +142,13 @@ void tally_list(struct tally *t, const struct record *r, uint64_t line);
 /* A line of an ASP.NET Core Module log that reports a failure. */
 void tally_failure(struct tally *t, struct str text, int64_t time_s, uint64_t line);
 
-/* Adds b to a, which must have room for both (tally_sizes_merged). */
+/* Adds b to a, whose sizes must have room for both. */
 void tally_merge(struct tally *a, const struct tally *b);
+
+/* The row of a key or a site, made if need be. Never NULL. */
+struct key_row *tally_key(struct tally *t, enum key_kind kind, uint32_t status, uint32_t substatus,
+                          uint64_t win32, struct str reason);
+struct site_row *tally_site(struct tally *t, struct str name);
 
 /* Keeps a sample with a copy of the text if it is among the heaviest, of equal ones among the first
  * of the input. */

@@ -1,0 +1,29 @@
+/* Reads all inputs with all processors and adds them up. */
+#ifndef CANDOR_DIAGNOSE_SCAN_H
+#define CANDOR_DIAGNOSE_SCAN_H
+
+#include "base/arena.h"
+#include "diagnose/filter.h"
+#include "diagnose/model.h"
+
+struct scan_progress {
+    uint64_t done, total; /* bytes of the files, packed as they are; total 0: unknown (a pipe) */
+    uint64_t elapsed_ns;
+};
+
+struct scan_options {
+    struct filter filter;
+    uint32_t list_max; /* matching requests to keep when the filter lists them */
+    uint32_t top;      /* rows of the model's lists */
+    unsigned threads;  /* 0: one per processor */
+    /* Called by the caller's thread about ten times a second, or NULL. */
+    void (*on_progress)(void *arg, const struct scan_progress *p);
+    void *arg;
+};
+
+/* Reads files, folders (with their folders) and "-". The model and all it points to are in the
+ * arena. Problems with single files are in model.files; a path that does not exist too. */
+struct model *scan_paths(const char *const *paths, size_t n, const struct scan_options *options,
+                         struct arena *arena);
+
+#endif
