@@ -12,7 +12,7 @@ LAYERS = [
     {"http"},
     {"tables"},
     {"config", "queue", "logging"},
-    {"listener", "worker", "supervisor", "diagnose"},
+    {"listener", "worker", "supervisor", "diagnose", "trace"},
     {"toolkit"},
 ]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
