@@ -113,24 +113,44 @@ static int score_word(const struct explain_entry *e, struct str word)
     return best;
 }
 
-static int score_kind(enum explain_kind kind)
+/* Most people mean HTTP; those who mean FTP say so. */
+static int weigh_kind(const struct explain_entry *e, int score, bool ftp_is_meant)
 {
-    switch (kind) {
+    switch (e->kind) {
     case EXPLAIN_HTTP:
-        return 6;
+        return score + 6;
     case EXPLAIN_HTTPERR:
     case EXPLAIN_PARAMETER:
-        return 4;
+        return score + 4;
     case EXPLAIN_WIN32:
     case EXPLAIN_HRESULT:
-        return 2;
+        return score + 2;
     case EXPLAIN_FTP:
+        return ftp_is_meant ? score : score / 2 + 1;
     case EXPLAIN_EVENT:
     case EXPLAIN_FIELD:
     case EXPLAIN_KIND_COUNT:
         break;
     }
-    return 0;
+    return score;
+}
+
+/* Whether the words put together are the name: "timer header wait" is Timer_HeaderWait. */
+static bool is_name_of(const struct explain_entry *e, struct str phrase)
+{
+    struct str code = str_z(e->code);
+    size_t i = 0;
+
+    for (size_t k = 0; k < phrase.n; k++) {
+        if (phrase.p[k] == ' ')
+            continue;
+        while (i < code.n && (code.p[i] == '_' || code.p[i] == '-'))
+            i++;
+        if (i == code.n || ascii_lower(code.p[i]) != ascii_lower(phrase.p[k]))
+            return false;
+        i++;
+    }
+    return i == code.n;
 }
 
 struct hit {
@@ -161,10 +181,13 @@ static void join(struct buf *out, const struct str *words, size_t n)
 static int score_entry(const struct explain_entry *e, const struct str *words, size_t n,
                        struct str phrase)
 {
-    int sum = 0;
+    bool ftp_is_meant = false;
+    int sum = is_name_of(e, phrase) ? 4 * WEIGHT_CODE : 0;
 
     for (size_t i = 0; i < n; i++) {
         int score = score_word(e, words[i]);
+
+        ftp_is_meant = ftp_is_meant || str_ieq(words[i], STR("ftp"));
 
         if (score == 0)
             return 0;
@@ -172,7 +195,7 @@ static int score_entry(const struct explain_entry *e, const struct str *words, s
     }
     if (n > 1)
         sum += WEIGHT_PHRASE * score_word(e, phrase);
-    return sum + score_kind(e->kind);
+    return weigh_kind(e, sum, ftp_is_meant);
 }
 
 size_t explain_search(const struct explain_catalogue *c, const struct str *words, size_t n,

@@ -187,15 +187,23 @@ static void title_line(struct buf *out, const struct explain_style *style,
     look(out, style, LOOK_CODE);
     buf_str(out, code);
     look_end(out, style);
+    look(out, style, LOOK_HEADING);
     if (title) {
-        look(out, style, LOOK_HEADING);
-        buf_printf(out, "  %s", title);
-        look_end(out, style);
+        blanks(out, 2);
+        wrap(out, style, code.n + 2, code.n + 2, str_z(title));
+    } else {
+        buf_char(out, '\n');
     }
-    buf_printf(out, "\n%s", kind_label(e));
+    look_end(out, style);
+
+    struct buf line;
+
+    buf_init(&line, EXPLAIN_OUTPUT_MAX);
+    buf_str(&line, str_z(kind_label(e)));
     if (e->phrase)
-        buf_printf(out, "; beside it the client sees: %s", e->phrase);
-    buf_char(out, '\n');
+        buf_printf(&line, "; beside it the client sees: %s", e->phrase);
+    explain_print_paragraph(out, style, 0, buf_view(&line));
+    buf_fini(&line);
 }
 
 /* "2 = 0x80070002  ERROR_FILE_NOT_FOUND", or the ways in which an error code itself is written. */
