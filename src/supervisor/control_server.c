@@ -30,6 +30,7 @@ struct client {
     struct loop_io io;
     struct loop_timer wait; /* armed: the listener has been asked */
     uint64_t token;
+    json_t *done; /* the answer to an order, given once the listener follows it; NULL: a status */
     struct buf in, out;
     bool ends; /* after what is in out */
 };
@@ -57,6 +58,7 @@ static void free_client(struct client *c)
     loop_timer_clear(l, &c->wait);
     loop_io_set(l, &c->io, 0);
     close(c->io.fd);
+    json_decref(c->done);
     buf_fini(&c->in);
     buf_fini(&c->out);
     free(c);
@@ -190,11 +192,20 @@ static void reply(struct client *c, json_t *j)
     json_decref(j);
 }
 
+/* What the client has waited for. */
+static json_t *answer(struct client *c)
+{
+    json_t *j = c->done ? c->done : status_json(c->server->s);
+
+    c->done = NULL;
+    return j;
+}
+
 static void on_wait_over(struct loop_timer *t)
 {
     struct client *c = CONTAINER_OF(t, struct client, wait);
 
-    reply(c, status_json(c->server->s));
+    reply(c, answer(c));
     flush(c);
 }
 
@@ -205,7 +216,7 @@ static void ask_listener(struct client *c)
     c->token = ++c->server->last_token;
     if (!listener_send(s, json_pack("{s:s, s:I}", "type", "status", "token", (json_int_t)c->token),
                        NULL, 0)) {
-        reply(c, status_json(s));
+        reply(c, answer(c));
         return;
     }
     c->wait.on_time = on_wait_over;
@@ -222,6 +233,11 @@ void control_server_status(struct control_server *server, const json_t *msg)
     if (!c)
         return;
     loop_timer_clear(server->s->loop, &c->wait);
+    if (c->done) {
+        reply(c, answer(c));
+        flush(c);
+        return;
+    }
     json_t *j = status_json(server->s), *pools = json_object_get(j, "pools"), *counts, *pool;
     size_t i, k;
 
@@ -239,6 +255,18 @@ void control_server_status(struct control_server *server, const json_t *msg)
     flush(c);
 }
 
+/* Whoever is told that it is done must find it done: the listener's next answer comes after all its
+ * threads have the new state. */
+static void order(struct client *c, json_t *result)
+{
+    if (!ipc_get_bool(result, "ok", false)) {
+        reply(c, result);
+        return;
+    }
+    c->done = result;
+    ask_listener(c);
+}
+
 static void do_line(struct client *c, struct str line)
 {
     json_t *req = json_loadb(line.p, line.n, 0, NULL);
@@ -250,9 +278,9 @@ static void do_line(struct client *c, struct str line)
     else if (strcmp(verb, "status") == 0)
         ask_listener(c);
     else if (strcmp(verb, "pool") == 0)
-        reply(c, do_pool(s, req));
+        order(c, do_pool(s, req));
     else if (strcmp(verb, "site") == 0)
-        reply(c, do_site(s, req));
+        order(c, do_site(s, req));
     else
         reply(c, failure("unknown verb \"%.100s\": status, pool or site", verb));
     json_decref(req);
