@@ -263,7 +263,7 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .remedies = LIST("shrink the cookie or the group membership",
                              "raise MaxFieldLength and MaxRequestBytes together"),
             .settings = LIST("MaxFieldLength", "MaxRequestBytes"),
-            .reproduce = "send a header of 17 KB",
+            .reproduce = "raise MaxRequestBytes to 65536, then send one header of 20 KB",
         },
     [HTTPERR_FORBIDDEN] =
         {
