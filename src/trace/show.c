@@ -1,0 +1,75 @@
+/* What the views share. */
+#include "trace/report.h"
+
+#include <stdio.h>
+
+#include "base/poison.h"
+
+const char *trace_level_name(unsigned level)
+{
+    static const char *const names[] = {"General", "Critical",    "Error",
+                                        "Warning", "Information", "Verbose"};
+
+    return level < ARRAY_LEN(names) ? names[level] : "Verbose";
+}
+
+struct str trace_shorten(struct str s, size_t max)
+{
+    size_t n = s.n > max ? max : s.n;
+
+    while (n > 0 && n < s.n && ((unsigned char)s.p[n] & 0xC0) == 0x80)
+        n--;
+    return str_sub(s, 0, n);
+}
+
+void trace_put_fields(struct buf *out, const struct freb_event *e, size_t max,
+                      void (*put)(struct buf *, struct str))
+{
+    for (size_t i = 0; i < e->n_fields; i++) {
+        const struct freb_field *f = &e->fields[i];
+        struct str shown = f->text.n ? f->text : str_trim_all(f->value);
+        struct str part = trace_shorten(shown, max);
+        if (i > 0)
+            buf_str(out, STR(", "));
+        put(out, f->name);
+        put(out, STR("=\""));
+        put(out, part);
+        if (part.n < shown.n)
+            buf_printf(out, "... %zu more bytes", shown.n - part.n);
+        put(out, STR("\""));
+    }
+}
+
+/* C1 controls (U+0080..9F) and marks that turn the direction of text (U+200E/F, U+202A..E,
+ * U+2066..9), as they stand in UTF-8. */
+static bool is_unsafe_sequence(struct str s)
+{
+    unsigned char a = (unsigned char)s.p[0], b, c;
+
+    if (a == 0xC2)
+        return s.n > 1 && (unsigned char)s.p[1] >= 0x80 && (unsigned char)s.p[1] <= 0x9F;
+    if (a != 0xE2 || s.n < 3)
+        return false;
+    b = (unsigned char)s.p[1];
+    c = (unsigned char)s.p[2];
+    return (b == 0x80 && (c == 0x8E || c == 0x8F || (c >= 0xAA && c <= 0xAE))) ||
+           (b == 0x81 && c >= 0xA6 && c <= 0xA9);
+}
+
+void trace_put_safe(struct buf *out, struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+
+        if (c == '\n')
+            buf_str(out, STR("\\n"));
+        else if (c == '\r')
+            buf_str(out, STR("\\r"));
+        else if (c == '\t')
+            buf_char(out, ' ');
+        else if (c < 0x20 || c == 0x7F || is_unsafe_sequence(str_sub(s, i, s.n)))
+            buf_printf(out, "\\x%02X", c);
+        else
+            buf_char(out, (char)c);
+    }
+}
