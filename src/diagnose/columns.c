@@ -188,16 +188,14 @@ static inline void fill(struct columns *c, const struct layout *l, const char *c
     r->user = value(starts, l->at[FIELD_USER]);
     r->client = value(starts, l->at[FIELD_CLIENT]);
     r->site = value(starts, l->at[FIELD_SITE]);
-    r->method = value(starts, l->at[FIELD_METHOD]);
-    r->query = value(starts, l->at[FIELD_QUERY]);
-    r->host = value(starts, l->at[FIELD_HOST]);
-    r->agent = value(starts, l->at[FIELD_AGENT]);
+    r->method = STR_NULL;
     if (l->kind == LOG_HTTPERR) {
         r->reason = value(starts, l->at[FIELD_REASON]);
         r->pool = value(starts, l->at[FIELD_POOL]);
         r->url = str_sub(r->url, 0, str_find_char(r->url, '?'));
     } else {
-        r->reason = r->pool = STR_NULL;
+        r->reason = STR_NULL;
+        r->pool = STR_NULL;
     }
 }
 
@@ -406,7 +404,7 @@ void columns_line(struct columns *c, const char **starts, uint32_t fields, const
 {
     const struct layout *l = c->layout;
     const char *end = nl;
-    struct record r __attribute__((uninitialized)); /* fill sets every member */
+    struct record *r = sink_slot(c->sink); /* fill sets every member */
 
     c->line++;
     c->sink->stats->lines++;
@@ -417,13 +415,13 @@ void columns_line(struct columns *c, const char **starts, uint32_t fields, const
     starts[fields + 1] = end + 1;
     const char *clock_end = starts[l->at[FIELD_TIME] + 1] - 1;
 
-    if (UNLIKELY(!fast_time(c, starts[l->at[FIELD_DATE]], clock_end, &r.time_s)))
+    if (UNLIKELY(!fast_time(c, starts[l->at[FIELD_DATE]], clock_end, &r->time_s)))
         goto slow;
     if (UNLIKELY(l->is_guess && !guess_holds(l, starts)))
         goto slow;
-    fill(c, l, starts, &r);
-    r.text = str_n(starts[0], (size_t)(end - starts[0]));
-    sink_record(c->sink, &r, c->line);
+    fill(c, l, starts, r);
+    r->text = str_n(starts[0], (size_t)(end - starts[0]));
+    sink_slot_record(c->sink, c->line);
     return;
 slow:
     slow_line(c, str_n(starts[0], (size_t)(end - starts[0])));

@@ -34,15 +34,10 @@ static void split_url(struct str url, struct record *r)
     struct str rest = scheme == SIZE_MAX ? url : str_sub(url, scheme + 3, url.n);
     size_t slash = str_find_char(rest, '/');
 
-    if (scheme != SIZE_MAX) {
-        r->host = str_sub(rest, 0, slash);
+    if (scheme != SIZE_MAX)
         rest = slash == SIZE_MAX ? STR("/") : str_sub(rest, slash, rest.n);
-    }
-    size_t mark = str_find_char(rest, '?');
-
-    r->url = str_sub(rest, 0, str_find_char(str_sub(rest, 0, mark), '#'));
-    if (mark != SIZE_MAX)
-        r->query = str_sub(rest, mark + 1, rest.n);
+    rest = str_sub(rest, 0, str_find_char(rest, '?'));
+    r->url = str_sub(rest, 0, str_find_char(rest, '#'));
 }
 
 static void har_entry(struct sink *sink, const json_t *entry, uint64_t number)
@@ -73,6 +68,7 @@ static void har_entry(struct sink *sink, const json_t *entry, uint64_t number)
 
     r.text = str_n(text, n > 0 && (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
     sink_record(sink, &r, number);
+    sink_flush(sink); /* text and the tree's strings end here */
 }
 
 /* What a JSONP wrapper or a byte order mark encloses. */
@@ -193,6 +189,7 @@ char *freb_read(struct sink *sink, struct str text)
     }
     r.text = str_trim_all(str_sub(tag, 0, SAMPLE_TEXT_MAX));
     sink_record(sink, &r, 1);
+    sink_flush(sink);
     arena_fini(&arena);
     return str_find(text, STR("</failedRequest>")) == SIZE_MAX
                ? xstrdup("the trace is cut off: its end tag is missing")

@@ -56,12 +56,7 @@ bool native_parse(struct str line, struct record *ret_r)
 
     while (part > 1 && !(rest.p[part - 2] == ',' && rest.p[part - 1] == ' '))
         part--;
-    if (part > 1) {
-        r.url = not_dash(str_sub(rest, 0, part - 2));
-        r.query = not_dash(str_sub(rest, part, rest.n));
-    } else {
-        r.url = not_dash(rest);
-    }
+    r.url = not_dash(part > 1 ? str_sub(rest, 0, part - 2) : rest);
     if (str_istarts(v[N_SERVICE], STR("MSFTPSVC")))
         r.kind = LOG_FTP;
     r.time_s = date + clock;
@@ -90,8 +85,6 @@ static bool ncsa_head(struct str head, struct record *r)
     size_t host = n >= 4 && (text_is_address(v[1]) || !text_is_address(v[0])) ? 1 : 0;
 
     r->client = not_dash(v[host]);
-    if (host)
-        r->host = v[0];
     /* A user's name may hold blanks. */
     r->user = not_dash(str_n(v[host + 2].p, (size_t)(v[n - 1].p + v[n - 1].n - v[host + 2].p)));
     return true;
@@ -121,11 +114,7 @@ static void ncsa_request(struct str request, struct record *r)
 
     if (version != SIZE_MAX && str_istarts(str_sub(target, version + 1, target.n), STR("HTTP/")))
         target = str_sub(target, 0, version);
-    size_t mark = str_find_char(target, '?');
-
-    r->url = str_sub(target, 0, mark);
-    if (mark != SIZE_MAX)
-        r->query = str_sub(target, mark + 1, target.n);
+    r->url = str_sub(target, 0, str_find_char(target, '?'));
 }
 
 bool ncsa_parse(struct str line, struct record *ret_r)

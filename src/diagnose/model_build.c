@@ -335,11 +335,13 @@ static void url_latency(struct model_latency *l, const struct url_row *u)
 {
     size_t cell[ARRAY_LEN(shares)];
 
-    *l = (struct model_latency){.count = u->ms_count, .max_ms = u->ms_max};
-    if (u->ms_count == 0)
+    *l = (struct model_latency){.max_ms = u->ms_max};
+    for (size_t i = 0; i < ARRAY_LEN(u->cells); i++)
+        l->count += u->cells[i];
+    if (l->count == 0)
         return;
     for (size_t i = 0; i < ARRAY_LEN(shares); i++)
-        cell[i] = hist_quantile32(u->cells, ARRAY_LEN(u->cells), u->ms_count, shares[i]);
+        cell[i] = hist_quantile32(u->cells, ARRAY_LEN(u->cells), l->count, shares[i]);
     set_percentiles(l, cell, URL_MS_BITS);
 }
 

@@ -36,8 +36,9 @@ struct record {
     uint64_t win32;
     uint64_t time_taken_ms, bytes_sent, bytes_received;
     bool has_time_taken;
-    struct str method, url, query; /* url: the path, not decoded further than the log has it */
-    struct str user, client, host, agent;
+    struct str url; /* the path, not decoded further than the log has it, without query */
+    struct str user, client;
+    struct str method; /* of documents and lines without columns; nothing counts it */
     struct str site;   /* "W3SVC1", "Default Web Site", or the number of s-siteid */
     struct str reason; /* HTTPERR's s-reason, FREB's failureReason */
     struct str pool;   /* HTTPERR's s-queuename, FREB's appPoolId */

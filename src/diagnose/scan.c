@@ -339,6 +339,8 @@ static struct tally *merge_all(struct worker *workers, unsigned n, const struct 
 {
     struct tally_sizes sum = *each;
 
+    for (unsigned i = 0; i < n; i++)
+        tally_settle(workers[i].tally);
     if (n == 1)
         return workers[0].tally;
     sum.urls *= n;

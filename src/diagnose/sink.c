@@ -18,8 +18,26 @@ void unit_stats_fini(struct unit_stats *s)
     s->misfit_n = 0;
 }
 
-void sink_record(struct sink *s, struct record *r, uint64_t line)
+struct record *sink_slot(struct sink *s)
 {
+    return s->tally ? tally_slot(s->tally) : &s->spare;
+}
+
+void sink_flush(struct sink *s)
+{
+    if (s->tally)
+        tally_flush(s->tally);
+}
+
+void sink_record(struct sink *s, const struct record *r, uint64_t line)
+{
+    *sink_slot(s) = *r;
+    sink_slot_record(s, line);
+}
+
+void sink_slot_record(struct sink *s, uint64_t line)
+{
+    struct record *r = sink_slot(s);
     struct unit_stats *u = s->stats;
 
     u->records++;
@@ -41,7 +59,7 @@ void sink_record(struct sink *s, struct record *r, uint64_t line)
         if (s->filter->lists)
             tally_list(s->tally, r, line);
     }
-    tally_add(s->tally, r, line);
+    tally_push(s->tally, line);
 }
 
 void sink_misfit(struct sink *s, struct str text, uint64_t line)

@@ -33,13 +33,19 @@ struct sink {
     const struct filter *filter; /* NULL: everything matches */
     struct unit_stats *stats;
     struct str site; /* for records that name none: from the folder's name */
+    struct record spare; /* the slot when there is no tally */
 };
 
 void unit_stats_init(struct unit_stats *s);
 void unit_stats_fini(struct unit_stats *s);
 
 /* A record that begins in that line of the unit. */
-void sink_record(struct sink *s, struct record *r, uint64_t line);
+void sink_record(struct sink *s, const struct record *r, uint64_t line);
+/* The same without a copy: fill what sink_slot gives (all of it), then call sink_slot_record. */
+struct record *sink_slot(struct sink *s);
+void sink_slot_record(struct sink *s, uint64_t line);
+/* Ends the views: to be called before the text that records look into goes away. */
+void sink_flush(struct sink *s);
 /* A line nothing could be made of. */
 void sink_misfit(struct sink *s, struct str text, uint64_t line);
 

@@ -1,9 +1,12 @@
 #include "diagnose/table.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/alloc.h"
 #include "base/poison.h"
+
+enum { LARGE_PAGE = 2 << 20, LARGE_FROM = 10000 };
 
 /* ---- index ---- */
 
@@ -56,8 +59,14 @@ void table_init(struct table *t, size_t row_size, uint32_t limit)
 {
     *t = (struct table){.row_size = row_size, .limit = limit};
     index_init(&t->index, limit < 1024 ? limit : 1024);
-    /* calloc of this size gives fresh pages: rows that are never used cost nothing. */
-    t->rows = xcalloc(limit, row_size);
+    /* Fresh pages: rows that are never used cost nothing. They are met in no order, and large pages
+     * spare a walk of the page table for most of them: hence the alignment. */
+    t->map_size = ((size_t)limit * row_size + 2 * LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    t->map = mmap(NULL, t->map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    INVARIANT(t->map != MAP_FAILED);
+    t->rows = (char *)t->map + (LARGE_PAGE - (uintptr_t)t->map % LARGE_PAGE) % LARGE_PAGE;
+    if (limit >= LARGE_FROM)
+        madvise(t->rows, t->map_size - LARGE_PAGE, MADV_HUGEPAGE);
     t->hashes = xcalloc(limit, sizeof(*t->hashes));
     t->name_at = xcalloc(limit, sizeof(*t->name_at));
     t->name_n = xcalloc(limit, sizeof(*t->name_n));
@@ -66,7 +75,8 @@ void table_init(struct table *t, size_t row_size, uint32_t limit)
 void table_fini(struct table *t)
 {
     index_fini(&t->index);
-    free(t->rows);
+    if (t->map)
+        munmap(t->map, t->map_size);
     free(t->hashes);
     free(t->name_at);
     free(t->name_n);
@@ -175,6 +185,17 @@ void pairs_init(struct pairs *p, uint32_t limit)
 {
     *p = (struct pairs){.limit = limit, .cap = 1024};
     p->at = new_pairs(p->cap);
+    for (size_t i = 0; i < PAIRS_WAITING; i++)
+        p->waiting[i] = PAIR_FREE;
+}
+
+void pairs_drain(struct pairs *p)
+{
+    for (size_t i = 0; i < PAIRS_WAITING; i++) {
+        if (p->waiting[i] != PAIR_FREE)
+            pairs_add(p, p->waiting[i], 1);
+        p->waiting[i] = PAIR_FREE;
+    }
 }
 
 void pairs_fini(struct pairs *p)
@@ -185,9 +206,9 @@ void pairs_fini(struct pairs *p)
 
 static struct pair *probe(struct pair *at, uint32_t cap, uint64_t key)
 {
-    uint64_t h = key * 0x9e3779b97f4a7c15u;
+    uint32_t i = (uint32_t)(key * 0x9e3779b97f4a7c15u >> 32) & (cap - 1);
 
-    for (uint32_t i = (uint32_t)(h >> 32) & (cap - 1);; i = (i + 1) & (cap - 1))
+    for (;; i = (i + 1) & (cap - 1))
         if (at[i].key == key || at[i].key == PAIR_FREE)
             return &at[i];
 }
@@ -201,7 +222,6 @@ static void move_pairs(struct pairs *p, uint32_t cap, uint64_t floor)
     p->at = new_pairs(cap);
     p->cap = cap;
     p->n = 0;
-    p->epoch++;
     for (uint32_t i = 0; i < old_cap; i++) {
         if (old[i].key == PAIR_FREE || (floor && old[i].count + (uint64_t)old[i].delta <= floor))
             continue;
@@ -251,7 +271,6 @@ void pairs_renumber(struct pairs *p, const uint32_t *map, uint32_t n)
 
     p->at = new_pairs(cap);
     p->n = 0;
-    p->epoch++;
     for (uint32_t i = 0; i < cap; i++) {
         uint32_t second = (uint32_t)old[i].key;
         if (old[i].key == PAIR_FREE || second >= n || map[second] == INDEX_FREE)

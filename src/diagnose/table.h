@@ -40,7 +40,9 @@ static inline struct index_slot *index_at(const struct index *x, uint64_t hash)
 
 struct table {
     struct index index;
-    char *rows;
+    char *rows; /* in map */
+    void *map;
+    size_t map_size;
     uint64_t *hashes;
     uint32_t *name_at; /* in names */
     uint16_t *name_n;
@@ -87,10 +89,13 @@ struct pair {
 };
 #define PAIR_FREE UINT64_MAX
 
+enum { PAIRS_WAITING = 8 };
+
 struct pairs {
     struct pair *at;
     uint32_t cap, n, limit;
-    uint32_t epoch; /* grows when pairs move */
+    uint32_t next; /* of waiting */
+    uint64_t waiting[PAIRS_WAITING]; /* keys noted and not counted yet; PAIR_FREE: none */
     uint64_t floor;
 };
 
@@ -100,8 +105,31 @@ static inline uint64_t pair_key(uint32_t first, uint32_t second)
 {
     return (uint64_t)first << 32 | second;
 }
-/* The pair's place, made if need be. */
+/* The pair's place, made if need be; valid until the next call. */
 struct pair *pairs_at(struct pairs *p, uint64_t key);
+static inline void pairs_add(struct pairs *p, uint64_t key, uint64_t n)
+{
+    struct pair *at = pairs_at(p, key);
+
+    at->count = (at->count + n) & 0xFFFFFFFFFFu;
+}
+static inline uint32_t pair_place(const struct pairs *p, uint64_t key)
+{
+    return (uint32_t)(key * 0x9e3779b97f4a7c15u >> 32) & (p->cap - 1);
+}
+/* Counts a pair once, a few calls later, when its place has come into the cache. */
+static inline void pairs_note(struct pairs *p, uint64_t key)
+{
+    uint64_t before = p->waiting[p->next];
+
+    __builtin_prefetch(&p->at[pair_place(p, key)], 1);
+    p->waiting[p->next] = key;
+    p->next = (p->next + 1) % PAIRS_WAITING;
+    if (before != PAIR_FREE)
+        pairs_add(p, before, 1);
+}
+/* Counts what was noted: before pairs are renumbered, merged or read. */
+void pairs_drain(struct pairs *p);
 /* Renumbers the second of each pair; pairs whose second is forgotten go. */
 void pairs_renumber(struct pairs *p, const uint32_t *map, uint32_t n);
 

@@ -3,12 +3,11 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/hash.h"
 #include "diagnose/text.h"
 #include "base/poison.h"
 
 enum {
-    CACHE_CELLS = 1 << 14,
+    CACHE_SETS = 1 << 13,
     SITES_MAX = 2000,
     TIMELINE_SPANS = 16384,
     KEY_SPANS = 256,
@@ -17,13 +16,16 @@ enum {
     REASON_TEXT_MAX = 64,
 };
 
-/* From the hash of a URL as logged to its folded one: most requests need no folding. */
+/* From the hash of a URL as logged to the row of its folded one: most requests need no folding. */
 struct url_cache {
-    struct {
-        uint64_t raw, folded;
-        uint32_t row;
-    } cell[CACHE_CELLS];
+    struct url_set {
+        uint64_t raw[4]; /* 0: free */
+        uint32_t row[4];
+        uint32_t next; /* to be given up */
+        uint32_t rest[3];
+    } set[CACHE_SETS];
 };
+_Static_assert(sizeof(struct url_set) == 64, "a set is a cache line");
 
 struct tally *tally_new(const struct tally_sizes *sizes)
 {
@@ -39,7 +41,10 @@ struct tally *tally_new(const struct tally_sizes *sizes)
     pairs_init(&t->key_clients, sizes->pairs);
     distinct_init(&t->clients_distinct, 4096, 14);
     distinct_init(&t->urls_distinct, 4096, 14);
-    t->url_cache = xcalloc(1, sizeof(*t->url_cache));
+    t->url_cache = aligned_alloc(64, sizeof(*t->url_cache));
+    INVARIANT(t->url_cache != NULL);
+    memset(t->url_cache, 0, sizeof(*t->url_cache));
+    t->key = quick_key_make();
     t->slow.max = SLOW_SAMPLES;
     t->failures.max = FAILURE_SAMPLES;
     t->listed.max = sizes->list_max;
@@ -249,9 +254,14 @@ static inline void key_count(struct tally *t, struct key_row *k, const struct re
 
 /* ---- URLs, clients, sites ---- */
 
+static void url_settle(struct tally *t, uint32_t id);
+
 static void url_purge(struct tally *t)
 {
     uint32_t n;
+
+    for (uint32_t i = 0; i < t->urls.n; i++)
+        url_settle(t, i);
     uint32_t *map = table_purge(&t->urls, &n);
 
     pairs_renumber(&t->key_urls, map, n);
@@ -259,9 +269,20 @@ static void url_purge(struct tally *t)
     free(map);
 }
 
-static inline size_t cache_cell(uint64_t raw)
+static inline struct url_set *cache_set(const struct tally *t, uint64_t raw)
 {
-    return raw >> 1 & (CACHE_CELLS - 1); /* the lowest bit is always set: 0 is a free cell */
+    return &t->url_cache->set[raw >> 1 & (CACHE_SETS - 1)];
+}
+
+/* INDEX_FREE if the URL is not in the cache. */
+static inline uint32_t cache_row(const struct tally *t, uint64_t raw)
+{
+    const struct url_set *set = cache_set(t, raw);
+
+    for (size_t i = 0; i < ARRAY_LEN(set->raw); i++)
+        if (set->raw[i] == raw)
+            return set->row[i];
+    return INDEX_FREE;
 }
 
 static uint32_t url_find(struct tally *t, uint64_t raw, struct str url)
@@ -277,37 +298,65 @@ static uint32_t url_find(struct tally *t, uint64_t raw, struct str url)
         row = table_put(&t->urls, hash, name);
         distinct_add(&t->urls_distinct, hash);
     }
-    size_t cell = cache_cell(raw);
+    struct url_set *set = cache_set(t, raw);
 
-    t->url_cache->cell[cell].raw = raw;
-    t->url_cache->cell[cell].folded = hash;
-    t->url_cache->cell[cell].row = row;
+    set->raw[set->next] = raw;
+    set->row[set->next] = row;
+    set->next = (set->next + 1) % ARRAY_LEN(set->raw);
     return row;
 }
 
-static inline struct url_row *url_count(struct tally *t, const struct key_row *k, struct str url)
+/* Puts the counts that wait in a row into the table of pairs. */
+static void url_settle(struct tally *t, uint32_t id)
 {
-    uint64_t raw = hash_bytes(url.p, url.n) | 1;
-    size_t cell = cache_cell(raw);
-    uint32_t id = t->url_cache->cell[cell].raw == raw ? t->url_cache->cell[cell].row
-                                                      : url_find(t, raw, url);
     struct url_row *row = table_row(&t->urls, id);
-    uint64_t key = pair_key(k->id, id);
+
+    for (size_t i = 0; i < ARRAY_LEN(row->recent); i++) {
+        if (row->recent[i].count)
+            pairs_add(&t->key_urls, pair_key(row->recent[i].key, id), row->recent[i].count);
+        row->recent[i].count = 0;
+    }
+}
+
+/* Most requests for a URL end in the same few ways: those are counted in its row. */
+static inline void url_key(struct tally *t, struct url_row *row, uint32_t id, uint32_t key)
+{
+    for (size_t i = 0; i < ARRAY_LEN(row->recent); i++) {
+        if (LIKELY(row->recent[i].key == key && row->recent[i].count)) {
+            row->recent[i].count++;
+            return;
+        }
+    }
+    size_t least = 0;
+
+    for (size_t i = 1; i < ARRAY_LEN(row->recent); i++)
+        if (row->recent[i].count < row->recent[least].count)
+            least = i;
+    if (row->recent[least].count)
+        pairs_add(&t->key_urls, pair_key(row->recent[least].key, id), row->recent[least].count);
+    row->recent[least].key = key;
+    row->recent[least].count = 1;
+}
+
+static inline struct url_row *url_count(struct tally *t, const struct key_row *k, struct str url,
+                                        uint64_t raw)
+{
+    uint32_t id = cache_row(t, raw);
+
+    if (UNLIKELY(id == INDEX_FREE))
+        id = url_find(t, raw, url);
+    struct url_row *row = table_row(&t->urls, id);
 
     row->weight++;
-    if (row->pair_key != key || row->pair_epoch != t->key_urls.epoch || !row->pair) {
-        struct pair *p = pairs_at(&t->key_urls, key);
-        row->pair = p;
-        row->pair_key = key;
-        row->pair_epoch = t->key_urls.epoch;
-    }
-    row->pair->count++;
+    url_key(t, row, id, k->id);
     return row;
 }
 
 static void client_purge(struct tally *t)
 {
     uint32_t n;
+
+    pairs_drain(&t->key_clients);
     uint32_t *map = table_purge(&t->clients, &n);
 
     pairs_renumber(&t->key_clients, map, n);
@@ -346,16 +395,11 @@ struct site_row *tally_site(struct tally *t, struct str name)
     return t->last_site = s;
 }
 
-static void count_pair(struct pairs *p, uint64_t key)
-{
-    pairs_at(p, key)->count++;
-}
-
 /* Names that make up who and what is behind an outcome that is not plain success. */
 static void key_names(struct tally *t, struct key_row *k, const struct record *r, uint32_t client)
 {
     if (r->client.n)
-        count_pair(&t->key_clients, pair_key(k->id, client));
+        pairs_note(&t->key_clients, pair_key(k->id, client));
     if (r->user.n)
         few_add(&k->users, hash_ibytes(r->user.p, r->user.n), r->user, 1, 0);
     if (r->site.n)
@@ -393,9 +437,8 @@ static inline void count_time_taken(struct tally *t, const struct record *r, str
         k->ms_max = ms;
     if (url) {
         url->cells[hist_cell(ms, URL_MS_BITS, ARRAY_LEN(url->cells))]++;
-        url->ms_count++;
         if (ms > url->ms_max)
-            url->ms_max = ms;
+            url->ms_max = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
     }
     if (bucket) {
         bucket->v[COL_MS_SUM] += ms;
@@ -407,11 +450,12 @@ static inline void count_time_taken(struct tally *t, const struct record *r, str
         t->ms_max = ms;
 }
 
-static void add_request(struct tally *t, const struct record *r, uint64_t line)
+static void add_request(struct tally *t, const struct pending *p)
 {
+    const struct record *r = &p->r;
     struct key_row *k = tally_key(t, KEY_HTTP, r->status, r->substatus, r->win32, STR_NULL);
     uint32_t class = r->status / 100;
-    uint64_t is_4xx = class == 4, is_5xx = class == 5;
+    uint32_t is_4xx = class == 4, is_5xx = class == 5;
     struct span *bucket = NULL;
     struct url_row *url = NULL;
     struct site_row *site = t->last_site && r->site.n == 0 && t->last_site->name[0] == '\0'
@@ -425,7 +469,7 @@ static void add_request(struct tally *t, const struct record *r, uint64_t line)
     site->count++;
     site->errors_4xx += is_4xx;
     site->errors_5xx += is_5xx;
-    key_count(t, k, r, line);
+    key_count(t, k, r, p->line);
     if (r->time_s != RECORD_NO_TIME) {
         bucket = bucket_at(t, r->time_s);
         bucket->v[COL_REQUESTS]++;
@@ -435,39 +479,39 @@ static void add_request(struct tally *t, const struct record *r, uint64_t line)
     uint32_t client = 0;
 
     if (r->client.n) {
-        uint64_t hash = hash_bytes(r->client.p, r->client.n);
-        client = client_find(t, hash, r->client);
+        client = client_find(t, p->client_hash, r->client);
         struct client_row *row = table_row(&t->clients, client);
         row->weight++;
-        row->count++;
+        row->requests++;
         row->errors_4xx += is_4xx;
         row->errors_5xx += is_5xx;
         row->not_found += r->status == 404;
-        distinct_add(&k->clients, hash);
+        distinct_add(&k->clients, p->client_hash);
     }
     if (r->url.n) {
-        url = url_count(t, k, r->url);
+        url = url_count(t, k, r->url, p->url_hash);
         url->count++;
         url->errors_4xx += is_4xx;
         url->errors_5xx += is_5xx;
     }
     if (r->has_time_taken)
-        count_time_taken(t, r, k, url, bucket, line);
+        count_time_taken(t, r, k, url, bucket, p->line);
     if (UNLIKELY(class >= 4 || r->win32))
         key_names(t, k, r, client);
 }
 
-static void add_httperr(struct tally *t, const struct record *r, uint64_t line)
+static void add_httperr(struct tally *t, const struct pending *p)
 {
+    const struct record *r = &p->r;
     struct key_row *k = tally_key(t, KEY_HTTPERR, r->status, 0, 0, r->reason);
 
     t->httperr_records++;
-    key_count(t, k, r, line);
+    key_count(t, k, r, p->line);
     if (r->time_s != RECORD_NO_TIME)
         bucket_at(t, r->time_s)->v[COL_HTTPERR]++;
     tally_site(t, r->site)->httperr++;
     if (r->url.n)
-        url_count(t, k, r->url);
+        url_count(t, k, r->url, p->url_hash);
     if (r->pool.n) {
         uint64_t hash = hash_bytes(r->pool.p, r->pool.n);
         few_add(&k->queues, hash, r->pool, 1, 0);
@@ -476,28 +520,27 @@ static void add_httperr(struct tally *t, const struct record *r, uint64_t line)
     uint32_t client = 0;
 
     if (r->client.n) {
-        uint64_t hash = hash_bytes(r->client.p, r->client.n);
-        client = client_find(t, hash, r->client);
+        client = client_find(t, p->client_hash, r->client);
         ((struct client_row *)table_row(&t->clients, client))->weight++;
-        distinct_add(&k->clients, hash);
+        distinct_add(&k->clients, p->client_hash);
     }
     key_names(t, k, r, client);
 }
 
-static void add_ftp(struct tally *t, const struct record *r, uint64_t line)
+static void add_ftp(struct tally *t, const struct pending *p)
 {
+    const struct record *r = &p->r;
     struct key_row *k = tally_key(t, KEY_FTP, r->status, r->substatus, r->win32, STR_NULL);
     uint32_t client = 0;
 
     t->ftp_records++;
     t->bytes_sent += r->bytes_sent;
     t->bytes_received += r->bytes_received;
-    key_count(t, k, r, line);
+    key_count(t, k, r, p->line);
     if (r->client.n) {
-        uint64_t hash = hash_bytes(r->client.p, r->client.n);
-        client = client_find(t, hash, r->client);
+        client = client_find(t, p->client_hash, r->client);
         ((struct client_row *)table_row(&t->clients, client))->weight++;
-        distinct_add(&k->clients, hash);
+        distinct_add(&k->clients, p->client_hash);
     }
     if (r->status >= 400 || r->win32)
         key_names(t, k, r, client);
@@ -525,17 +568,74 @@ static void add_trace(struct tally *t, const struct record *r)
     };
 }
 
-void tally_add(struct tally *t, const struct record *r, uint64_t line)
+static void count(struct tally *t, const struct pending *p)
 {
+    const struct record *r = &p->r;
+
     see_time(&t->first_s, &t->last_s, r->time_s);
-    if (LIKELY(r->kind == LOG_W3C))
-        add_request(t, r, line);
-    else if (r->kind == LOG_HTTPERR)
-        add_httperr(t, r, line);
-    else if (r->kind == LOG_FTP)
-        add_ftp(t, r, line);
-    else if (r->kind == LOG_FREB)
+    switch (r->kind) {
+    case LOG_HTTPERR:
+        add_httperr(t, p);
+        break;
+    case LOG_FTP:
+        add_ftp(t, p);
+        break;
+    case LOG_FREB:
         add_trace(t, r);
-    else
-        add_request(t, r, line);
+        break;
+    default:
+        add_request(t, p);
+    }
+}
+
+/* Asks for the rows that will be counted in. */
+static inline void look_ahead(const struct tally *t, const struct pending *p)
+{
+    if (p->r.client.n) {
+        uint32_t row = index_at(&t->clients.index, p->client_hash)->row;
+        if (row != INDEX_FREE)
+            __builtin_prefetch(table_row(&t->clients, row), 1);
+    }
+    uint32_t url = p->r.url.n ? cache_row(t, p->url_hash) : INDEX_FREE;
+
+    if (url != INDEX_FREE) {
+        const struct url_row *row = table_row(&t->urls, url);
+        __builtin_prefetch(row, 1);
+        __builtin_prefetch(&row->cells[hist_cell(p->r.time_taken_ms, URL_MS_BITS,
+                                                 ARRAY_LEN(row->cells))],
+                           1);
+    }
+}
+
+void tally_push(struct tally *t, uint64_t line)
+{
+    struct pending *p = &t->pending[t->pushed % TALLY_AHEAD];
+
+    p->line = line;
+    if (p->r.client.n) {
+        p->client_hash = quick_hash(t->key, p->r.client);
+        __builtin_prefetch(&t->clients.index.slots[p->client_hash & (t->clients.index.cap - 1)]);
+    }
+    if (p->r.url.n) {
+        p->url_hash = quick_hash(t->key, p->r.url);
+        __builtin_prefetch(cache_set(t, p->url_hash));
+    }
+    t->pushed++;
+    if (t->pushed - t->counted > TALLY_LOOK)
+        look_ahead(t, &t->pending[(t->pushed - TALLY_LOOK) % TALLY_AHEAD]);
+    if (t->pushed - t->counted == TALLY_AHEAD - 1)
+        count(t, &t->pending[t->counted++ % TALLY_AHEAD]);
+}
+
+void tally_flush(struct tally *t)
+{
+    while (t->counted < t->pushed)
+        count(t, &t->pending[t->counted++ % TALLY_AHEAD]);
+}
+
+void tally_settle(struct tally *t)
+{
+    pairs_drain(&t->key_clients);
+    for (uint32_t i = 0; i < t->urls.n; i++)
+        url_settle(t, i);
 }

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "diagnose/model.h"
+#include "diagnose/quick_hash.h"
 #include "diagnose/sketch.h"
 #include "diagnose/table.h"
 
@@ -64,20 +65,32 @@ struct key_row {
     struct tally_samples samples;
 };
 
+/* The first 64 bytes are what each record touches; then one of the cells. */
 struct url_row {
     uint64_t weight; /* records of any kind */
     uint64_t delta;  /* weight may have been more by this */
-    uint64_t count, errors_4xx, errors_5xx;
-    uint64_t ms_count, ms_max;
-    uint64_t pair_key; /* the last pair counted, and its place while pairs.epoch stands */
-    struct pair *pair;
-    uint32_t pair_epoch;
+    uint64_t count;
+    uint32_t errors_4xx, errors_5xx;
+    uint32_t ms_max; /* no more than UINT32_MAX */
+    uint32_t spare;
+    struct {
+        uint32_t key, count;
+    } recent[3]; /* counts by key that are not in key_urls yet; count 0: free */
     uint32_t cells[HIST_CELLS(URL_MS_BITS, URL_MS_TOP)];
+    uint32_t rest[8]; /* to a multiple of 64 bytes */
 };
+_Static_assert(offsetof(struct url_row, cells) == 64, "one cache line before the cells");
+_Static_assert(sizeof(struct url_row) % 64 == 0, "rows begin at cache lines");
 
 struct client_row {
     uint64_t weight, delta;
-    uint64_t count, errors_4xx, errors_5xx, not_found;
+    uint32_t errors_4xx, errors_5xx, not_found, requests;
+};
+
+/* A record on its way to being counted. */
+struct pending {
+    struct record r;
+    uint64_t line, client_hash, url_hash;
 };
 
 struct trace_row {
@@ -92,8 +105,13 @@ struct site_row {
     uint64_t count, errors_4xx, errors_5xx, httperr;
 };
 
+enum { TALLY_AHEAD = 32, TALLY_LOOK = 12 };
+
 struct tally {
     struct tally_sizes sizes;
+    struct quick_key key;
+    uint64_t pushed, counted; /* records */
+    struct pending pending[TALLY_AHEAD];
     uint64_t unit; /* being read */
     uint64_t by_class[8]; /* requests by status / 100 */
     uint64_t requests, httperr_records, ftp_records, bytes_sent, bytes_received;
@@ -135,10 +153,19 @@ enum timeline_column { COL_REQUESTS, COL_4XX, COL_5XX, COL_HTTPERR, COL_MS_SUM, 
 struct tally *tally_new(const struct tally_sizes *sizes);
 struct tally *tally_free(struct tally *t); /* NULL */
 
-/* Counts a record that begins in that line of the unit. */
-void tally_add(struct tally *t, const struct record *r, uint64_t line);
+/* The record that is pushed next, to be filled. */
+static inline struct record *tally_slot(struct tally *t)
+{
+    return &t->pending[t->pushed % TALLY_AHEAD].r;
+}
+/* Counts it; it begins in that line of the unit. Counting comes a few records late, so that what it
+ * touches is in the cache by then: the record's views must live until tally_flush. */
+void tally_push(struct tally *t, uint64_t line);
+void tally_flush(struct tally *t);
 /* Keeps its text in the list of matching requests. */
 void tally_list(struct tally *t, const struct record *r, uint64_t line);
+/* Brings everything that is counted into the tables: before they are merged or read. */
+void tally_settle(struct tally *t);
 /* A line of an ASP.NET Core Module log that reports a failure. */
 void tally_failure(struct tally *t, struct str text, int64_t time_s, uint64_t line);
 

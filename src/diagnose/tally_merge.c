@@ -88,7 +88,6 @@ static void merge_urls(struct tally *a, const struct tally *b, const uint32_t *m
         to->count += from->count;
         to->errors_4xx += from->errors_4xx;
         to->errors_5xx += from->errors_5xx;
-        to->ms_count += from->ms_count;
         if (from->ms_max > to->ms_max)
             to->ms_max = from->ms_max;
         for (size_t c = 0; c < ARRAY_LEN(to->cells); c++)
@@ -102,7 +101,7 @@ static void merge_clients(struct tally *a, const struct tally *b, const uint32_t
         struct client_row *to = table_row(&a->clients, map[i]);
         const struct client_row *from = table_row(&b->clients, i);
 
-        to->count += from->count;
+        to->requests += from->requests;
         to->errors_4xx += from->errors_4xx;
         to->errors_5xx += from->errors_5xx;
         to->not_found += from->not_found;

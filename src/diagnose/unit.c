@@ -150,6 +150,7 @@ void unit_reader_lines(struct unit_reader *u, const char *p, const char *end)
         columns_lines(&u->columns, p, end);
     else
         lines_read(u->sink, u->kind, p, end, &u->line);
+    sink_flush(u->sink);
 }
 
 void unit_reader_long_line(struct unit_reader *u, struct str beginning)

@@ -9,7 +9,7 @@
 #include "diagnose/source.h"
 
 enum {
-    CHUNK_SIZE = 1 << 20,        /* of a large file that several threads read */
+    CHUNK_SIZE = 256 << 10,       /* of a large file that several threads read */
     CHUNKED_FROM = 4 << 20,      /* smaller files are read by one thread */
     SNIFF_SIZE = 64 << 10,       /* what recognising looks at */
     BUFFER_SLACK = 64,           /* the splitter reads past the end */

@@ -26,9 +26,9 @@ static size_t find_change(const struct model *m, double *ret_before, double *ret
     for (size_t i = 0; i + CHANGE_BUCKETS <= m->bucket_n; i++) {
         double left = ratio(left_sum, left_count);
         double right = ratio(sum - left_sum, count - left_count);
-        /* Weighed by the smaller side, or a single slow request at the end would win. */
         uint64_t less = left_count < count - left_count ? left_count : count - left_count;
-        double gain = (right - left) * (double)less;
+        /* The variance between the two sides, which is largest at a step. */
+        double gain = (double)left_count * (double)(count - left_count) * (right - left) * (right - left);
 
         if (i >= CHANGE_BUCKETS && less >= CHANGE_COUNT && left > 0 && right > left * change_factor &&
             gain > best_gain) {

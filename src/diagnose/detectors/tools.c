@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "tables/httperr.h"
@@ -88,6 +89,30 @@ double bucket_mean_ms(const struct model_bucket *b)
     return ratio(b->ms_sum, b->ms_count);
 }
 
+static int compare_ms(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y ? 1 : 0;
+}
+
+double usual_ms(const struct model *m, struct findings *fs, int64_t from_s, int64_t to_s)
+{
+    double *means = arena_alloc(&fs->arena, (m->bucket_n + 1) * sizeof(*means));
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->bucket_n; i++) {
+        const struct model_bucket *b = &m->timeline[i];
+
+        if (b->start_s >= from_s && b->start_s <= to_s && b->ms_count)
+            means[n++] = bucket_mean_ms(b);
+    }
+    if (n == 0)
+        return 0;
+    qsort(means, n, sizeof(*means), compare_ms);
+    return means[n / 2];
+}
+
 void say(struct findings *fs, struct finding *f, const char *fmt, ...)
 {
     char text[SENTENCE_MAX];
@@ -114,8 +139,11 @@ void say_clients(struct findings *fs, struct finding *f)
         return;
     struct model_counts few = {.at = f->clients.at, .n = n};
 
-    say(fs, f, "%.*s sent %llu of the %llu.", STR_ARG(names_text(fs, &few, n)),
-        (unsigned long long)sum, (unsigned long long)f->count);
+    if (sum == f->count)
+        say(fs, f, "All came from %.*s.", STR_ARG(names_text(fs, &few, n)));
+    else
+        say(fs, f, "%.*s sent %llu of the %llu.", STR_ARG(names_text(fs, &few, n)),
+            (unsigned long long)sum, (unsigned long long)f->count);
 }
 
 void say_onset(const struct model *m, struct findings *fs, struct finding *f)

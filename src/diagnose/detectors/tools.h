@@ -51,6 +51,9 @@ uint64_t slots_between(const struct model_slots *slots, int64_t from_s, int64_t 
 struct model_bucket timeline_between(const struct model *m, int64_t from_s, int64_t to_s);
 /* Mean time-taken of a sum of buckets; 0 without any. */
 double bucket_mean_ms(const struct model_bucket *b);
+/* The median of the means of the buckets that begin in [from_s, to_s]: what was usual then, whatever
+ * a few bad minutes took. 0 without any. */
+double usual_ms(const struct model *m, struct findings *fs, int64_t from_s, int64_t to_s);
 
 /* "2025-03-14 08:00:01". */
 struct str time_text(struct findings *fs, int64_t time_s);

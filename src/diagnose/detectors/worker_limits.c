@@ -22,9 +22,9 @@ static void run_one(const struct model *m, struct findings *fs, const struct cod
     if (!f || f->first_s == RECORD_NO_TIME || m->bucket_n == 0)
         return;
     int64_t width = (int64_t)m->bucket_seconds;
-    struct model_bucket before = timeline_between(m, m->first_s, f->first_s - width - 1);
     struct model_bucket during = timeline_between(m, f->first_s - width, f->last_s);
-    double slow = bucket_mean_ms(&during), usual = bucket_mean_ms(&before);
+    double slow = bucket_mean_ms(&during);
+    double usual = usual_ms(m, fs, m->first_s, f->first_s - width - 1);
 
     if (usual > 0 && slow > usual * 2)
         say(fs, f, "The mean time-taken rose from %.0f ms to %.0f ms: slow requests filled it, not "
