@@ -8,6 +8,7 @@
 #include "toolkit/check.h"
 #include "toolkit/command.h"
 #include "toolkit/diagnose.h"
+#include "toolkit/trace.h"
 #include "worker/worker.h"
 #include "base/poison.h"
 
@@ -20,8 +21,8 @@ static const struct command command_check = {
 };
 
 static const struct command *const commands[] = {
-    &command_serve,    &command_check,   &command_explain,
-    &command_diagnose, &command_version, &command_catalogue};
+    &command_serve, &command_check,   &command_explain,  &command_diagnose,
+    &command_trace, &command_version, &command_catalogue};
 
 static const struct {
     const char *name;

@@ -19,21 +19,21 @@
 enum {
     FREB_BYTES_MAX = 256 << 20, /* of a file */
     FREB_EVENTS_MAX = 500000,
-    FREB_DATA_MAX = 256,    /* fields of one event */
+    FREB_DATA_MAX = 256,     /* fields of one event */
     FREB_TEXT_MAX = 1 << 20, /* bytes of one field */
-    FREB_DEPTH_MAX = 48,    /* of events within events */
+    FREB_DEPTH_MAX = 48,     /* of events within events */
 };
 
 #define FREB_NONE SIZE_MAX
 #define FREB_NO_TIME INT64_MIN
 
 enum freb_level { /* as in the file: the smaller, the graver */
-    FREB_GENERAL = 0,
-    FREB_CRITICAL = 1,
-    FREB_ERROR = 2,
-    FREB_WARNING = 3,
-    FREB_INFORMATION = 4,
-    FREB_VERBOSE = 5,
+                  FREB_GENERAL = 0,
+                  FREB_CRITICAL = 1,
+                  FREB_ERROR = 2,
+                  FREB_WARNING = 3,
+                  FREB_INFORMATION = 4,
+                  FREB_VERBOSE = 5,
 };
 
 struct freb_field {
@@ -55,12 +55,12 @@ struct freb_event {
     unsigned level;
     unsigned opcode;
     /* Filled by freb_spans_build: */
-    size_t parent;    /* the event that opened what this one happened in; FREB_NONE */
-    size_t end;       /* of an opening event: the one that closed it; FREB_NONE */
-    size_t start;     /* of a closing event: the one that opened it; FREB_NONE */
-    unsigned depth;   /* how many are open around it */
-    int64_t took_us;  /* from start to end; -1 where there is no end */
-    int64_t own_us;   /* the same without what was opened within; -1 likewise */
+    size_t parent;   /* the event that opened what this one happened in; FREB_NONE */
+    size_t end;      /* of an opening event: the one that closed it; FREB_NONE */
+    size_t start;    /* of a closing event: the one that opened it; FREB_NONE */
+    unsigned depth;  /* how many are open around it */
+    int64_t took_us; /* from start to end; -1 where there is no end */
+    int64_t own_us;  /* the same without what was opened within; -1 likewise */
 };
 
 /* Attributes of the root element; empty where the file has none. */
@@ -75,11 +75,11 @@ struct freb_request {
 
 /* What made the request fail. */
 struct freb_failure {
-    size_t event;            /* index of the event that says it; FREB_NONE: nothing does */
-    struct str module;       /* "IIS Web Core"; may be empty */
-    struct str notification; /* "EXECUTE_REQUEST_HANDLER"; may be empty */
-    bool is_post;            /* after the notification itself */
-    struct str phrase;       /* "Not Found" */
+    size_t event;               /* index of the event that says it; FREB_NONE: nothing does */
+    struct str module;          /* "IIS Web Core"; may be empty */
+    struct str notification;    /* "EXECUTE_REQUEST_HANDLER"; may be empty */
+    bool is_post;               /* after the notification itself */
+    struct str phrase;          /* "Not Found" */
     unsigned status, substatus; /* 0: not an event that sets a status */
     bool has_hresult;
     uint32_t hresult;
@@ -95,21 +95,21 @@ struct freb_trace {
     struct freb_event *events; /* by malloc */
     size_t n_events, cap_events;
     struct freb_failure failure;
-    int64_t started_us;     /* of the first event that has a time; FREB_NO_TIME */
-    int64_t lasted_us;      /* from there to the last one */
-    uint64_t time_taken_ms; /* as the root says, else from the events */
+    int64_t started_us;         /* of the first event that has a time; FREB_NO_TIME */
+    int64_t lasted_us;          /* from there to the last one */
+    uint64_t time_taken_ms;     /* as the root says, else from the events */
     unsigned status, substatus; /* request.status as numbers; 0: not known */
-    size_t slowest;         /* the opening event with the most time of its own; FREB_NONE */
-    size_t widest_gap;      /* the event before which the most time passed; FREB_NONE */
-    bool is_cut;            /* the file ends early, or passes a bound */
-    bool is_full;           /* the server itself cut it: LOG_FILE_MAX_SIZE_TRUNCATE */
-    char why_cut[200];      /* in words */
+    size_t slowest;             /* the opening event with the most time of its own; FREB_NONE */
+    size_t widest_gap;          /* the event before which the most time passed; FREB_NONE */
+    bool is_cut;                /* the file ends early, or passes a bound */
+    bool is_full;               /* the server itself cut it: LOG_FILE_MAX_SIZE_TRUNCATE */
+    char why_cut[200];          /* in words */
 };
 
 /* Reads a trace from the bytes of a file, however damaged. RC_DECLINED: this is no trace (nothing
  * of a failedRequest in it); then *t must not be used. hide_secrets: see above. Free with
  * freb_fini. */
-MUST_CHECK enum rc freb_read(struct freb_trace *t, struct str bytes, bool hide_secrets);
+MUST_CHECK enum rc freb_parse(struct freb_trace *t, struct str bytes, bool hide_secrets);
 void freb_fini(struct freb_trace *t);
 
 /* True if the beginning of a file (4 KiB do) looks like a trace. */

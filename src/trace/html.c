@@ -294,11 +294,12 @@ static void put_around(struct buf *b, const struct freb_trace *t, size_t index)
 
 static void put_events(struct buf *b, const struct freb_trace *t, size_t index)
 {
-    buf_str(b, STR("<div class=\"card scroll\"><table><thead><tr>"
-                   "<th class=\"num\" data-sort=\"n\">No.</th><th class=\"num\" data-sort=\"n\">ms"
-                   "</th><th class=\"num\" data-sort=\"n\" title=\"since the event before\">+ms</th>"
-                   "<th data-sort=\"t\">Level</th><th data-sort=\"t\">Area</th>"
-                   "<th data-sort=\"t\">Event</th><th>Fields</th></tr></thead><tbody>"));
+    buf_str(b,
+            STR("<div class=\"card scroll\"><table><thead><tr>"
+                "<th class=\"num\" data-sort=\"n\">No.</th><th class=\"num\" data-sort=\"n\">ms"
+                "</th><th class=\"num\" data-sort=\"n\" title=\"since the event before\">+ms</th>"
+                "<th data-sort=\"t\">Level</th><th data-sort=\"t\">Area</th>"
+                "<th data-sort=\"t\">Event</th><th>Fields</th></tr></thead><tbody>"));
     for (size_t i = 0; i < t->n_events; i++) {
         const struct freb_event *e = &t->events[i];
         buf_printf(b, "<tr id=\"t%zue%zu\" data-level=\"%u\"%s><td class=\"num\">%zu</td>", index,

@@ -88,8 +88,10 @@ static void put_box(const struct chart *c, const struct part *p, double x, doubl
     html_ms(c->b, p->to_us - p->from_us);
     buf_printf(c->b,
                " ms</title><rect%s x=\"%.2f\" y=\"%u\" width=\"%.2f\" height=\"%d\" rx=\"2\"/>",
-               p->is_gap ? " class=\"g\"" : has_failed ? " class=\"x\"" : "", x,
-               lane * LANE_HEIGHT + 1, w < 1.0 ? 1.0 : w, LANE_HEIGHT - 2);
+               p->is_gap    ? " class=\"g\""
+               : has_failed ? " class=\"x\""
+                            : "",
+               x, lane * LANE_HEIGHT + 1, w < 1.0 ? 1.0 : w, LANE_HEIGHT - 2);
     if (w >= LABEL_FROM) {
         struct str name = p->is_gap ? STR("wait")
                           : module.n && !freb_is_telling(&c->t->events[p->event])
@@ -106,10 +108,13 @@ static void put_axis(const struct chart *c, unsigned lanes)
 {
     for (unsigned i = 0; i <= 4; i++) {
         double x = (double)i * CHART_WIDTH / 4;
-        buf_printf(c->b, "<line x1=\"%.0f\" y1=\"0\" x2=\"%.0f\" y2=\"%u\"/><text class=\"axis\" "
-                         "x=\"%.0f\" y=\"%u\" text-anchor=\"%s\">",
+        buf_printf(c->b,
+                   "<line x1=\"%.0f\" y1=\"0\" x2=\"%.0f\" y2=\"%u\"/><text class=\"axis\" "
+                   "x=\"%.0f\" y=\"%u\" text-anchor=\"%s\">",
                    x, x, lanes * LANE_HEIGHT, x, lanes * LANE_HEIGHT + 13,
-                   i == 0 ? "start" : i == 4 ? "end" : "middle");
+                   i == 0   ? "start"
+                   : i == 4 ? "end"
+                            : "middle");
         if (c->by_order)
             buf_printf(c->b, "#%zu</text>", c->t->n_events * i / 4);
         else
@@ -227,8 +232,7 @@ void html_performance(struct buf *b, const struct freb_trace *t, size_t index)
         }
         if (e->end != FREB_NONE) {
             parts = xgrow(parts, n, &cap, sizeof(*parts));
-            parts[n++] =
-                (struct part){i, e->at_us, e->at_us + e->took_us, e->own_us, false};
+            parts[n++] = (struct part){i, e->at_us, e->at_us + e->took_us, e->own_us, false};
         }
     }
     if (n > 1)

@@ -51,8 +51,8 @@ static void put_gap(struct tree *r, size_t i)
         return;
     buf_str(r->b, STR("<div class=\"gap\">&hellip; "));
     html_ms(r->b, gap);
-    buf_str(r->b, i == t->widest_gap ? STR(" ms pass, the longest wait</div>")
-                                     : STR(" ms pass</div>"));
+    buf_str(r->b,
+            i == t->widest_gap ? STR(" ms pass, the longest wait</div>") : STR(" ms pass</div>"));
 }
 
 static void put_marks(struct tree *r, size_t i)
@@ -188,8 +188,7 @@ static size_t stage_end(const struct freb_trace *t, size_t i, size_t *ret_calls)
     bool is_post = freb_is_post(&t->events[i]);
     size_t k = i, calls = 0;
 
-    while (k < t->n_events && is_call(&t->events[k]) &&
-           freb_is_post(&t->events[k]) == is_post &&
+    while (k < t->n_events && is_call(&t->events[k]) && freb_is_post(&t->events[k]) == is_post &&
            str_eq(freb_notification(&t->events[k]), notification)) {
         k = span_end(t, k, t->n_events);
         calls++;

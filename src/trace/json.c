@@ -123,8 +123,7 @@ void trace_json(struct buf *out, const struct freb_trace *t, struct str file)
     json_object_set_new(j, "runs_as", text_or_null(q->token_user));
     json_object_set_new(j, "activity_id", text_or_null(q->activity_id));
     json_object_set_new(j, "complete", json_boolean(!t->is_cut && !t->is_full));
-    json_object_set_new(j, "why_not_complete",
-                        t->is_cut ? text(str_z(t->why_cut)) : json_null());
+    json_object_set_new(j, "why_not_complete", t->is_cut ? text(str_z(t->why_cut)) : json_null());
     for (size_t i = 0; i < t->n_events; i++)
         json_array_append_new(events, event_json(&t->events[i]));
     json_object_set_new(j, "events", events);

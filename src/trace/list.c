@@ -110,7 +110,8 @@ static size_t widest(const struct trace_entry *entries, size_t n, size_t offset,
     size_t w = least;
 
     for (size_t i = 0; i < n; i++) {
-        const struct str *s = (const struct str *)(const void *)((const char *)&entries[i] + offset);
+        const struct str *s =
+            (const struct str *)(const void *)((const char *)&entries[i] + offset);
         if (s->n > w)
             w = s->n;
     }

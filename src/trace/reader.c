@@ -103,8 +103,8 @@ static void read_root(struct reader *r)
         struct str name = local_name(xmlTextReaderConstName(r->xml));
         for (size_t i = 0; i < ARRAY_LEN(rows); i++)
             if (str_ieq(name, str_z(rows[i].name)))
-                *rows[i].to = arena_dup(
-                    &r->t->arena, str_z((const char *)xmlTextReaderConstValue(r->xml)));
+                *rows[i].to =
+                    arena_dup(&r->t->arena, str_z((const char *)xmlTextReaderConstValue(r->xml)));
     }
     xmlTextReaderMoveToElement(r->xml);
     if (r->hide_secrets)
@@ -139,8 +139,8 @@ static void name_event(struct reader *r)
     else
         e->kind = freb_kind_find(e->name);
     if (e->name.n == 0)
-        e->name = e->kind ? str_z(e->kind->name)
-                          : arena_printf(&r->t->arena, "Opcode %u", e->opcode);
+        e->name =
+            e->kind ? str_z(e->kind->name) : arena_printf(&r->t->arena, "Opcode %u", e->opcode);
 }
 
 static void end_event(struct reader *r)
@@ -451,7 +451,7 @@ static void settle_status(struct freb_trace *t)
         q->status = arena_printf(&t->arena, "%u", t->status);
 }
 
-enum rc freb_read(struct freb_trace *t, struct str bytes, bool hide_secrets)
+enum rc freb_parse(struct freb_trace *t, struct str bytes, bool hide_secrets)
 {
     struct reader r = {.t = t, .bytes = bytes, .hide_secrets = hide_secrets};
 

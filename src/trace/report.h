@@ -8,7 +8,7 @@
 
 /* One line of a list: what one file is about. Texts live as long as the list's arena. */
 struct trace_entry {
-    char *path; /* by malloc; the list's owner frees it */
+    char *path;      /* by malloc; the list's owner frees it */
     struct str name; /* as shown */
     struct str url, verb, status, reason, module, site_id;
     int64_t started_us; /* FREB_NO_TIME */

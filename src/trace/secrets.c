@@ -7,7 +7,7 @@
 #include "base/poison.h"
 
 /* Passwords and tokens in names of headers and parameters; case does not matter. */
-static const char *const words[] = {"password", "passwd", "pwd",     "secret", "token",
+static const char *const words[] = {"password", "passwd",  "pwd",     "secret",          "token",
                                     "apikey",   "api-key", "api_key", "subscription-key"};
 static const char *const whole_names[] = {"sig", "signature", "x-functions-key", "__viewstate"};
 

@@ -9,10 +9,10 @@
 #include "base/poison.h"
 
 enum {
-    AROUND_BEFORE = 6,   /* events shown before the failure */
-    AROUND_AFTER = 4,    /* and after it */
-    WARNINGS_MAX = 60,   /* shown */
-    VALUE_MAX = 100,     /* bytes of a value in the tree */
+    AROUND_BEFORE = 6,    /* events shown before the failure */
+    AROUND_AFTER = 4,     /* and after it */
+    WARNINGS_MAX = 60,    /* shown */
+    VALUE_MAX = 100,      /* bytes of a value in the tree */
     VALUE_MAX_LONG = 400, /* and around the failure */
     GAPS_MAX = 5,
 };
@@ -470,8 +470,8 @@ static void put_marks(struct path *p, size_t i)
         freb_number(&t->events[e->end], "NotificationStatus", &status) && status != 0) {
         struct str words = freb_words(&t->events[e->end], "NotificationStatus");
         buf_str(p->o->b, STR("  -> "));
-        trace_put_safe(p->o->b, words.n ? words : freb_value(&t->events[e->end],
-                                                             "NotificationStatus"));
+        trace_put_safe(p->o->b,
+                       words.n ? words : freb_value(&t->events[e->end], "NotificationStatus"));
     }
     if (i == t->slowest) {
         style(p->o, YELLOW);
@@ -495,9 +495,8 @@ static void put_gap(struct path *p, size_t i)
         return;
     end_quiet(p);
     style(p->o, YELLOW);
-    buf_printf(p->o->b, "%9s  %*s... %" PRId64 " ms pass%s\n", "",
-               (int)t->events[i].depth * 2 + 2, "", gap / 1000,
-               i == t->widest_gap ? " (the longest wait)" : "");
+    buf_printf(p->o->b, "%9s  %*s... %" PRId64 " ms pass%s\n", "", (int)t->events[i].depth * 2 + 2,
+               "", gap / 1000, i == t->widest_gap ? " (the longest wait)" : "");
     plain(p->o);
 }
 
@@ -539,8 +538,7 @@ static void put_step(struct path *p, size_t i, size_t run)
             buf_printf(b, ", %zu times", run);
         } else if (e->n_fields) {
             buf_char(b, ' ');
-            trace_put_fields(b, e, p->o->look->is_full ? FREB_TEXT_MAX : VALUE_MAX,
-                             trace_put_safe);
+            trace_put_fields(b, e, p->o->look->is_full ? FREB_TEXT_MAX : VALUE_MAX, trace_put_safe);
         }
     }
     put_marks(p, i);
@@ -605,8 +603,8 @@ static void put_title(const struct out *o, struct str file)
     if (t->is_cut || t->is_full) {
         style(o, YELLOW);
         buf_str(o->b, STR("  This trace is not complete: "));
-        trace_put_safe(o->b, t->is_full ? STR("the server reached maxLogFileSizeKB")
-                                        : str_z(t->why_cut));
+        trace_put_safe(o->b,
+                       t->is_full ? STR("the server reached maxLogFileSizeKB") : str_z(t->why_cut));
         buf_printf(o->b, "; %zu events are shown.\n", t->n_events);
         plain(o);
     }
