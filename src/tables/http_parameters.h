@@ -94,6 +94,7 @@ struct http_parameter {
     const char *text;       /* what it does */
     const char *warning;    /* what to mind before changing it; NULL if nothing */
     const char *violated;   /* what a client sees that exceeds it; NULL if nothing */
+    const char *command;    /* a command line that shows its effect; NULL if there is none */
     const char *change;     /* what makes people change it */
     const char *versions;   /* of HTTP.sys that have it */
     const char *source;     /* the document it is in */

@@ -84,9 +84,6 @@ struct explain_catalogue {
 void explain_catalogue_init(struct explain_catalogue *c);
 void explain_catalogue_fini(struct explain_catalogue *c);
 
-/* The entry of that kind and code, letter case aside, or NULL. */
-const struct explain_entry *explain_find(const struct explain_catalogue *c, enum explain_kind kind,
-                                         const char *code);
 /* The entry of a code of this kind, or NULL. Sub-status 0 is the plain status. */
 const struct explain_entry *explain_find_http(const struct explain_catalogue *c, uint32_t status,
                                               uint32_t substatus);

@@ -105,6 +105,8 @@ static struct explain_entry *entry_init(struct explain_entry *e, enum explain_ki
     return e;
 }
 
+enum { ERRORS_IN_SENTENCE = 3 };
+
 static const char *http_logged(struct arena *a, const struct status_row *row)
 {
     if (row->log == STATUS_LOG_HTTPERR)
@@ -118,7 +120,9 @@ static const char *http_logged(struct arena *a, const struct status_row *row)
     buf_init(&b, EXPLAIN_OUTPUT_MAX);
     buf_printf(&b, "In the site's log: sc-status %u, sc-substatus %u, sc-win32-status ",
                row->status, row->substatus);
-    for (size_t i = 0; i < row->hresult_count; i++)
+    if (row->hresult_count > ERRORS_IN_SENTENCE)
+        buf_str(&b, STR("as listed under Error codes"));
+    for (size_t i = 0; i < row->hresult_count && row->hresult_count <= ERRORS_IN_SENTENCE; i++)
         buf_printf(&b, "%s%u", i ? " or " : "", win32_from_hresult(row->hresults[i]));
     buf_str(&b, STR(". Not in HTTPERR."));
     if (row->substatus && str_eq(str_z(row->versions[0]), STR("IIS 4.0 and 5.0")))
@@ -198,6 +202,39 @@ static void make_httperr(struct arena *a, struct explain_entry *e, const struct 
     e->remedies = row->remedies;
     e->settings = row->settings;
     e->sources = row->sources;
+}
+
+/* Reasons that logs of current versions have and no document lists; this server never logs them. */
+static const struct {
+    const char *name;
+    const char *meaning;
+    const char *cause;
+} undocumented[] = {
+    {"SlowResponsiveClient",
+     "No document lists it. Seen where the client left while its answer was being made: the site's "
+     "log "
+     "has 500.19 with Win32 status 64 for the same request.",
+     "a client that reads slowly or gives up"},
+    {"Request_Too_Large",
+     "No document lists it. The name says that the request was larger than allowed.",
+     "a request beyond a limit of HTTP.sys"},
+};
+
+static void make_undocumented(struct arena *a, struct explain_entry *e, size_t i)
+{
+    entry_init(e, EXPLAIN_HTTPERR);
+    e->term = e->code = undocumented[i].name;
+    e->title = e->meaning = undocumented[i].meaning;
+    e->logged_in = "httperr";
+    e->logged = "In HTTPERR of current versions of Windows.";
+    e->component = "HTTP.sys";
+    e->here = "never";
+    e->reproduce = "no request is known that provokes it by itself";
+    e->versions = list_of(a, "current versions of Windows", NULL, NULL);
+    e->causes = list_of(a, undocumented[i].cause, NULL, NULL);
+    e->remedies =
+        list_of(a, "look for the same request in the site's log at that second", NULL, NULL);
+    e->sources = list_of(a, "logs published by users", NULL, NULL);
 }
 
 static void make_ftp(struct arena *a, struct explain_entry *e, const struct ftp_row *row,
@@ -329,7 +366,7 @@ static void make_parameter(struct arena *a, struct explain_entry *e,
     e->term = e->code = row->name;
     e->title = row->text;
     e->meaning = TEXT(a, "%s %s%s%s%s", row->text, parameter_range(a, row),
-                      row->violated ? " Clients beyond it see: " : "",
+                      row->violated ? " A request that does not fit gets: " : "",
                       row->violated ? row->violated : "", row->violated ? "." : "");
     e->component = "HTTP.sys, when the HTTP service starts";
     e->here = "the listener, from http.reg beside the configuration (--http-parameters)";
@@ -362,8 +399,8 @@ static void make_parameter(struct arena *a, struct explain_entry *e,
             ? "find the request that needs it in HTTPERR first, and change as little as it takes"
             : "note the value there is before you change it",
         NULL, NULL);
-    e->reproduce =
-        row->violated ? "send a request that passes the limit, then look into HTTPERR" : NULL;
+    e->reproduce = row->command ? "send what it decides about, then look into HTTPERR" : NULL;
+    e->command = row->command;
     e->sources = list_of(a, row->source, NULL, NULL);
 }
 
@@ -382,13 +419,12 @@ static void make_event(struct arena *a, struct explain_entry *e, const struct ev
     e->meaning = TEXT(a, "%s. Event %u of source %s, %s.%s", row->text, row->id, row->source,
                       severities[row->severity],
                       strchr(row->text, '%') ? " %1 to %9 stand for the facts." : "");
-    e->component = row->source;
-    e->here = "supervisor, listener or worker";
+    e->component = own ? "Candor" : row->source;
     e->logged = own ? "In inetpub/logs/events.log below the system drive's folder and in the "
                       "journal or syslog."
-                    : "On Windows in the event log System (W3SVC-WP: Application). On Candor in "
-                      "inetpub/logs/events.log "
-                      "below the system drive's folder and in the journal or syslog.";
+                    : "On Windows in the event log System (W3SVC-WP: Application). On Candor under "
+                      "the same source and number in inetpub/logs/events.log below the system "
+                      "drive's folder and in the journal or syslog.";
     e->remedies =
         list_of(a, row->remedy[0] ? row->remedy : "nothing: it is information", NULL, NULL);
     if (!own)
@@ -458,14 +494,16 @@ void explain_catalogue_init(struct explain_catalogue *c)
     struct explain_entry *e;
 
     arena_init(a, 0);
-    c->n = status_count() + (HTTPERR_MAX - HTTPERR_NONE - 1) + ftp_reply_count() +
-           ftp_substatus_count() + win32_count() + http_parameter_count() + EV_COUNT +
-           log_field_text_count();
+    c->n = status_count() + (HTTPERR_MAX - HTTPERR_NONE - 1) + ARRAY_LEN(undocumented) +
+           ftp_reply_count() + ftp_substatus_count() + win32_count() + http_parameter_count() +
+           EV_COUNT + log_field_text_count();
     e = c->entries = arena_alloc(a, c->n * sizeof(*c->entries));
     for (size_t i = 0; i < status_count(); i++)
         make_http(a, e++, status_at(i));
     for (size_t i = HTTPERR_NONE + 1; i < HTTPERR_MAX; i++)
         make_httperr(a, e++, httperr_find((enum httperr_reason)i));
+    for (size_t i = 0; i < ARRAY_LEN(undocumented); i++)
+        make_undocumented(a, e++, i);
     for (size_t i = 0; i < ftp_reply_count(); i++)
         make_ftp(a, e++, ftp_reply_at(i), false);
     for (size_t i = 0; i < ftp_substatus_count(); i++)
@@ -492,62 +530,6 @@ void explain_catalogue_fini(struct explain_catalogue *c)
     arena_fini(&c->arena);
 }
 
-const struct explain_entry *explain_find(const struct explain_catalogue *c, enum explain_kind kind,
-                                         const char *code)
-{
-    for (size_t i = 0; i < c->n; i++) {
-        if (c->entries[i].kind == kind && str_ieq(str_z(c->entries[i].code), str_z(code)))
-            return &c->entries[i];
-    }
-    return NULL;
-}
-
-/* By both numbers; -1 for the one that the entry lacks. */
-static const struct explain_entry *find_numbers(const struct explain_catalogue *c,
-                                                enum explain_kind kind, int64_t status,
-                                                int64_t substatus)
-{
-    for (size_t i = 0; i < c->n; i++) {
-        const struct explain_entry *e = &c->entries[i];
-
-        if (e->kind == kind && e->status == status && e->substatus == substatus)
-            return e;
-    }
-    return NULL;
-}
-
-const struct explain_entry *explain_find_http(const struct explain_catalogue *c, uint32_t status,
-                                              uint32_t substatus)
-{
-    return find_numbers(c, EXPLAIN_HTTP, status, substatus);
-}
-
-const struct explain_entry *explain_make_http_zero(struct explain_catalogue *c, uint32_t status)
-{
-    const struct explain_entry *plain = explain_find_http(c, status, 0);
-
-    if (!plain)
-        return NULL;
-
-    struct explain_entry *e = arena_alloc(&c->arena, sizeof(*e));
-
-    *e = *plain;
-    e->term = e->code = TEXT(&c->arena, "%u.0", status);
-    e->part_count = 0;
-    return e;
-}
-
-const struct explain_entry *explain_find_ftp(const struct explain_catalogue *c, uint32_t reply)
-{
-    return find_numbers(c, EXPLAIN_FTP, reply, -1);
-}
-
-const struct explain_entry *explain_find_ftp_substatus(const struct explain_catalogue *c,
-                                                       uint32_t substatus)
-{
-    return find_numbers(c, EXPLAIN_FTP, -1, substatus);
-}
-
 const struct explain_entry *explain_find_error(struct explain_catalogue *c, uint32_t code,
                                                bool as_hresult)
 {
@@ -568,37 +550,5 @@ const struct explain_entry *explain_find_error(struct explain_catalogue *c, uint
     struct explain_entry *e = arena_alloc(&c->arena, sizeof(*e));
 
     make_error(&c->arena, e, row, shown);
-    return e;
-}
-
-const struct explain_entry *explain_make_ftp_pair(struct explain_catalogue *c, uint32_t reply,
-                                                  uint32_t substatus)
-{
-    const struct explain_entry *r = explain_find_ftp(c, reply);
-    const struct explain_entry *s = explain_find_ftp_substatus(c, substatus);
-
-    if (!r || !s)
-        return NULL;
-
-    struct arena *a = &c->arena;
-    struct explain_entry *e = arena_alloc(a, sizeof(*e));
-
-    *e = *s;
-    e->code = TEXT(a, "%u.%u", reply, substatus);
-    e->term = TEXT(a, "ftp %s", e->code);
-    e->status = (int)reply;
-    e->phrase = r->phrase;
-    e->meaning = TEXT(a, "%s Reply %u: %s", s->meaning, reply, r->meaning);
-    e->when = NULL;
-    e->logged = TEXT(a,
-                     "In the FTP site's log: sc-status %u, sc-substatus %u, with "
-                     "sc-win32-status between them.",
-                     reply, substatus);
-    if (substatus == 0) {
-        e->title = r->title;
-        e->causes = r->causes;
-        e->remedies = r->remedies;
-        e->settings = r->settings;
-    }
     return e;
 }

@@ -1,6 +1,8 @@
 /* What an entry points to: found in its own texts, so that nobody has to keep a list. */
 #include "toolkit/explain.h"
 
+#include "tables/win32.h"
+
 #include "base/poison.h"
 
 struct refs {
@@ -10,9 +12,22 @@ struct refs {
     size_t n, max;
 };
 
+/* Error codes of a status have a place of their own. */
+static bool is_listed(const struct explain_entry *from, const struct explain_entry *e)
+{
+    if (from->kind != EXPLAIN_HTTP || (e->kind != EXPLAIN_WIN32 && e->kind != EXPLAIN_HRESULT))
+        return false;
+    for (size_t i = 0; i < from->error_count; i++) {
+        if (win32_from_hresult(from->errors[i]) == e->errors[0])
+            return true;
+    }
+    return false;
+}
+
 static void add(struct refs *r, const struct explain_entry *e)
 {
-    if (!e || e == r->from || str_eq(str_z(e->term), str_z(r->from->term)) || r->n == r->max)
+    if (!e || e == r->from || is_listed(r->from, e) ||
+        str_eq(str_z(e->term), str_z(r->from->term)) || r->n == r->max)
         return;
     for (size_t i = 0; i < r->n; i++) {
         if (str_eq(str_z(r->found[i]->term), str_z(e->term)))
@@ -144,10 +159,6 @@ static void add_related(struct refs *r)
 
     if (from->kind == EXPLAIN_HTTPERR && from->status > 0)
         add(r, explain_find_http(r->c, (uint32_t)from->status, 0));
-    for (size_t i = 0; from->kind == EXPLAIN_HTTP && i < from->error_count; i++) {
-        if (from->errors[i])
-            add(r, explain_find_error(r->c, from->errors[i], true));
-    }
     if (from->kind == EXPLAIN_FTP && from->substatus >= 0 && from->status >= 0) {
         add(r, explain_find_ftp(r->c, (uint32_t)from->status));
         add(r, explain_find_ftp_substatus(r->c, (uint32_t)from->substatus));
@@ -203,5 +214,7 @@ size_t explain_see_also(struct explain_catalogue *c, const struct explain_entry 
     add_events(&r);
     if (e->kind == EXPLAIN_WIN32 || e->kind == EXPLAIN_HRESULT)
         add_statuses(&r);
+    if (e->kind == EXPLAIN_HTTP && e->substatus > 0)
+        add(&r, explain_find_http(c, (uint32_t)e->status, 0));
     return r.n;
 }

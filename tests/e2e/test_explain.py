@@ -231,16 +231,16 @@ def reproduce(server, term):
     return entry
 
 
-def provoke(server, reason):
+def provoke(server, reason, by=None):
     def lines():
         return [row for row in read_httperr(server.drive) if row["s-reason"] == reason]
 
     server.expect(reason)
     before = len(lines())
-    entry = reproduce(server, reason)
+    reproduce(server, by or reason)
     found = wait_until(lambda: lines()[before:], f"a line with {reason}")
     assert len(found) == 1
-    assert found[0]["sc-status"] == str(entry["status"])
+    assert found[0]["sc-status"] == str(explain_json(reason)[0]["status"])
 
 
 @TOOLS
@@ -252,6 +252,19 @@ def test_command_provokes_the_reason(server, reason):
 @TOOLS
 def test_command_provokes_the_reason_after_the_change_it_names(servers):
     provoke(servers.sites(Site(), reg={"MaxRequestBytes": 65536}), "FieldLength")
+
+
+PARAMETERS = ["AllowCaseInsensitiveVerbs", "AllowRestrictedChars", "AllowUnEscapedRestrictedChars",
+              "AllowWeakHeaderNameSyntax", "AllowWeakHeaderValueSyntax", "MaxRequestBytes", "UrlSegmentMaxCount",
+              "UrlSegmentMaxLength"]
+
+
+@TOOLS
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_command_meets_the_limit(server, name):
+    """The reason that the parameter's entry promises."""
+    reason = re.search(r"reason (\w+)", explain_json(name)[0]["meaning"])[1]
+    provoke(server, reason, by=name)
 
 
 @TOOLS

@@ -84,6 +84,83 @@ class Generator(unittest.TestCase):
                 self.assertIn(want, error)
 
 
+TEXTS = """source doc A document
+reply 530 NOT_LOGGED_IN
+  title Not logged in
+  text The logon
+      failed.
+  with 421
+  try log on
+  cause a wrong password
+  fix another one
+  xml <a b="c" />
+  versions 5 7
+  from doc
+substatus 8 HIDDEN
+  title Hidden
+  text A segment is hidden.
+  with 550 530
+  try fetch it
+  versions 7
+  from doc
+error 0x80070021 E_LOCKED
+  text Locked
+field sc-status
+  title Status
+  text A number
+  log w3c
+  log httperr
+  versions all
+  from doc
+"""
+
+
+def generate_text(text):
+    with tempfile.TemporaryDirectory() as folder:
+        table = pathlib.Path(folder) / "t.tbl"
+        table.write_text(text, encoding="utf-8")
+        c = pathlib.Path(folder) / "o.c"
+        run = subprocess.run(["/usr/bin/python3", GENERATOR.with_name("gen_text.py"), c, table],
+                             capture_output=True, text=True, check=False)
+        return (c.read_text(encoding="ascii"), "") if run.returncode == 0 else (None, run.stderr)
+
+
+class TextGenerator(unittest.TestCase):
+    def test_good_table(self):
+        c, error = generate_text(TEXTS)
+        self.assertEqual(error, "")
+        self.assertIn('.text = "The logon failed."', c)
+        self.assertIn(r'"another one\n<a b=\"c\" />"', c)
+        self.assertIn("with[] = { 550, 530, 0 }", c)
+        self.assertIn(".code = 2147942433", c)
+        self.assertIn(".when = NULL", c)
+        self.assertIn('"HTTPERR"', c)
+
+    def test_mistakes(self):
+        mistakes = {
+            "unknown kind": ("error 0x", "errors 0x", "t.tbl:20: errors is no kind of row"),
+            "unknown key": ("  try log on", "  tri log on", "t.tbl:7: tri"),
+            "key twice": ("  try log on", "  try log on\n  try it", "t.tbl:8: try"),
+            "missing key": ("  try log on\n", "", "t.tbl:2: try is missing"),
+            "no code": ("reply 530", "reply five", "t.tbl:2: five is no number"),
+            "no name": ("substatus 8 HIDDEN", "substatus 8", "t.tbl:13: write substatus code name"),
+            "row twice": ("substatus 8", "reply 530", "t.tbl:13: reply 530 is already at"),
+            "bad version": ("versions 5 7", "versions 5 77", "t.tbl:11: version 77"),
+            "bad source": ("  from doc\nerror", "  from dock\nerror", "t.tbl:19: source dock"),
+            "bad log": ("  log httperr", "  log event", "t.tbl:26: log event"),
+            "bad list": ("with 421", "with many", "t.tbl:6: with is a list of numbers"),
+            "xml without fix": ("  fix another one\n", "", "t.tbl:9: xml belongs to the fix"),
+            "bad XML": ('<a b="c" />', '<a b="c">', "t.tbl:2: <a"),
+            "kind without row": ("error 0x80070021 E_LOCKED\n  text Locked\n", "", "no row of kind error"),
+        }
+        for name, (old, new, want) in mistakes.items():
+            with self.subTest(name):
+                self.assertIn(old, TEXTS)
+                c, error = generate_text(TEXTS.replace(old, new, 1))
+                self.assertIsNone(c)
+                self.assertIn(want, error)
+
+
 class Produced(unittest.TestCase):
     """now is "no" exactly for the rows that no code names; the listener raises its own through the
     table of HTTPERR reasons."""
