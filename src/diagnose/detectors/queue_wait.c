@@ -14,10 +14,12 @@ static const struct reason_case cases[] = {
      "hangs, or has no free thread."},
 };
 
+static const char *const ids[] = {"queue-wait", "queue-wait-2003", "queue-wait-503"};
+
 static void run(const struct model *m, struct findings *fs)
 {
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct finding *f = detect_reason(m, fs, i == 0 ? "queue-wait" : "queue-wait-old", &cases[i]);
+        struct finding *f = detect_reason(m, fs, ids[i], &cases[i]);
 
         if (!f)
             continue;
