@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "diagnose/detector.h"
 #include "diagnose/report.h"
+#include "diagnose/report_html.h"
 #include "diagnose/scan.h"
 #include "base/poison.h"
 
@@ -21,7 +22,7 @@ struct arguments {
     const char **paths;
     size_t path_n;
     const char *output;
-    bool is_json;
+    bool is_json, is_html;
     uint32_t top;
 };
 
@@ -47,9 +48,10 @@ static int take_option(struct arguments *a, int argc, char **argv, int *i)
     uint64_t number;
 
     if (command_option(argc, argv, i, "--format", &v)) {
-        if (!v || (strcmp(v, "json") != 0 && strcmp(v, "text") != 0))
-            return command_wrong(c, "--format must be text or json");
+        if (!v || (strcmp(v, "json") != 0 && strcmp(v, "text") != 0 && strcmp(v, "html") != 0))
+            return command_wrong(c, "--format must be text, json or html");
         a->is_json = v[0] == 'j';
+        a->is_html = v[0] == 'h';
     } else if (command_option(argc, argv, i, "--output", &v)) {
         if (!v || !v[0])
             return command_wrong(c, "--output needs a file name");
@@ -204,7 +206,9 @@ static int diagnose(const struct arguments *a)
     if (a->scan.on_progress)
         fprintf(stderr, "\r\033[K");
     detectors_run(m, &findings);
-    if (a->is_json)
+    if (a->is_html)
+        report_html(&report, m, &findings, &options);
+    else if (a->is_json)
         report_json(&report, m, &findings, &options);
     else
         report_text(&report, m, &findings, &options);
