@@ -254,7 +254,7 @@ const struct command command_diagnose = {
             "or zip. Each is recognised by its content: W3C, IIS, NCSA, HTTPERR, FTP, failed request\n"
             "traces, HAR, ASP.NET Core Module logs, of this server or of Windows.\n"
             "\n"
-            "  --format text|json   the report's form\n"
+            "  --format text|json|html   the report's form\n"
             "  --output FILE        write it there\n"
             "  --since TIME         only records from then on: 2026-03-14, 2026-03-14T08:00:01Z\n"
             "  --until TIME         only records up to then\n"
