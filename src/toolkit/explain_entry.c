@@ -62,9 +62,36 @@ static const struct {
     {"CustomErrorModule", "at SendResponse"},
 };
 
-/* The stage of the first component in the list, NULL if it has none of its own. */
-static const char *stage_of(const char *component)
+/* The core of the worker checks at several points; the earliest of two failures is what is sent. */
+static const struct {
+    const char *code;
+    const char *stage;
+} core_stages[] = {
+    {"401.2", "at the end of AuthenticateRequest: no module logged the user on"},
+    {"401.3", "at the end of AuthenticateRequest: after the logon"},
+    {"403.1", "at ExecuteRequestHandler: before the handler is called"},
+    {"403.2", "at ExecuteRequestHandler: before the handler is called"},
+    {"403.3", "at ExecuteRequestHandler: before the handler is called"},
+    {"403.4", "before BeginRequest, so before any rewrite rule"},
+    {"403.5", "before BeginRequest"},
+    {"403.7", "before BeginRequest"},
+    {"403.13", "before BeginRequest"},
+    {"403.16", "before BeginRequest"},
+    {"403.17", "before BeginRequest"},
+    {"404.0", "at MapRequestHandler: after logon and authorization"},
+    {"404.4", "at MapRequestHandler: after logon and authorization"},
+    {"500.19", "before BeginRequest: when the configuration of the URL is read"},
+    {"500.21", "at ExecuteRequestHandler: when the handler is called"},
+    {"503.2", "before BeginRequest"},
+};
+
+/* The stage of a code, or that of the first component in its list; NULL if neither has one. */
+static const char *stage_of(const char *code, const char *component)
 {
+    for (size_t i = 0; i < ARRAY_LEN(core_stages); i++) {
+        if (str_eq(str_z(code), str_z(core_stages[i].code)))
+            return core_stages[i].stage;
+    }
     for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
         if (str_starts(str_z(component), str_z(stages[i].component)))
             return stages[i].stage;
@@ -149,7 +176,7 @@ static void make_http(struct arena *a, struct explain_entry *e, const struct sta
     e->logged = http_logged(a, row);
     e->meaning = row->text;
     e->component = row->component;
-    e->when = stage_of(row->component);
+    e->when = stage_of(row->code, row->component);
     e->here = row->produced
                   ? row->produced
                   : "not raised by the server itself; an application's answer may carry it";

@@ -240,8 +240,8 @@ static size_t take_prefixed(struct explain_catalogue *c, struct explain_term *t,
     return t->n || ascii_is_digit(words[taken - 1].p[0]) ? taken : 0;
 }
 
-/* A number alone may be many things: the likeliest one is taken, and the note says what it could
- * have been. */
+/* A number alone may be many things: the likeliest one is taken, and if that is not HTTP's the note
+ * says what else it could have been. */
 static void add_number(struct explain_catalogue *c, struct explain_term *t, struct str word)
 {
     uint64_t number;
@@ -267,12 +267,11 @@ static void add_number(struct explain_catalogue *c, struct explain_term *t, stru
         for (size_t i = 1; i < events.n; i++)
             add(t, events.entries[i]);
     }
-    if (t->n == 0 || number > 0xFFFF)
+    if (t->n == 0 || http || number > 0xFFFF)
         return;
 
     buf_init(&note, EXPLAIN_OUTPUT_MAX);
-    if (!http)
-        buf_printf(&note, "HTTP has no status %u, so it was taken as %s. ", n, t->entries[0]->term);
+    buf_printf(&note, "HTTP has no status %u, so it was taken as %s. ", n, t->entries[0]->term);
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         if (all[i] && all[i] != t->entries[0]) {
             buf_printf(&note, "%s %s", others ? "," : "See also candor explain", all[i]->term);
@@ -280,8 +279,7 @@ static void add_number(struct explain_catalogue *c, struct explain_term *t, stru
         }
     }
     buf_str(&note, others ? STR(".") : STR(""));
-    if (note.n)
-        t->note = arena_dup_z(&c->arena, str_trim(buf_view(&note)));
+    t->note = arena_dup_z(&c->arena, str_trim(buf_view(&note)));
     buf_fini(&note);
 }
 

@@ -216,5 +216,7 @@ size_t explain_see_also(struct explain_catalogue *c, const struct explain_entry 
         add_statuses(&r);
     if (e->kind == EXPLAIN_HTTP && e->substatus > 0)
         add(&r, explain_find_http(c, (uint32_t)e->status, 0));
+    else if (e->kind == EXPLAIN_HTTP)
+        add(&r, explain_find_ftp(c, (uint32_t)e->status));
     return r.n;
 }
