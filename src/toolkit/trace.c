@@ -21,6 +21,7 @@ enum {
     SNIFF_BYTES = 8192,
     PAGE_TRACES_MAX = 500, /* shown in full on one page */
     OUTPUT_MAX = 1 << 30,
+    WIDTH_MIN = 40,
     WIDTH_DEFAULT = 100,
     WIDTH_MAX = 160, /* prose in wider lines is hard to read */
 };
@@ -260,23 +261,28 @@ static bool write_html(struct trace_command *k, struct buf *b, FILE *out)
     return ok && flush_to(b, out);
 }
 
-static unsigned prose_width(FILE *out)
+/* Columns of the terminal; 0: it is none. */
+static unsigned columns(FILE *out)
 {
     struct winsize w;
 
-    if (ioctl(fileno(out), TIOCGWINSZ, &w) < 0 || w.ws_col < 40)
-        return WIDTH_DEFAULT;
-    return w.ws_col > WIDTH_MAX ? WIDTH_MAX : w.ws_col;
+    if (ioctl(fileno(out), TIOCGWINSZ, &w) < 0 || w.ws_col == 0)
+        return 0;
+    return w.ws_col < WIDTH_MIN ? WIDTH_MIN : w.ws_col;
 }
 
 static bool write_text(struct trace_command *k, struct buf *b, FILE *out)
 {
     const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    unsigned line = columns(out);
     struct trace_look look = {
         .has_colour = isatty(fileno(out)) && !(no_colour && *no_colour) &&
                       !(terminal && strcmp(terminal, "dumb") == 0),
         .is_full = k->is_full,
-        .width = prose_width(out),
+        .width = line == 0          ? WIDTH_DEFAULT
+                 : line > WIDTH_MAX ? WIDTH_MAX
+                                    : line,
+        .line = line,
     };
 
     if (k->n == 1 && !k->has_folder) {

@@ -128,6 +128,8 @@ bool freb_is_post(const struct freb_event *e);
  * Empty: between modules. */
 struct str freb_module_at(const struct freb_trace *t, size_t i);
 
+/* A module is called. */
+bool freb_is_call(const struct freb_event *e);
 /* An event that carries more than "this module was called". */
 bool freb_is_telling(const struct freb_event *e);
 /* True if the event opens, or closes, a span by its name. */

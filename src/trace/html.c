@@ -18,17 +18,12 @@ enum {
     LONG_FROM = 160,    /* bytes from which a value gets a box of its own */
 };
 
-void html_text(struct buf *b, struct str s)
-{
-    buf_html(b, s);
-}
-
-void html_link(struct buf *b, size_t index, size_t event)
+void trace_html_link(struct buf *b, size_t index, size_t event)
 {
     buf_printf(b, "<a href=\"#t%zue%zu\">#%zu</a>", index, event + 1, event + 1);
 }
 
-void html_ms(struct buf *b, int64_t us)
+void trace_html_ms(struct buf *b, int64_t us)
 {
     if (us % 1000 == 0)
         buf_printf(b, "%" PRId64, us / 1000);
@@ -36,13 +31,13 @@ void html_ms(struct buf *b, int64_t us)
         buf_printf(b, "%.3f", (double)us / 1000.0);
 }
 
-void html_level(struct buf *b, const struct freb_event *e)
+void trace_html_level(struct buf *b, const struct freb_event *e)
 {
     if (e->level >= FREB_CRITICAL && e->level <= FREB_WARNING)
         buf_printf(b, "<span class=\"lvl l%u\">%s</span> ", e->level, trace_level_name(e->level));
 }
 
-void html_fields(struct buf *b, const struct freb_event *e, size_t max)
+void trace_html_fields(struct buf *b, const struct freb_event *e, size_t max)
 {
     for (size_t i = 0; i < e->n_fields; i++) {
         const struct freb_field *f = &e->fields[i];
@@ -50,6 +45,8 @@ void html_fields(struct buf *b, const struct freb_event *e, size_t max)
         struct str part = trace_shorten(value, max);
         bool is_long = part.n > LONG_FROM || str_find_char(part, '\n') != SIZE_MAX;
 
+        if (max <= LONG_FROM && trace_is_dull(f))
+            continue;
         buf_str(b, STR("<span class=\"f\"><b>"));
         buf_html(b, f->name);
         buf_str(b, STR("</b> "));
@@ -153,9 +150,9 @@ static void put_failure(struct buf *b, const struct freb_trace *t, size_t index)
             buf_str(b, f->is_post ? STR(" (post)</dd>") : STR("</dd>"));
         }
         buf_str(b, STR("<dt>Event</dt><dd>"));
-        html_link(b, index, f->event);
+        trace_html_link(b, index, f->event);
         buf_printf(b, " of %zu, at ", t->n_events);
-        html_ms(b, t->events[f->event].at_us);
+        trace_html_ms(b, t->events[f->event].at_us);
         buf_str(b, STR(" ms</dd>"));
     }
     if (f->has_hresult) {
@@ -213,11 +210,11 @@ static void put_explained(struct buf *b, const struct freb_trace *t, size_t inde
     const struct freb_event *e = &t->events[i];
 
     buf_printf(b, "<tr%s><td class=\"num\">", i == t->failure.event ? " class=\"failed\"" : "");
-    html_link(b, index, i);
+    trace_html_link(b, index, i);
     buf_str(b, STR("</td><td class=\"num\">"));
-    html_ms(b, e->at_us);
+    trace_html_ms(b, e->at_us);
     buf_str(b, STR("</td><td>"));
-    html_level(b, e);
+    trace_html_level(b, e);
     buf_str(b, STR("<code>"));
     buf_html(b, e->name);
     buf_str(b, STR("</code>"));
@@ -231,7 +228,7 @@ static void put_explained(struct buf *b, const struct freb_trace *t, size_t inde
         }
     }
     buf_str(b, STR("</td><td class=\"fields\">"));
-    html_fields(b, e, 600);
+    trace_html_fields(b, e, 600);
     buf_str(b, STR("</td></tr>"));
 }
 
@@ -305,9 +302,9 @@ static void put_events(struct buf *b, const struct freb_trace *t, size_t index)
         buf_printf(b, "<tr id=\"t%zue%zu\" data-level=\"%u\"%s><td class=\"num\">%zu</td>", index,
                    i + 1, e->level, i == t->failure.event ? " class=\"failed\"" : "", i + 1);
         buf_str(b, STR("<td class=\"num\">"));
-        html_ms(b, e->at_us);
+        trace_html_ms(b, e->at_us);
         buf_str(b, STR("</td><td class=\"num\">"));
-        html_ms(b, e->gap_us);
+        trace_html_ms(b, e->gap_us);
         buf_printf(b, "</td><td data-v=\"%u\"><span class=\"lvl l%u\">%s</span></td><td>", e->level,
                    e->level, trace_level_name(e->level));
         buf_html(b, e->area);
@@ -320,7 +317,7 @@ static void put_events(struct buf *b, const struct freb_trace *t, size_t index)
         buf_str(b, STR("><code>"));
         buf_html(b, e->name);
         buf_str(b, STR("</code></td><td class=\"fields\">"));
-        html_fields(b, e, VALUE_MAX);
+        trace_html_fields(b, e, VALUE_MAX);
         buf_str(b, STR("</td></tr>\n"));
     }
     buf_str(b, STR("</tbody></table></div>"));
@@ -419,10 +416,10 @@ void trace_html_trace(struct buf *b, const struct freb_trace *t, struct str file
     put_around(b, t, index);
     buf_str(b, STR("</section>\n"));
     begin_panel(b, "details", "Request details");
-    html_tree(b, t, index);
+    trace_html_tree(b, t, index);
     buf_str(b, STR("</section>\n"));
     begin_panel(b, "time", "Performance");
-    html_performance(b, t, index);
+    trace_html_performance(b, t, index);
     buf_str(b, STR("</section>\n"));
     begin_panel(b, "events", "Compact view");
     put_events(b, t, index);
@@ -452,18 +449,18 @@ static void put_list(struct buf *b, const struct trace_entry *entries, size_t n)
         char when[FREB_TIME_LEN] = "";
         if (e->started_us != FREB_NO_TIME)
             freb_time_format(e->started_us, when);
-        buf_printf(b, "<tr><td class=\"mono\">%s</td><td data-v=\"%u\"><code>", when,
+        buf_printf(b, "<tr><td class=\"mono keep\">%s</td><td data-v=\"%u\"><code>", when,
                    e->status_number);
         buf_html(b, e->status);
         buf_printf(b, "</code></td><td class=\"num\">%" PRIu64 "</td><td>", e->time_taken_ms);
         buf_html(b, e->module);
-        buf_str(b, STR("</td><td>"));
+        buf_str(b, STR("</td><td class=\"keep\">"));
         buf_html(b, e->reason);
-        buf_printf(b, "</td><td><a href=\"#t%zu\">", i);
+        buf_printf(b, "</td><td class=\"any\"><a href=\"#t%zu\">", i);
         buf_html(b, e->verb);
         buf_char(b, ' ');
         buf_html(b, e->url);
-        buf_str(b, STR("</a></td><td>"));
+        buf_str(b, STR("</a></td><td class=\"any\">"));
         buf_html(b, e->name);
         buf_str(b, e->is_cut ? STR(" <span class=\"lvl l3\">not complete</span></td></tr>\n")
                              : STR("</td></tr>\n"));

@@ -5,17 +5,16 @@
 #include "base/buf.h"
 #include "trace/freb.h"
 
-void html_text(struct buf *b, struct str s);
 /* A link to an event's row in the table of all events. */
-void html_link(struct buf *b, size_t index, size_t event);
-void html_ms(struct buf *b, int64_t us);
+void trace_html_link(struct buf *b, size_t index, size_t event);
+void trace_html_ms(struct buf *b, int64_t us);
 /* The level as a chip, if it is a warning or worse. */
-void html_level(struct buf *b, const struct freb_event *e);
-void html_fields(struct buf *b, const struct freb_event *e, size_t max);
+void trace_html_level(struct buf *b, const struct freb_event *e);
+void trace_html_fields(struct buf *b, const struct freb_event *e, size_t max);
 
 /* Notifications, modules and what happened in them, as things to open. */
-void html_tree(struct buf *b, const struct freb_trace *t, size_t index);
+void trace_html_tree(struct buf *b, const struct freb_trace *t, size_t index);
 /* Time line and bars. */
-void html_performance(struct buf *b, const struct freb_trace *t, size_t index);
+void trace_html_performance(struct buf *b, const struct freb_trace *t, size_t index);
 
 #endif

@@ -85,7 +85,7 @@ static void put_box(const struct chart *c, const struct part *p, double x, doubl
         put_part_stage(c, p);
     }
     buf_str(c->b, STR(": "));
-    html_ms(c->b, p->to_us - p->from_us);
+    trace_html_ms(c->b, p->to_us - p->from_us);
     buf_printf(c->b,
                " ms</title><rect%s x=\"%.2f\" y=\"%u\" width=\"%.2f\" height=\"%d\" rx=\"2\"/>",
                p->is_gap    ? " class=\"g\""
@@ -163,7 +163,7 @@ static void put_bar(const struct chart *c, const struct part *p)
     const struct freb_event *e = &c->t->events[p->event];
 
     buf_printf(c->b, "<tr data-level=\"%u\"><td class=\"num\" data-v=\"%zu\">", e->level, p->event);
-    html_link(c->b, c->index, p->event);
+    trace_html_link(c->b, c->index, p->event);
     buf_str(c->b, STR("</td><td>"));
     put_part_name(c, p);
     if (p->event == c->t->slowest && !p->is_gap)
@@ -176,11 +176,11 @@ static void put_bar(const struct chart *c, const struct part *p)
         put_part_stage(c, p);
     }
     buf_str(c->b, STR("</td><td class=\"num\">"));
-    html_ms(c->b, p->from_us);
+    trace_html_ms(c->b, p->from_us);
     buf_str(c->b, STR("</td><td class=\"num\">"));
-    html_ms(c->b, p->to_us - p->from_us);
+    trace_html_ms(c->b, p->to_us - p->from_us);
     buf_str(c->b, STR("</td><td class=\"num\">"));
-    html_ms(c->b, p->own_us);
+    trace_html_ms(c->b, p->own_us);
     buf_printf(c->b,
                "</td><td><div class=\"lane\"><i%s style=\"left:%.2f%%;width:%.2f%%\"></i></div>"
                "</td></tr>\n",
@@ -217,7 +217,7 @@ static int compare_parts(const void *pa, const void *pb)
     return (a->event > b->event) - (a->event < b->event);
 }
 
-void html_performance(struct buf *b, const struct freb_trace *t, size_t index)
+void trace_html_performance(struct buf *b, const struct freb_trace *t, size_t index)
 {
     struct chart c = {b, t, index, t->lasted_us == 0};
     struct part *parts = NULL;

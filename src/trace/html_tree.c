@@ -14,12 +14,6 @@ struct tree {
     size_t index;
 };
 
-static bool is_call(const struct freb_event *e)
-{
-    return str_eq(e->name, STR("NOTIFY_MODULE_START")) ||
-           str_eq(e->name, STR("PRE_BEGIN_REQUEST_START"));
-}
-
 /* One past the last event of what event i opened; i + 1 if it opened nothing. */
 static size_t span_end(const struct freb_trace *t, size_t i, size_t to)
 {
@@ -50,7 +44,7 @@ static void put_gap(struct tree *r, size_t i)
     if (gap < 1000 || (i != t->widest_gap && gap < t->lasted_us / 20))
         return;
     buf_str(r->b, STR("<div class=\"gap\">&hellip; "));
-    html_ms(r->b, gap);
+    trace_html_ms(r->b, gap);
     buf_str(r->b,
             i == t->widest_gap ? STR(" ms pass, the longest wait</div>") : STR(" ms pass</div>"));
 }
@@ -63,10 +57,10 @@ static void put_marks(struct tree *r, size_t i)
 
     if (e->took_us > 0) {
         buf_str(r->b, STR(" <span class=\"soft\">took "));
-        html_ms(r->b, e->took_us);
+        trace_html_ms(r->b, e->took_us);
         buf_str(r->b, STR(" ms</span>"));
     }
-    if (is_call(e) && e->end != FREB_NONE &&
+    if (freb_is_call(e) && e->end != FREB_NONE &&
         freb_number(&t->events[e->end], "NotificationStatus", &status) && status != 0) {
         struct str words = freb_words(&t->events[e->end], "NotificationStatus");
         buf_str(r->b, STR(" <span class=\"mark\">"));
@@ -85,10 +79,10 @@ static void put_label(struct tree *r, size_t i)
     struct buf *b = r->b;
 
     buf_str(b, STR("<span class=\"ms\">"));
-    html_ms(b, e->at_us);
+    trace_html_ms(b, e->at_us);
     buf_str(b, STR(" ms</span>"));
-    html_level(b, e);
-    if (is_call(e)) {
+    trace_html_level(b, e);
+    if (freb_is_call(e)) {
         buf_html(b, freb_value(e, "ModuleName"));
         if (e->depth > 0) {
             buf_str(b, STR(" <span class=\"soft\">"));
@@ -99,16 +93,16 @@ static void put_label(struct tree *r, size_t i)
         buf_str(b, STR("<code>"));
         buf_html(b, e->name);
         buf_str(b, STR("</code> "));
-        html_fields(b, e, VALUE_MAX);
+        trace_html_fields(b, e, VALUE_MAX);
     }
     /* What the closing event adds: a result, an error code. */
-    if (e->end != FREB_NONE && !is_call(e) && r->t->events[e->end].n_fields) {
+    if (e->end != FREB_NONE && !freb_is_call(e) && r->t->events[e->end].n_fields) {
         buf_str(b, STR(" &rarr; "));
-        html_fields(b, &r->t->events[e->end], VALUE_MAX);
+        trace_html_fields(b, &r->t->events[e->end], VALUE_MAX);
     }
     put_marks(r, i);
     buf_char(b, ' ');
-    html_link(b, r->index, i);
+    trace_html_link(b, r->index, i);
 }
 
 static void put_leaf(struct tree *r, size_t i)
@@ -132,7 +126,8 @@ static size_t run_end(const struct freb_trace *t, size_t i, size_t to)
 {
     size_t k = i + 1;
 
-    if (freb_is_telling(&t->events[i]) || is_call(&t->events[i]) || t->events[i].start != FREB_NONE)
+    if (freb_is_telling(&t->events[i]) || freb_is_call(&t->events[i]) ||
+        t->events[i].start != FREB_NONE)
         return k;
     while (k < to && str_eq(t->events[k].name, t->events[i].name) && t->events[k].gap_us == 0)
         k++;
@@ -142,7 +137,7 @@ static size_t run_end(const struct freb_trace *t, size_t i, size_t to)
 static void put_run(struct tree *r, size_t from, size_t to)
 {
     buf_str(r->b, STR("<details><summary data-level=\"4\"><span class=\"ms\">"));
-    html_ms(r->b, r->t->events[from].at_us);
+    trace_html_ms(r->b, r->t->events[from].at_us);
     buf_str(r->b, STR(" ms</span><code>"));
     buf_html(r->b, r->t->events[from].name);
     buf_printf(r->b, "</code> <span class=\"soft\">%zu times</span></summary>", to - from);
@@ -188,7 +183,8 @@ static size_t stage_end(const struct freb_trace *t, size_t i, size_t *ret_calls)
     bool is_post = freb_is_post(&t->events[i]);
     size_t k = i, calls = 0;
 
-    while (k < t->n_events && is_call(&t->events[k]) && freb_is_post(&t->events[k]) == is_post &&
+    while (k < t->n_events && freb_is_call(&t->events[k]) &&
+           freb_is_post(&t->events[k]) == is_post &&
            str_eq(freb_notification(&t->events[k]), notification)) {
         k = span_end(t, k, t->n_events);
         calls++;
@@ -197,7 +193,7 @@ static size_t stage_end(const struct freb_trace *t, size_t i, size_t *ret_calls)
     return k;
 }
 
-void html_tree(struct buf *b, const struct freb_trace *t, size_t index)
+void trace_html_tree(struct buf *b, const struct freb_trace *t, size_t index)
 {
     struct tree r = {b, t, index};
 
@@ -206,7 +202,7 @@ void html_tree(struct buf *b, const struct freb_trace *t, size_t index)
         buf_str(b, STR("<p>This trace has no events.</p>"));
     for (size_t i = 0; i < t->n_events;) {
         size_t calls, next = i + 1;
-        if (!is_call(&t->events[i])) {
+        if (!freb_is_call(&t->events[i])) {
             next = run_end(t, i, t->n_events);
             if (next == i + 1)
                 next = span_end(t, i, t->n_events);
@@ -218,14 +214,14 @@ void html_tree(struct buf *b, const struct freb_trace *t, size_t index)
         int64_t took = t->events[next - 1].at_us - t->events[i].at_us;
         buf_printf(b, "<details class=\"stage\"%s><summary data-level=\"0\"><span class=\"ms\">",
                    is_interesting(t, i, next) ? " open" : "");
-        html_ms(b, t->events[i].at_us);
+        trace_html_ms(b, t->events[i].at_us);
         buf_str(b, STR(" ms</span>"));
         buf_html(b, freb_notification(&t->events[i]));
         buf_printf(b, "%s <span class=\"soft\">%zu call%s",
                    freb_is_post(&t->events[i]) ? " (post)" : "", calls, calls == 1 ? "" : "s");
         if (took > 0) {
             buf_str(b, STR(", "));
-            html_ms(b, took);
+            trace_html_ms(b, took);
             buf_str(b, STR(" ms"));
         }
         buf_str(b, STR("</span></summary>"));

@@ -30,6 +30,7 @@ struct trace_look {
     bool has_colour;
     bool is_full;   /* nothing folded or shortened */
     unsigned width; /* of prose, in columns */
+    unsigned line;  /* columns after which lines of the path are cut; 0: never */
 };
 
 /* Copies what a list shows of t into *e (path and name are the caller's). */
@@ -54,10 +55,11 @@ void trace_html_end(struct buf *out);
 
 /* "Error", "Warning" …; never NULL. */
 const char *trace_level_name(unsigned level);
-/* An event's fields as 'Name="value", …', the value's words instead of the value where there are
- * any; values longer than max are shortened. For a sink: put escapes. */
-void trace_put_fields(struct buf *out, const struct freb_event *e, size_t max,
-                      void (*put)(struct buf *, struct str));
+/* A field that says nothing: empty, or an error code of 0. */
+bool trace_is_dull(const struct freb_field *f);
+/* An event's fields for a terminal, 'Name="value", …', the value's words instead of the value where
+ * there are any. Values longer than max are shortened; only then dull fields are left out. */
+void trace_put_fields(struct buf *out, const struct freb_event *e, size_t max);
 /* Bytes for a terminal or a file: control characters and direction marks made visible. */
 void trace_put_safe(struct buf *out, struct str s);
 /* At most max bytes of s, not cut inside a character. */

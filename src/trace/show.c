@@ -22,21 +22,30 @@ struct str trace_shorten(struct str s, size_t max)
     return str_sub(s, 0, n);
 }
 
-void trace_put_fields(struct buf *out, const struct freb_event *e, size_t max,
-                      void (*put)(struct buf *, struct str))
+bool trace_is_dull(const struct freb_field *f)
 {
+    return f->value.n == 0 || (str_eq(f->name, STR("ErrorCode")) && str_eq(f->value, STR("0")));
+}
+
+void trace_put_fields(struct buf *out, const struct freb_event *e, size_t max)
+{
+    bool is_first = true;
+
     for (size_t i = 0; i < e->n_fields; i++) {
         const struct freb_field *f = &e->fields[i];
         struct str shown = f->text.n ? f->text : str_trim_all(f->value);
         struct str part = trace_shorten(shown, max);
-        if (i > 0)
+        if (max < FREB_TEXT_MAX && trace_is_dull(f))
+            continue;
+        if (!is_first)
             buf_str(out, STR(", "));
-        put(out, f->name);
-        put(out, STR("=\""));
-        put(out, part);
+        is_first = false;
+        trace_put_safe(out, f->name);
+        buf_str(out, STR("=\""));
+        trace_put_safe(out, part);
         if (part.n < shown.n)
             buf_printf(out, "... %zu more bytes", shown.n - part.n);
-        put(out, STR("\""));
+        buf_char(out, '"');
     }
 }
 

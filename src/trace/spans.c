@@ -60,6 +60,12 @@ bool freb_closes(struct str name, struct str *ret_stem)
     return end != SIZE_MAX;
 }
 
+bool freb_is_call(const struct freb_event *e)
+{
+    return str_eq(e->name, STR("NOTIFY_MODULE_START")) ||
+           str_eq(e->name, STR("PRE_BEGIN_REQUEST_START"));
+}
+
 bool freb_is_telling(const struct freb_event *e)
 {
     struct str n = e->name;

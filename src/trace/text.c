@@ -1,4 +1,4 @@
-#include "trace/report.h"
+#include "trace/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,38 +18,33 @@ enum {
 };
 
 static const char *const styles[] = {
-    [0] = "\033[1m", [1] = "\033[1;31m", [2] = "\033[33m", [3] = "\033[2m", [4] = "\033[32m"};
-enum style { BOLD, RED, YELLOW, DIM, GREEN };
-
-struct out {
-    struct buf *b;
-    const struct trace_look *look;
-    const struct freb_trace *t;
+    [TEXT_BOLD] = "\033[1m", [TEXT_RED] = "\033[1;31m", [TEXT_YELLOW] = "\033[33m",
+    [TEXT_DIM] = "\033[2m",  [TEXT_GREEN] = "\033[32m",
 };
 
-static void style(const struct out *o, enum style s)
+void trace_text_style(const struct text_out *o, enum text_style s)
 {
     if (o->look->has_colour)
         buf_str(o->b, str_z(styles[s]));
 }
 
-static void plain(const struct out *o)
+void trace_text_plain(const struct text_out *o)
 {
     if (o->look->has_colour)
         buf_str(o->b, STR("\033[0m"));
 }
 
-static void heading(const struct out *o, const char *text)
+void trace_text_heading(const struct text_out *o, const char *text)
 {
     buf_char(o->b, '\n');
-    style(o, BOLD);
+    trace_text_style(o, TEXT_BOLD);
     buf_str(o->b, str_z(text));
-    plain(o);
+    trace_text_plain(o);
     buf_char(o->b, '\n');
 }
 
 /* Words wrapped at the width, all lines indented but the first, which goes on at column `at`. */
-static void prose(const struct out *o, struct str s, unsigned indent, unsigned at)
+static void prose(const struct text_out *o, struct str s, unsigned indent, unsigned at)
 {
     struct str rest = s, word;
     unsigned column = at;
@@ -73,13 +68,13 @@ static void prose(const struct out *o, struct str s, unsigned indent, unsigned a
 }
 
 /* "  label   text" */
-static void row(const struct out *o, const char *label, struct str text)
+static void row(const struct text_out *o, const char *label, struct str text)
 {
     if (text.n == 0)
         return;
-    style(o, DIM);
+    trace_text_style(o, TEXT_DIM);
     buf_printf(o->b, "  %-10s", label);
-    plain(o);
+    trace_text_plain(o);
     prose(o, text, 12, 12);
 }
 
@@ -90,7 +85,7 @@ static void put_ms(struct buf *b, int64_t us)
 
 /* ---- what failed ---- */
 
-static void put_place(const struct out *o, const struct freb_failure *f)
+static void put_place(const struct text_out *o, const struct freb_failure *f)
 {
     struct buf line;
 
@@ -114,7 +109,7 @@ static void put_place(const struct out *o, const struct freb_failure *f)
     buf_fini(&line);
 }
 
-static void put_error_code(const struct out *o, const struct freb_failure *f)
+static void put_error_code(const struct text_out *o, const struct freb_failure *f)
 {
     const struct win32_row *w = win32_find(f->hresult);
     struct buf line;
@@ -128,10 +123,10 @@ static void put_error_code(const struct out *o, const struct freb_failure *f)
     row(o, "error", buf_view(&line));
     buf_fini(&line);
     if (w && w->where)
-        row(o, "", str_z(w->where));
+        row(o, "usually", str_z(w->where));
 }
 
-static void put_catalogue(const struct out *o, const struct freb_trace *t)
+static void put_catalogue(const struct text_out *o, const struct freb_trace *t)
 {
     const struct freb_failure *f = &t->failure;
     const struct status_row *s =
@@ -154,13 +149,13 @@ static void put_catalogue(const struct out *o, const struct freb_trace *t)
     buf_fini(&line);
 }
 
-static void put_failure(const struct out *o)
+static void put_failure(const struct text_out *o)
 {
     const struct freb_trace *t = o->t;
     const struct freb_failure *f = &t->failure;
     struct buf line;
 
-    heading(o, f->status || t->status >= 400 ? "What failed" : "What made the trace");
+    trace_text_heading(o, f->status || t->status >= 400 ? "What failed" : "What made the trace");
     if (f->event == FREB_NONE && t->status < 400) {
         buf_str(o->b, STR("  Nothing in this trace says that anything failed.\n"));
         return;
@@ -182,10 +177,10 @@ static void put_failure(const struct out *o)
     } else {
         buf_str(&line, STR("No event says who set the status."));
     }
-    style(o, RED);
+    trace_text_style(o, TEXT_RED);
     buf_str(o->b, STR("  "));
     prose(o, buf_view(&line), 2, 2);
-    plain(o);
+    trace_text_plain(o);
     buf_fini(&line);
     put_place(o, f);
     if (f->has_hresult)
@@ -199,12 +194,12 @@ static void put_failure(const struct out *o)
 
 /* ---- the request ---- */
 
-static void put_request(const struct out *o)
+static void put_request(const struct text_out *o)
 {
     const struct freb_request *q = &o->t->request;
     struct buf line;
 
-    heading(o, "Request");
+    trace_text_heading(o, "Request");
     buf_init(&line, 1 << 20);
     buf_printf(&line, "%.*s, pool %.*s, process %.*s", STR_ARG(q->site_id), STR_ARG(q->app_pool),
                STR_ARG(q->process_id));
@@ -231,13 +226,13 @@ static void put_request(const struct out *o)
     buf_fini(&line);
 }
 
-static void put_headers(const struct out *o, const char *title, struct str headers)
+static void put_headers(const struct text_out *o, const char *title, struct str headers)
 {
     struct str rest = headers, line;
 
     if (headers.n == 0)
         return;
-    heading(o, title);
+    trace_text_heading(o, title);
     while (str_split(&rest, '\n', &line)) {
         line = str_trim_all(line);
         if (line.n == 0)
@@ -250,43 +245,43 @@ static void put_headers(const struct out *o, const char *title, struct str heade
 
 /* ---- warnings ---- */
 
-static void put_event_line(const struct out *o, size_t i, size_t value_max)
+static void put_event_line(const struct text_out *o, size_t i, size_t value_max)
 {
     const struct freb_event *e = &o->t->events[i];
 
     buf_printf(o->b, "  #%-5zu %6" PRId64 " ms  ", i + 1, e->at_us / 1000);
     if (e->level == FREB_WARNING)
-        style(o, YELLOW);
+        trace_text_style(o, TEXT_YELLOW);
     else if (e->level == FREB_ERROR || e->level == FREB_CRITICAL)
-        style(o, RED);
+        trace_text_style(o, TEXT_RED);
     trace_put_safe(o->b, e->name);
-    plain(o);
+    trace_text_plain(o);
     if (e->n_fields) {
         buf_char(o->b, ' ');
-        trace_put_fields(o->b, e, o->look->is_full ? FREB_TEXT_MAX : value_max, trace_put_safe);
+        trace_put_fields(o->b, e, o->look->is_full ? FREB_TEXT_MAX : value_max);
     }
     buf_char(o->b, '\n');
 }
 
-static void put_meaning(const struct out *o, const struct freb_event *e, bool with_todo)
+static void put_meaning(const struct text_out *o, const struct freb_event *e, bool with_todo)
 {
     if (!e->kind)
         return;
     buf_str(o->b, STR("           "));
     prose(o, str_z(e->kind->meaning), 11, 11);
     if (with_todo && e->kind->todo) {
-        style(o, GREEN);
+        trace_text_style(o, TEXT_GREEN);
         buf_str(o->b, STR("           "));
         prose(o, str_z(e->kind->todo), 11, 11);
-        plain(o);
+        trace_text_plain(o);
     }
 }
 
-static void put_warnings(const struct out *o)
+static void put_warnings(const struct text_out *o)
 {
     size_t n = 0;
 
-    heading(o, "Errors and warnings");
+    trace_text_heading(o, "Errors and warnings");
     for (size_t i = 0; i < o->t->n_events; i++) {
         const struct freb_event *e = &o->t->events[i];
         if (e->level < FREB_CRITICAL || e->level > FREB_WARNING)
@@ -303,13 +298,13 @@ static void put_warnings(const struct out *o)
 }
 
 /* The telling events before and after the one that failed: the cause is mostly among them. */
-static void put_around(const struct out *o)
+static void put_around(const struct text_out *o)
 {
     size_t at = o->t->failure.event, before[AROUND_BEFORE], n = 0;
 
     if (at == FREB_NONE)
         return;
-    heading(o, "Events around the failure");
+    trace_text_heading(o, "Events around the failure");
     for (size_t i = at; i-- > 0 && n < AROUND_BEFORE;)
         if (freb_is_telling(&o->t->events[i]))
             before[n++] = i;
@@ -319,9 +314,9 @@ static void put_around(const struct out *o)
     }
     put_event_line(o, at, VALUE_MAX_LONG);
     buf_str(o->b, STR("           "));
-    style(o, RED);
+    trace_text_style(o, TEXT_RED);
     buf_str(o->b, STR("^ failed here\n"));
-    plain(o);
+    trace_text_plain(o);
     n = 0;
     for (size_t i = at + 1; i < o->t->n_events && n < AROUND_AFTER; i++) {
         if (freb_is_telling(&o->t->events[i])) {
@@ -334,34 +329,12 @@ static void put_around(const struct out *o)
 
 /* ---- time ---- */
 
-static void put_times(const struct out *o)
+/* The widest gaps, by selection: there are few. */
+static void put_gaps(const struct text_out *o)
 {
     const struct freb_trace *t = o->t;
     size_t shown[GAPS_MAX], n = 0;
 
-    heading(o, "Where the time went");
-    if (t->lasted_us == 0) {
-        buf_str(o->b, STR("  All events carry the same time: the request took less than one step "
-                          "of the clock (about 16 ms on Windows).\n"));
-        return;
-    }
-    if (t->slowest != FREB_NONE) {
-        const struct freb_event *e = &t->events[t->slowest];
-        struct str module = freb_module_at(t, t->slowest);
-        buf_printf(o->b, "  %6" PRId64 " ms  in ", e->own_us / 1000);
-        trace_put_safe(o->b, module.n ? module : e->name);
-        if (module.n && freb_is_telling(e)) {
-            buf_str(o->b, STR(", "));
-            trace_put_safe(o->b, e->name);
-        }
-        struct str notification = freb_notification(e);
-        if (notification.n) {
-            buf_str(o->b, STR(", "));
-            trace_put_safe(o->b, notification);
-        }
-        buf_str(o->b, STR(": the slowest part\n"));
-    }
-    /* The widest gaps, by selection: there are few. */
     while (n < GAPS_MAX) {
         size_t best = FREB_NONE;
         for (size_t i = 1; i < t->n_events; i++) {
@@ -372,7 +345,7 @@ static void put_times(const struct out *o)
                 best = i;
         }
         if (best == FREB_NONE)
-            break;
+            return;
         shown[n++] = best;
         struct str module = freb_module_at(t, best);
         buf_printf(o->b, "  %6" PRId64 " ms  between #%zu ", t->events[best].gap_us / 1000, best);
@@ -385,207 +358,53 @@ static void put_times(const struct out *o)
     }
 }
 
-/* ---- the path ---- */
-
-struct path {
-    struct out *o;
-    struct str notification; /* of the group that is open */
-    bool is_post;
-    unsigned quiet_column; /* > 0: a line of modules that did nothing is open, up to here */
-};
-
-static bool is_call(const struct freb_event *e)
+static void put_times(const struct text_out *o)
 {
-    return str_eq(e->name, STR("NOTIFY_MODULE_START")) ||
-           str_eq(e->name, STR("PRE_BEGIN_REQUEST_START"));
-}
-
-static void end_quiet(struct path *p)
-{
-    if (p->quiet_column)
-        buf_char(p->o->b, '\n');
-    p->quiet_column = 0;
-}
-
-/* Nothing happened between start and end but the call itself. */
-static bool is_quiet_call(const struct freb_trace *t, size_t i)
-{
-    const struct freb_event *e = &t->events[i];
-
-    if (!is_call(e) || e->depth > 0 || e->end == FREB_NONE || e->took_us > 0 || e->gap_us > 0)
-        return false;
-    uint64_t status;
-    if (freb_number(&t->events[e->end], "NotificationStatus", &status) && status != 0)
-        return false;
-    return e->end == i + 1;
-}
-
-static void begin_group(struct path *p, const struct freb_event *e)
-{
-    struct str notification = freb_notification(e);
-    bool is_post = freb_is_post(e);
-
-    if (e->depth > 0 || !is_call(e) ||
-        (str_eq(notification, p->notification) && is_post == p->is_post && p->notification.n))
-        return;
-    end_quiet(p);
-    p->notification = notification;
-    p->is_post = is_post;
-    style(p->o, BOLD);
-    buf_printf(p->o->b, "%9s  ", "");
-    trace_put_safe(p->o->b, notification.n ? notification : STR("(notification)"));
-    buf_str(p->o->b, is_post ? STR(" (post)\n") : STR("\n"));
-    plain(p->o);
-}
-
-static void put_quiet(struct path *p, const struct freb_event *e)
-{
-    struct str module = freb_value(e, "ModuleName");
-    struct buf *b = p->o->b;
-
-    if (p->quiet_column && p->quiet_column + module.n + 2 < p->o->look->width) {
-        buf_str(b, STR(", "));
-        p->quiet_column += 2;
-    } else {
-        if (p->quiet_column)
-            buf_str(b, STR(",\n"));
-        buf_printf(b, "%9s    ", "");
-        p->quiet_column = 13;
-    }
-    style(p->o, DIM);
-    trace_put_safe(b, module);
-    plain(p->o);
-    p->quiet_column += (unsigned)(module.n > 1000 ? 1000 : module.n);
-}
-
-static void put_marks(struct path *p, size_t i)
-{
-    const struct freb_trace *t = p->o->t;
-    const struct freb_event *e = &t->events[i];
-    uint64_t status;
-
-    if (e->took_us > 0)
-        buf_printf(p->o->b, "  took %" PRId64 " ms", e->took_us / 1000);
-    if (is_call(e) && e->end != FREB_NONE &&
-        freb_number(&t->events[e->end], "NotificationStatus", &status) && status != 0) {
-        struct str words = freb_words(&t->events[e->end], "NotificationStatus");
-        buf_str(p->o->b, STR("  -> "));
-        trace_put_safe(p->o->b,
-                       words.n ? words : freb_value(&t->events[e->end], "NotificationStatus"));
-    }
-    if (i == t->slowest) {
-        style(p->o, YELLOW);
-        buf_str(p->o->b, STR("  <- slowest"));
-        plain(p->o);
-    }
-    if (i == t->failure.event) {
-        style(p->o, RED);
-        buf_str(p->o->b, STR("  <- failed here"));
-        plain(p->o);
-    }
-    buf_char(p->o->b, '\n');
-}
-
-static void put_gap(struct path *p, size_t i)
-{
-    const struct freb_trace *t = p->o->t;
-    int64_t gap = t->events[i].gap_us;
-
-    if (gap < 1000 || (i != t->widest_gap && gap < t->lasted_us / 20))
-        return;
-    end_quiet(p);
-    style(p->o, YELLOW);
-    buf_printf(p->o->b, "%9s  %*s... %" PRId64 " ms pass%s\n", "", (int)t->events[i].depth * 2 + 2,
-               "", gap / 1000, i == t->widest_gap ? " (the longest wait)" : "");
-    plain(p->o);
-}
-
-/* Like events one after the other: how many, from i on. */
-static size_t run_length(const struct freb_trace *t, size_t i)
-{
-    size_t n = 1;
-
-    if (freb_is_telling(&t->events[i]) || is_call(&t->events[i]))
-        return 1;
-    while (i + n < t->n_events && str_eq(t->events[i + n].name, t->events[i].name) &&
-           t->events[i + n].gap_us == 0)
-        n++;
-    return n;
-}
-
-static void put_step(struct path *p, size_t i, size_t run)
-{
-    const struct freb_event *e = &p->o->t->events[i];
-    struct buf *b = p->o->b;
-
-    end_quiet(p);
-    style(p->o, DIM);
-    buf_printf(b, "%6" PRId64 " ms", e->at_us / 1000);
-    plain(p->o);
-    buf_printf(b, "  %*s", (int)e->depth * 2 + 2, "");
-    if (is_call(e)) {
-        trace_put_safe(b, freb_value(e, "ModuleName"));
-        if (e->depth > 0) {
-            buf_char(b, ' ');
-            trace_put_safe(b, freb_notification(e));
-        }
-    } else {
-        if (e->level >= FREB_CRITICAL && e->level <= FREB_WARNING)
-            style(p->o, e->level == FREB_WARNING ? YELLOW : RED);
-        trace_put_safe(b, e->name);
-        plain(p->o);
-        if (run > 1) {
-            buf_printf(b, ", %zu times", run);
-        } else if (e->n_fields) {
-            buf_char(b, ' ');
-            trace_put_fields(b, e, p->o->look->is_full ? FREB_TEXT_MAX : VALUE_MAX, trace_put_safe);
-        }
-    }
-    put_marks(p, i);
-}
-
-static void put_path(struct out *o)
-{
-    struct path p = {.o = o};
     const struct freb_trace *t = o->t;
 
-    heading(o, "Path");
-    for (size_t i = 0; i < t->n_events;) {
-        const struct freb_event *e = &t->events[i];
-        size_t run = o->look->is_full ? 1 : run_length(t, i);
-        put_gap(&p, i);
-        if (e->start != FREB_NONE && (e->n_fields == 0 || is_call(&t->events[e->start]))) {
-            i++; /* a closing event: its opening one told how long it took */
-            continue;
-        }
-        begin_group(&p, e);
-        if (is_quiet_call(t, i) && !o->look->is_full)
-            put_quiet(&p, e);
-        else
-            put_step(&p, i, run);
-        i += run;
+    trace_text_heading(o, "Where the time went");
+    if (t->lasted_us == 0) {
+        buf_str(o->b, STR("  All events carry the same time: the request took less than one step "
+                          "of the clock (about 16 ms on Windows).\n"));
+        return;
     }
-    end_quiet(&p);
+    put_gaps(o);
+    if (t->slowest == FREB_NONE)
+        return;
+    const struct freb_event *e = &t->events[t->slowest];
+    struct str module = freb_module_at(t, t->slowest), notification = freb_notification(e);
+
+    buf_printf(o->b, "  %6" PRId64 " ms  in ", e->own_us / 1000);
+    trace_put_safe(o->b, module.n ? module : e->name);
+    if (module.n && freb_is_telling(e)) {
+        buf_str(o->b, STR(", "));
+        trace_put_safe(o->b, e->name);
+    }
+    if (notification.n) {
+        buf_str(o->b, STR(", "));
+        trace_put_safe(o->b, notification);
+    }
+    buf_str(o->b, STR(": the most time of its own\n"));
 }
 
 /* ---- all of it ---- */
 
-static void put_title(const struct out *o, struct str file)
+static void put_title(const struct text_out *o, struct str file)
 {
     const struct freb_trace *t = o->t;
     char when[FREB_TIME_LEN] = "";
 
-    style(o, BOLD);
+    trace_text_style(o, TEXT_BOLD);
     trace_put_safe(o->b, file);
-    plain(o);
+    trace_text_plain(o);
     buf_str(o->b, STR("\n  "));
     trace_put_safe(o->b, t->request.verb);
     buf_char(o->b, ' ');
     trace_put_safe(o->b, t->request.url);
     buf_str(o->b, STR("\n  "));
-    style(o, t->status >= 400 ? RED : BOLD);
+    trace_text_style(o, t->status >= 400 ? TEXT_RED : TEXT_BOLD);
     trace_put_safe(o->b, t->request.status.n ? t->request.status : STR("status unknown"));
-    plain(o);
+    trace_text_plain(o);
     buf_printf(o->b, " after %" PRIu64 " ms", t->time_taken_ms);
     if (t->started_us != FREB_NO_TIME) {
         freb_time_format(t->started_us, when);
@@ -601,19 +420,19 @@ static void put_title(const struct out *o, struct str file)
     }
     buf_char(o->b, '\n');
     if (t->is_cut || t->is_full) {
-        style(o, YELLOW);
+        trace_text_style(o, TEXT_YELLOW);
         buf_str(o->b, STR("  This trace is not complete: "));
         trace_put_safe(o->b,
                        t->is_full ? STR("the server reached maxLogFileSizeKB") : str_z(t->why_cut));
         buf_printf(o->b, "; %zu events are shown.\n", t->n_events);
-        plain(o);
+        trace_text_plain(o);
     }
 }
 
 void trace_text(struct buf *out, const struct freb_trace *t, struct str file,
                 const struct trace_look *look)
 {
-    struct out o = {out, look, t};
+    struct text_out o = {out, look, t};
 
     put_title(&o, file);
     put_failure(&o);
@@ -623,7 +442,7 @@ void trace_text(struct buf *out, const struct freb_trace *t, struct str file,
     put_warnings(&o);
     put_around(&o);
     put_times(&o);
-    put_path(&o);
+    trace_text_path(&o);
     put_headers(&o, "Request headers", freb_request_headers(t));
     put_headers(&o, "Response headers", freb_response_headers(t));
 }
