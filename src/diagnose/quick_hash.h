@@ -40,6 +40,8 @@ static inline uint64_t quick_fold(uint64_t a, uint64_t b)
 /* Reads nothing outside of the view: loads at the end overlap what was read before. Never 0. */
 static inline uint64_t quick_hash(struct quick_key k, struct str s)
 {
+    if (s.n == 0)
+        return k.a;
     const char *p = s.p, *end = s.p + s.n;
     uint64_t h = k.a ^ s.n * 0x9e3779b97f4a7c15u;
 
@@ -50,7 +52,7 @@ static inline uint64_t quick_hash(struct quick_key k, struct str s)
                       : quick_fold(quick_load8(s.p) ^ h, quick_load8(end - 8) ^ k.b);
     } else if (s.n >= 4) {
         h = quick_fold(quick_load4(s.p) ^ h, quick_load4(end - 4) ^ k.b);
-    } else if (s.n) {
+    } else {
         uint64_t v = (uint64_t)(unsigned char)s.p[0] << 16 |
                      (uint64_t)(unsigned char)s.p[s.n / 2] << 8 | (unsigned char)end[-1];
         h = quick_fold(v ^ h, k.b);

@@ -180,15 +180,15 @@ static struct key_row *key_new(struct tally *t, uint64_t hash, enum key_kind kin
     return k;
 }
 
-static uint64_t key_hash(enum key_kind kind, uint32_t status, uint32_t substatus, uint64_t win32,
-                         struct str reason)
+static uint64_t key_hash(const struct tally *t, enum key_kind kind, uint32_t status,
+                         uint32_t substatus, uint64_t win32, struct str reason)
 {
     uint64_t h = ((uint64_t)kind << 62 ^ (uint64_t)status << 42 ^ (uint64_t)substatus << 12) *
                      0x9e3779b97f4a7c15u ^
                  win32 * 0xd1b54a32d192ed03u;
 
     if (kind == KEY_HTTPERR)
-        h ^= hash_bytes(reason.p, reason.n);
+        h ^= quick_hash(t->key, reason);
     return h ^ h >> 29;
 }
 
@@ -196,7 +196,7 @@ struct key_row *tally_key(struct tally *t, enum key_kind kind, uint32_t status, 
                           uint64_t win32, struct str reason)
 {
     reason = str_sub(reason, 0, REASON_TEXT_MAX);
-    uint64_t hash = key_hash(kind, status, substatus, win32, reason);
+    uint64_t hash = key_hash(t, kind, status, substatus, win32, reason);
     struct key_row **cell = &t->key_cache[hash % ARRAY_LEN(t->key_cache)];
 
     if (*cell && key_is(*cell, kind, status, substatus, win32, reason))
@@ -377,7 +377,7 @@ static uint32_t client_find(struct tally *t, uint64_t hash, struct str client)
 
 struct site_row *tally_site(struct tally *t, struct str name)
 {
-    uint64_t hash = hash_bytes(name.p, name.n);
+    uint64_t hash = quick_hash(t->key, name);
 
     if (t->last_site && t->last_site->hash == hash)
         return t->last_site;
@@ -403,7 +403,7 @@ static void key_names(struct tally *t, struct key_row *k, const struct record *r
     if (r->user.n)
         few_add(&k->users, hash_ibytes(r->user.p, r->user.n), r->user, 1, 0);
     if (r->site.n)
-        few_add(&k->sites, hash_bytes(r->site.p, r->site.n), r->site, 1, 0);
+        few_add(&k->sites, quick_hash(t->key, r->site), r->site, 1, 0);
 }
 
 /* ---- records ---- */
@@ -513,7 +513,7 @@ static void add_httperr(struct tally *t, const struct pending *p)
     if (r->url.n)
         url_count(t, k, r->url, p->url_hash);
     if (r->pool.n) {
-        uint64_t hash = hash_bytes(r->pool.p, r->pool.n);
+        uint64_t hash = quick_hash(t->key, r->pool);
         few_add(&k->queues, hash, r->pool, 1, 0);
         few_add(&t->pools, hash, r->pool, 1, 0);
     }
