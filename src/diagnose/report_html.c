@@ -120,7 +120,7 @@ static void put_head(struct buf *out, const struct model *m)
                m->file_n, m->file_n == 1 ? "" : "s");
     put_notes(out, m);
     put_tiles(out, m);
-    buf_str(out, STR("<nav><a href=\"#findings\">Findings</a> <a href=\"#time\">Over time</a> <a "
+    buf_str(out, STR("<nav><a href=\"#time\">Over time</a> <a href=\"#findings\">Findings</a> <a "
                      "href=\"#latency\">Time-taken</a> <a href=\"#statuses\">Status</a> <a "
                      "href=\"#urls\">URLs</a> <a href=\"#clients\">Clients</a> <a "
                      "href=\"#files\">Input</a> <a href=\"#codes\">Codes</a></nav>\n"));
@@ -130,8 +130,8 @@ void report_html(struct buf *out, const struct model *m, const struct findings *
                  const struct report_options *options)
 {
     put_head(out, m);
-    html_findings(out, m, fs);
     html_timeline(out, m);
+    html_findings(out, m, fs);
     html_latency(out, m);
     html_tables(out, m, options);
     html_codes(out, m);

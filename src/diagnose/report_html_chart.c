@@ -5,8 +5,8 @@
 enum {
     WIDTH = 1100,
     LEFT = 10,
-    STRIP_HEIGHT = 64,
-    STRIP_GAP = 30, /* above each strip, for its name */
+    STRIP_HEIGHT = 44,
+    STRIP_GAP = 28, /* above each strip, for its name */
     BARS_MAX = 220,
     TICKS = 6,
     BAR_LABEL = 60,

@@ -1,7 +1,5 @@
 #include "diagnose/report_html.h"
 
-#include "tables/httperr.h"
-#include "tables/status.h"
 #include "base/poison.h"
 
 enum { NAMES_SHOWN = 6 };
@@ -16,7 +14,7 @@ static void put_facts(struct buf *out, const struct finding *f)
         buf_str(out, f->count == 1 ? STR(" time") : STR(" times"));
     }
     if (f->share > 0)
-        buf_printf(out, " \xC2\xB7 %.*f %% of the rest of its kind", f->share < 0.01 ? 3 : 1, f->share * 100);
+        buf_printf(out, " \xC2\xB7 %.*f %% of all of its log", f->share < 0.01 ? 3 : 1, f->share * 100);
     if (f->first_s != RECORD_NO_TIME) {
         buf_str(out, STR(" \xC2\xB7 from "));
         buf_str(out, report_time_short(f->first_s, time));
@@ -92,6 +90,17 @@ static size_t find_id(const struct findings *fs, struct str id)
     return SIZE_MAX;
 }
 
+/* "win32 64": the number, if a row has it. */
+static bool is_win32(const struct model *m, struct str term, uint64_t *ret)
+{
+    if (!str_starts(term, STR("win32 ")) || !str_u64(str_sub(term, 6, term.n), UINT32_MAX, ret))
+        return false;
+    for (size_t i = 0; i < m->status_n; i++)
+        if (m->statuses[i].win32 == *ret)
+            return true;
+    return false;
+}
+
 static bool is_code(const struct model *m, struct str term)
 {
     for (size_t i = 0; i < m->status_n; i++)
@@ -108,6 +117,7 @@ static void put_related(struct buf *out, const struct model *m, const struct fin
     buf_str(out, STR("<p class=\"facts\">See also: "));
     for (size_t i = 0; i < f->related_n; i++) {
         struct str term = f->related[i];
+        uint64_t win32;
         size_t at = find_id(fs, term);
 
         if (i)
@@ -118,6 +128,9 @@ static void put_related(struct buf *out, const struct model *m, const struct fin
             buf_str(out, STR("</a>"));
         } else if (is_code(m, term)) {
             html_code_link(out, term.p);
+        } else if (is_win32(m, term, &win32)) {
+            buf_str(out, STR("win32 "));
+            html_win32_link(out, win32);
         } else if (model_find_reason(m, term)) {
             html_reason_link(out, term);
         } else {
@@ -137,7 +150,7 @@ static void put_finding(struct buf *out, const struct model *m, const struct fin
     buf_printf(out,
                "<details id=\"finding-%zu\" class=\"f-%s\"%s><summary><span class=\"sev sev-%s\">%s</span>"
                "<span class=\"what\">",
-               i + 1, severity, f->severity <= SEVERITY_ERROR ? " open" : "", severity, severity);
+               i + 1, severity, f->severity == SEVERITY_CRITICAL ? " open" : "", severity, severity);
     html_text(out, f->title);
     buf_str(out, STR("</span><span class=\"many\">"));
     if (f->count)

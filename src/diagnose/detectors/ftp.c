@@ -28,7 +28,7 @@ static void run_row(const struct model *m, struct findings *fs, const struct mod
     const char *const *remedies = sub && sub->remedies[0] ? sub->remedies : reply ? reply->remedies : NULL;
 
     for (; remedies && *remedies; remedies++)
-        finding_step(f, str_z(*remedies));
+        finding_step(f, sentence_case(fs, *remedies));
     finding_relate(f, findings_text(fs, "ftp %u", row->status));
     if (row->substatus)
         finding_relate(f, findings_text(fs, "ftp substatus %u", row->substatus));

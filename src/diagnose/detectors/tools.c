@@ -159,11 +159,23 @@ void say_onset(const struct model *m, struct findings *fs, struct finding *f)
 
 /* ---- what the catalogue says ---- */
 
-static void advise(struct finding *f, const char *const *remedies)
+struct str sentence_case(struct findings *fs, const char *text)
+{
+    size_t n = 0;
+
+    while (text[n] >= 'a' && text[n] <= 'z')
+        n++;
+    /* Names such as maxUrl, and words with other signs, stay as they are. */
+    if (n == 0 || (text[n] && text[n] != ' ' && text[n] != ',' && text[n] != ';'))
+        return str_z(text);
+    return findings_text(fs, "%c%s", text[0] - 'a' + 'A', text + 1);
+}
+
+static void advise(struct findings *fs, struct finding *f, const char *const *remedies)
 {
     /* The last places stay free for the settings. */
     for (; *remedies && f->step_n + 2 < ARRAY_LEN(f->steps); remedies++)
-        finding_step(f, str_z(*remedies));
+        finding_step(f, sentence_case(fs, *remedies));
 }
 
 static void name_settings(struct findings *fs, struct finding *f, const char *const *settings)
@@ -185,7 +197,7 @@ void advise_status(struct findings *fs, struct finding *f, uint32_t status, uint
 
     if (!row)
         return;
-    advise(f, row->remedies);
+    advise(fs, f, row->remedies);
     name_settings(fs, f, row->settings);
 }
 
@@ -195,7 +207,7 @@ void advise_reason(struct findings *fs, struct finding *f, struct str reason)
 
     if (!row)
         return;
-    advise(f, row->remedies);
+    advise(fs, f, row->remedies);
     name_settings(fs, f, row->settings);
 }
 
@@ -203,9 +215,8 @@ void advise_win32(struct findings *fs, struct finding *f, uint64_t code)
 {
     const struct win32_row *row = code > UINT32_MAX ? NULL : win32_find((uint32_t)code);
 
-    (void)fs;
     if (row)
-        advise(f, row->remedies);
+        advise(fs, f, row->remedies);
 }
 
 /* ---- findings of one code ---- */

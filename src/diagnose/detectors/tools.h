@@ -38,6 +38,8 @@ void advise_status(struct findings *fs, struct finding *f, uint32_t status, uint
 void advise_reason(struct findings *fs, struct finding *f, struct str reason);
 void advise_win32(struct findings *fs, struct finding *f, uint64_t code);
 
+/* A phrase of the catalogue as the beginning of a sentence. */
+struct str sentence_case(struct findings *fs, const char *text);
 /* Adds a sentence to the finding's why. */
 void say(struct findings *fs, struct finding *f, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Says who is behind it when one client, or a few, make up nearly all. */
