@@ -400,6 +400,14 @@ static size_t directory_entry(const char *p, size_t n, struct zip_member *m)
     return whole;
 }
 
+static void free_members(struct zip_member *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(list[i].name);
+    free(list);
+}
+
+/* False, and nothing, when it is damaged. */
 static bool read_directory(const char *p, size_t n, struct zip_member **ret, size_t *ret_n)
 {
     struct zip_member *list = NULL, m;
@@ -416,9 +424,13 @@ static bool read_directory(const char *p, size_t n, struct zip_member **ret, siz
         p += len;
         n -= len;
     }
+    if (n >= CENTRAL_SIZE && count < ZIP_MEMBERS_MAX) {
+        free_members(list, count);
+        return false;
+    }
     *ret = list;
     *ret_n = count;
-    return n < CENTRAL_SIZE || count == ZIP_MEMBERS_MAX;
+    return true;
 }
 
 bool zip_list(const char *path, struct zip_member **ret, size_t *ret_n, char **ret_why)

@@ -41,9 +41,9 @@ struct tally *tally_new(const struct tally_sizes *sizes)
     pairs_init(&t->key_clients, sizes->pairs);
     distinct_init(&t->clients_distinct, 4096, 14);
     distinct_init(&t->urls_distinct, 4096, 14);
-    t->url_cache = aligned_alloc(64, sizeof(*t->url_cache));
-    INVARIANT(t->url_cache != NULL);
-    memset(t->url_cache, 0, sizeof(*t->url_cache));
+    /* calloc of this size gives fresh pages; sets begin at cache lines. */
+    t->url_cache_memory = xcalloc(1, sizeof(*t->url_cache) + 64);
+    t->url_cache = (struct url_cache *)(((uintptr_t)t->url_cache_memory + 63) & ~(uintptr_t)63);
     t->key = quick_key_make();
     t->slow.max = SLOW_SAMPLES;
     t->failures.max = FAILURE_SAMPLES;
@@ -97,7 +97,7 @@ struct tally *tally_free(struct tally *t)
     samples_fini(&t->slow);
     samples_fini(&t->listed);
     samples_fini(&t->failures);
-    free(t->url_cache);
+    free(t->url_cache_memory);
     arena_fini(&t->arena);
     free(t);
     return NULL;

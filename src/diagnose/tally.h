@@ -129,7 +129,8 @@ struct tally {
     struct table urls;    /* rows: struct url_row */
     struct table clients; /* rows: struct client_row */
     struct pairs key_urls, key_clients;
-    struct url_cache *url_cache;
+    struct url_cache *url_cache; /* in url_cache_memory */
+    void *url_cache_memory;
     struct distinct clients_distinct, urls_distinct;
 
     struct site_row **sites;
