@@ -396,6 +396,8 @@ static void append_more(struct buf *b, const struct request *r, struct str link)
                          "URL; the event log may say more.</p>\n")
                    : STR("<p>This page is shown to clients on the server itself only, unless "
                          "errorMode is Detailed.</p>\n"));
+    buf_printf(b, "<p><code>candor explain %u.%u</code> tells more about the code.</p>\n", row->status,
+               row->substatus);
     if (link.n) {
         buf_str(b, STR("<p><a href=\""));
         buf_html(b, link);
