@@ -49,36 +49,44 @@ void trace_put_fields(struct buf *out, const struct freb_event *e, size_t max)
     }
 }
 
-/* C1 controls (U+0080..9F) and marks that turn the direction of text (U+200E/F, U+202A..E,
+/* Bytes of what stands at the start of s and must not reach a terminal; 0: nothing. C0 controls,
+ * C1 controls (U+0080..9F) and marks that turn the direction of text (U+200E/F, U+202A..E,
  * U+2066..9), as they stand in UTF-8. */
-static bool is_unsafe_sequence(struct str s)
+static size_t unsafe_length(struct str s)
 {
     unsigned char a = (unsigned char)s.p[0], b, c;
 
+    if (a < 0x20 || a == 0x7F)
+        return 1;
     if (a == 0xC2)
-        return s.n > 1 && (unsigned char)s.p[1] >= 0x80 && (unsigned char)s.p[1] <= 0x9F;
+        return s.n > 1 && (unsigned char)s.p[1] >= 0x80 && (unsigned char)s.p[1] <= 0x9F ? 2 : 0;
     if (a != 0xE2 || s.n < 3)
-        return false;
+        return 0;
     b = (unsigned char)s.p[1];
     c = (unsigned char)s.p[2];
-    return (b == 0x80 && (c == 0x8E || c == 0x8F || (c >= 0xAA && c <= 0xAE))) ||
-           (b == 0x81 && c >= 0xA6 && c <= 0xA9);
+    if ((b == 0x80 && (c == 0x8E || c == 0x8F || (c >= 0xAA && c <= 0xAE))) ||
+        (b == 0x81 && c >= 0xA6 && c <= 0xA9))
+        return 3;
+    return 0;
 }
 
 void trace_put_safe(struct buf *out, struct str s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
+    for (size_t i = 0; i < s.n;) {
+        size_t n = unsafe_length(str_sub(s, i, s.n));
 
-        if (c == '\n')
-            buf_str(out, STR("\\n"));
-        else if (c == '\r')
-            buf_str(out, STR("\\r"));
+        if (n == 0) {
+            buf_char(out, s.p[i++]);
+            continue;
+        }
+        char c = s.p[i];
+        if (c == '\n' || c == '\r')
+            buf_str(out, c == '\n' ? STR("\\n") : STR("\\r"));
         else if (c == '\t')
             buf_char(out, ' ');
-        else if (c < 0x20 || c == 0x7F || is_unsafe_sequence(str_sub(s, i, s.n)))
-            buf_printf(out, "\\x%02X", c);
         else
-            buf_char(out, (char)c);
+            for (size_t k = 0; k < n; k++)
+                buf_printf(out, "\\x%02X", (unsigned char)s.p[i + k]);
+        i += n;
     }
 }
