@@ -8,13 +8,14 @@
 #include "listener/internal.h"
 #include "base/poison.h"
 
-enum { ACCEPTS_PER_EVENT = 64, LINGER_MS = 2000, LINGER_BYTES = 1 << 20, INPUT_SLACK = 4096 };
+enum { ACCEPTS_PER_EVENT = 64, LINGER_MS = 2000, LINGER_BYTES = 1 << 20, INPUT_SLACK = 4096,
+       FREE_CONNECTIONS_MAX = 1024 };
 
 static void conn_read(struct connection *c);
 
 void conn_set_timer(struct connection *c, enum timer_kind kind, uint64_t ms)
 {
-    c->timer_kind = kind;
+    c->timer_kind = (uint8_t)kind;
     timer_wheel_set(&c->thread->wheel, &c->timer,
                     kind == T_NONE ? 0 : thread_now_ms(c->thread) + ms);
 }
@@ -69,15 +70,65 @@ static void conn_event(struct loop_io *io, uint32_t events)
         conn_client_gone(c);
 }
 
+static char *put_byte(char *p, unsigned v)
+{
+    if (v >= 100)
+        *p++ = (char)('0' + v / 100);
+    if (v >= 10)
+        *p++ = (char)('0' + v / 10 % 10);
+    *p++ = (char)('0' + v % 10);
+    return p;
+}
+
+/* An address as the logs have it. IPv4 is done here: it happens for every connection. */
+static void set_log_address(struct log_addr *ret, char out[LOG_ADDR_TEXT_MAX],
+                            const struct msg_address *a, const struct sockaddr_storage *ss)
+{
+    if (UNLIKELY(!a->is_v4)) {
+        log_addr_set(ret, out, (const struct sockaddr *)ss);
+        return;
+    }
+    char *p = out;
+
+    for (int i = 12; i < 16; i++) {
+        p = put_byte(p, a->ip[i]);
+        *p++ = '.';
+    }
+    *ret = (struct log_addr){.text = str_n(out, (size_t)(p - 1 - out)), .port = a->port};
+}
+
+/* Memory of connections is used again: a server of short ones makes none. */
+static struct connection *conn_memory(struct thread *t)
+{
+    struct connection *c = t->free_connections;
+
+    if (!c)
+        return calloc(1, sizeof(*c));
+    t->free_connections = c->next;
+    t->n_free_connections--;
+    memset(c, 0, offsetof(struct connection, remote)); /* the rest is set before it is read */
+    return c;
+}
+
+/* Our own address. A socket bound to one has told us once for all; a wildcard has to be asked. */
+static bool set_local(struct connection *c, const struct acceptor *a, int fd)
+{
+    struct sockaddr_storage own = a->address;
+    socklen_t n = sizeof(own);
+
+    if (a->any_address && getsockname(fd, (struct sockaddr *)&own, &n) < 0)
+        return false;
+    set_address(&c->local, &own);
+    set_log_address(&c->log_local, c->local_text, &c->local, &own);
+    return true;
+}
+
 static struct connection *conn_new(struct acceptor *a, int fd, const struct sockaddr_storage *peer)
 {
     struct thread *t = a->thread;
-    struct connection *c = calloc(1, sizeof(*c));
-    struct sockaddr_storage own = a->address;
-    socklen_t own_len = sizeof(own);
+    struct connection *c = conn_memory(t);
 
-    /* A socket bound to one address has told us once for all; a wildcard has to be asked. */
-    if (!c || (a->any_address && getsockname(fd, (struct sockaddr *)&own, &own_len) < 0)) {
+    if (!c || !set_local(c, a, fd)) {
         free(c);
         close(fd);
         return NULL;
@@ -87,9 +138,7 @@ static struct connection *conn_new(struct acceptor *a, int fd, const struct sock
     c->out_end = &c->out;
     c->bind_port = a->port;
     set_address(&c->remote, peer);
-    set_address(&c->local, &own);
-    log_addr_set(&c->log_remote, c->remote_text, (const struct sockaddr *)peer);
-    log_addr_set(&c->log_local, c->local_text, (const struct sockaddr *)&own);
+    set_log_address(&c->log_remote, c->remote_text, &c->remote, peer);
     c->idle_ms = t->current->generation->idle_ms;
     c->accepted_ms = thread_now_ms(t);
     c->next = t->connections;
@@ -191,7 +240,13 @@ void conn_bury(struct thread *t)
     while (t->dead) {
         struct connection *c = t->dead;
         t->dead = c->next;
-        free(c);
+        if (t->n_free_connections >= FREE_CONNECTIONS_MAX) {
+            free(c);
+            continue;
+        }
+        c->next = t->free_connections;
+        t->free_connections = c;
+        t->n_free_connections++;
     }
 }
 
@@ -486,6 +541,7 @@ void conn_timer_fired(struct timer_entry *e)
         conn_close(c);
         return;
     case T_DRAIN:
+        c->x->logged = false; /* the answer has its line; that the body never ended is told as well */
         own_log(c, HTTPERR_TIMER_ENTITY_BODY);
         conn_close(c);
         return;

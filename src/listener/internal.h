@@ -258,6 +258,7 @@ struct connection {
     uint32_t idle_ms;
     uint32_t linger_left; /* bytes that it may still send for nothing; 0: not yet lingering */
     uint64_t accepted_ms;
+    /* set at once with the connection, or with each request; everything above starts as zero */
     struct msg_address remote, local;
     struct log_addr log_remote, log_local;
     char remote_text[LOG_ADDR_TEXT_MAX], local_text[LOG_ADDR_TEXT_MAX];
@@ -276,6 +277,8 @@ struct thread {
     struct acceptor *acceptors;
     struct connection *connections; /* the youngest first */
     struct connection *dead;        /* freed in this turn; an event for one may still come */
+    struct connection *free_connections;
+    unsigned n_free_connections;
     uint64_t n_connections, last_tick_ms;
     struct timer_wheel wheel;
     struct loop_timer tick;

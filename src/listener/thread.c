@@ -1,5 +1,6 @@
 /* An event thread: its loop, mailbox and the objects it uses again and again. */
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -177,6 +178,11 @@ static void add_endpoint(struct thread *t, const struct letter *m)
     a->id = m->id;
     a->port = m->port;
     a->any_address = !bound_address(m->fd, &a->address);
+    /* A connection is reported together with its first bytes, or after a second without any: one
+     * event instead of two, and no descriptor for those who only connect. */
+    int defer_s = 1;
+
+    setsockopt(m->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer_s, sizeof(defer_s));
     a->next = t->acceptors;
     t->acceptors = a;
     loop_io_set(t->loop, &a->io, EPOLLIN);
@@ -340,6 +346,11 @@ void thread_fini(struct thread *t)
         struct input *in = t->free_inputs;
         t->free_inputs = in->next;
         free(in);
+    }
+    while (t->free_connections) {
+        struct connection *c = t->free_connections;
+        t->free_connections = c->next;
+        free(c);
     }
     while (t->mail) {
         struct letter *m = t->mail;

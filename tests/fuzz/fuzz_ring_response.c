@@ -103,10 +103,16 @@ static void client_open(unsigned i)
     struct sockaddr_in a = {.sin_family = AF_INET,
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                             .sin_port = htons(port)};
-    int small = 4096;
+    static uint32_t opened;
+    int small = 4096, one = 1;
+    /* Many sources: ports of ended connections stay taken for a while. */
+    struct sockaddr_in from = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(0x7f010001 + opened++ / 1000 % 50000)};
 
     clients[i] = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(clients[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    setsockopt(clients[i], IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+    INVARIANT(bind(clients[i], (struct sockaddr *)&from, sizeof(from)) == 0);
     INVARIANT(connect(clients[i], (struct sockaddr *)&a, sizeof(a)) == 0);
 }
 
