@@ -148,7 +148,7 @@ struct ranked {
     uint64_t count, delta;
 };
 
-static int by_key(const void *pa, const void *pb)
+static int by_key(const void *pa, const void *pb, void *names)
 {
     const struct ranked *a = pa, *b = pb;
 
@@ -156,10 +156,10 @@ static int by_key(const void *pa, const void *pb)
         return a->key < b->key ? -1 : 1;
     if (a->count != b->count)
         return a->count < b->count ? 1 : -1;
-    return a->row < b->row ? -1 : a->row > b->row;
+    return str_cmp(table_name(names, a->row), table_name(names, b->row));
 }
 
-static struct ranked *rank_pairs(const struct pairs *p)
+static struct ranked *rank_pairs(const struct pairs *p, const struct table *names)
 {
     struct ranked *r = malloc((p->n ? p->n : 1) * sizeof(*r));
     uint32_t n = 0;
@@ -169,7 +169,7 @@ static struct ranked *rank_pairs(const struct pairs *p)
         if (p->at[i].key != PAIR_FREE)
             r[n++] = (struct ranked){(uint32_t)(p->at[i].key >> 32), (uint32_t)p->at[i].key,
                                      p->at[i].count, p->at[i].delta};
-    qsort(r, n, sizeof(*r), by_key);
+    qsort_r(r, n, sizeof(*r), by_key, (void *)(uintptr_t)names);
     return r;
 }
 
@@ -177,7 +177,7 @@ static struct ranked *rank_pairs(const struct pairs *p)
 static void build_pairs(struct build *b, const struct pairs *p, const struct table *names,
                         struct model_counts *lists)
 {
-    struct ranked *r = rank_pairs(p);
+    struct ranked *r = rank_pairs(p, names);
 
     for (uint32_t i = 0, to; i < p->n; i = to) {
         struct model_counts *list = &lists[r[i].key];

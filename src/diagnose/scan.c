@@ -167,12 +167,24 @@ static bool give_stretches(struct scan *s, size_t file, struct source *source,
     return true;
 }
 
-static size_t sniff_read(struct text_stream *text, char *out)
+static bool is_padding(const char *p, size_t n)
+{
+    return n > 0 && p[0] == '\0' && memcmp(p, p + 1, n - 1) == 0;
+}
+
+/* The beginning; padding of NULs before it is skipped and counted. */
+static size_t sniff_read(struct text_stream *text, char *out, uint64_t *ret_nuls)
 {
     size_t n = 0, got;
 
-    while (n + 64 <= SNIFF_SIZE && (got = text_stream_read(text, out + n, SNIFF_SIZE - n)) != 0)
+    *ret_nuls = 0;
+    while (n + 64 <= SNIFF_SIZE && (got = text_stream_read(text, out + n, SNIFF_SIZE - n)) != 0) {
         n += got;
+        if (is_padding(out, n) && n + 64 > SNIFF_SIZE) {
+            *ret_nuls += n;
+            n = 0;
+        }
+    }
     return n;
 }
 
@@ -181,6 +193,7 @@ static void read_file(struct worker *w, size_t file)
     struct scan *s = w->scan;
     struct text_stream text;
     bool is_dated;
+    uint64_t nuls;
     const char *why_not;
     char *why = NULL, head[SNIFF_SIZE];
 
@@ -201,7 +214,7 @@ static void read_file(struct worker *w, size_t file)
         return;
     }
     text_stream_init(&text, source);
-    struct str sniffed = str_n(head, sniff_read(&text, head));
+    struct str sniffed = str_n(head, sniff_read(&text, head, &nuls));
 
     f->kind = sniff(sniffed, &is_dated, &why_not);
     if (f->kind == LOG_UNKNOWN) {
@@ -210,6 +223,7 @@ static void read_file(struct worker *w, size_t file)
         return;
     } else {
         read_front_to_back(w, file, source, &text, sniffed);
+        f->units[0].nul_bytes += nuls;
     }
     source_close(source);
 }

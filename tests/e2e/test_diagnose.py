@@ -1,0 +1,250 @@
+"""candor diagnose on logs made here: every format, packing and encoding, and what must not break it."""
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+
+import pytest
+
+from harness import server as server_module
+
+FIELDS = ("#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) "
+          "cs(Referer) sc-status sc-substatus sc-win32-status time-taken")
+HEADER = "#Software: Microsoft Internet Information Services 10.0\r\n#Version: 1.0\r\n#Date: 2026-03-14 08:00:00\r\n"
+HTTPERR = ("#Software: Microsoft HTTP API 2.0\r\n#Version: 1.0\r\n#Date: 2026-03-14 08:00:00\r\n#Fields: date time c-ip "
+           "c-port s-ip s-port cs-version cs-method cs-uri streamid sc-status s-siteid s-reason s-queuename\r\n")
+
+
+def line(second=1, url="/a", client="192.0.2.7", status="200 0 0", ms=15):
+    clock = f"{8 + second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+    return f"2026-03-14 {clock} 10.0.0.4 GET {url} - 443 - {client} UA+1.0 - {status} {ms}\r\n"
+
+
+def w3c(*lines):
+    return HEADER + FIELDS + "\r\n" + "".join(lines)
+
+
+def run(*arguments, stdin=None, code=0):
+    """Standard output; the exit status must be as asked for, and no sanitizer may speak."""
+    done = subprocess.run([server_module.BINARY, "diagnose", *map(str, arguments)], input=stdin,
+                          capture_output=True, timeout=120, check=False)
+    assert done.returncode == code, done.stderr.decode(errors="replace")
+    assert b"Sanitizer" not in done.stderr and b"runtime error" not in done.stderr
+    return done.stdout.decode()
+
+
+def diagnose(*arguments, **more):
+    return json.loads(run(*arguments, "--format", "json", **more))
+
+
+@pytest.fixture
+def log(tmp_path):
+    def write(content, name="u_ex260314.log"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+    return write
+
+
+SAMPLE = w3c(line(1), line(2, "/orders/4711", status="404 8 0"), line(3, "/orders/17", status="404 8 0", ms=9),
+             line(4, "/b", "2001:db8::1", "500 19 2147942433", 1500))
+
+
+@pytest.mark.smoke
+def test_totals_and_keys(log):
+    d = diagnose(log(SAMPLE))
+    t = d["totals"]
+    assert (t["requests"], t["status_2xx"], t["status_4xx"], t["status_5xx"], t["clients"]) == (4, 1, 2, 1, 2)
+    row = next(r for r in d["by_status"] if r["code"] == "404.8")
+    assert (row["count"], row["win32"], row["first"], row["last"]) == (
+        2, 0, "2026-03-14T08:00:02Z", "2026-03-14T08:00:03Z")
+    assert row["urls"] == [{"url": "/orders/{n}", "count": 2}]
+    assert next(r for r in d["by_status"] if r["code"] == "500.19")["win32"] == 2147942433
+    assert d["latency"]["max_ms"] == 1500
+    i = d["inputs"][0]
+    assert (i["kind"], i["records"], i["lines"], i["not_understood"]) == ("w3c", 4, 8, 0)
+    assert i["fields"][:3] == ["date", "time", "s-ip"] and i["last"] == "2026-03-14T08:00:04Z"
+
+
+def packed(tmp_path, how):
+    data = SAMPLE.encode()
+    path = tmp_path / "anything.bin"
+    if how == "gzip":
+        path.write_bytes(gzip.compress(data[:100]) + gzip.compress(data[100:]))
+    elif how == "zstd":
+        if not shutil.which("zstd"):
+            pytest.skip("no zstd program")
+        path.write_bytes(subprocess.run(["zstd", "-c"], input=data, capture_output=True, check=True).stdout)
+    elif how in ("zip", "stored"):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if how == "zip" else zipfile.ZIP_STORED) as z:
+            z.writestr("logs/W3SVC7/u_ex.log", data)
+    else:
+        path.write_bytes(b"\xef\xbb\xbf" + data if how == "bom" else SAMPLE.encode(how))
+    return path
+
+
+@pytest.mark.parametrize("how", ["gzip", "zstd", "zip", "stored", "bom", "utf-16", "utf-16-be", "utf-16-le"])
+def test_packings_and_encodings(tmp_path, how):
+    d = diagnose(packed(tmp_path, how))
+    assert d["totals"]["requests"] == 4 and d["inputs"][0]["not_understood"] == 0
+    if how in ("zip", "stored"):
+        assert d["inputs"][0]["path"].endswith("anything.bin!/logs/W3SVC7/u_ex.log")
+        assert d["sites"][0]["site"] == "W3SVC7"
+
+
+@pytest.mark.parametrize("kind, content, records", [
+    ("httperr", HTTPERR + "2026-03-14 08:00:01 192.0.2.9 51000 10.0.0.4 80 HTTP/1.1 GET /x - 503 1 QueueFull Shop\r\n", 1),
+    ("ftp", "#Fields: date time c-ip cs-username s-ip s-port cs-method cs-uri-stem sc-status sc-win32-status "
+            "sc-substatus x-session x-fullpath\n2026-03-14 08:00:01 192.0.2.1 - 10.0.0.4 21 USER j 530 1326 41 a -\n", 1),
+    ("iis", "192.0.2.7, -, 3/14/2026, 8:00:01, W3SVC1, WEB1, 10.0.0.4, 15, 300, 500, 404, 2, GET, /a, -,\r\n" * 2, 2),
+    ("ncsa", '192.0.2.7 - CORP\\ada [14/Mar/2026:08:00:01 +0100] "GET /a HTTP/1.1" 404 -\n', 1),
+    ("freb", '<?xml version="1.0"?><failedRequest url="http://h/a" siteId="1" appPoolId="P" verb="GET" '
+             'failureReason="STATUS_CODE" statusCode="404.8" timeTaken="3"></failedRequest>', 1),
+    ("har", '{"log":{"entries":[{"startedDateTime":"2026-03-14T08:00:01Z","time":3,"request":{"method":"GET",'
+            '"url":"https://h/a?b"},"response":{"status":503}}]}}', 1),
+    ("ancm", "[aspnetcorev2.dll] Known dotnet.exe location: 'C:\\a\nC:\\b'\n[aspnetcorev2.dll] Failed\n", 2),
+    ("w3c", line() + line(), 2),
+])
+def test_recognised_by_content(log, kind, content, records):
+    i = diagnose(log(content, "nothing-in-the-name"))["inputs"][0]
+    assert (i["kind"], i["records"], i["not_understood"]) == (kind, records, 0)
+
+
+def test_what_does_not_fit_is_told(log):
+    d = diagnose(log(w3c(line(), "garbage here\r\n", line(2), "2026-03-14 08:00:0")))
+    i = d["inputs"][0]
+    assert (i["records"], i["not_understood"]) == (2, 2)
+    assert i["not_understood_samples"] == [{"line": 6, "text": "garbage here"}, {"line": 8, "text": "2026-03-14 08:00:0"}]
+    assert "line 6: garbage here" in run(log(w3c(line(), "garbage here\r\n")))
+
+
+def test_folder_and_unknown_files(tmp_path, log):
+    log(SAMPLE, "logs/W3SVC1/u_ex1.log")
+    log(SAMPLE, "logs/W3SVC2/deep/er/u_ex1.log.1")
+    log("just some text\n", "logs/readme.txt")
+    os.symlink(tmp_path / "logs", tmp_path / "logs" / "loop")
+    d = diagnose(tmp_path / "logs")
+    assert d["totals"]["requests"] == 8
+    kinds = {os.path.basename(i["path"]): i for i in d["inputs"]}
+    assert kinds["readme.txt"]["kind"] == "unknown" and kinds["readme.txt"]["problem"]
+    assert {s["site"]: s["requests"] for s in d["sites"]} == {"W3SVC1": 4, "W3SVC2": 4}
+
+
+@pytest.mark.parametrize("option, value, count", [
+    ("--status", "404.8", 2), ("--status", "404", 2), ("--status", "5xx", 1), ("--status", "404.7", 0),
+    ("--url", "/ORDERS", 2), ("--client", "2001:db8::1", 1), ("--since", "2026-03-14T08:00:03Z", 2),
+    ("--until", "2026-03-14 08:00:03", 3), ("--until", "2026-03-13", 0), ("--site", "W3SVC9", 0)])
+def test_filters(log, option, value, count):
+    d = diagnose(log(SAMPLE), option, value)
+    assert d["totals"]["requests"] == count and d["filtered"] is True
+    assert d["inputs"][0]["records"] == 4
+
+
+def test_drill_down_lists_the_requests(log):
+    path = log(SAMPLE)
+    d = diagnose(path, "--status", "404.8")
+    assert [(r["line"], r["text"].split()[4]) for r in d["requests"]] == [(6, "/orders/4711"), (7, "/orders/17")]
+    assert f"{path}:6: " in run(path, "--status", "404.8")
+    assert len(diagnose(path, "--status", "404", "--top", "1")["requests"]) == 1
+
+
+@pytest.mark.smoke
+def test_large_file_in_stretches(log):
+    """More than one stretch for more than one thread; the layout changes in the middle of one."""
+    lines = [line(i % 3000, f"/p{i % 7}", f"192.0.2.{i % 200}", "404 0 2" if i % 50 == 0 else "200 0 0", i % 100)
+             for i in range(60000)]
+    short = "#Fields: date time cs-uri-stem sc-status\r\n" + "2026-03-14 09:00:00 /late 503\r\n" * 50000
+    path = log(w3c(*lines) + "broken\r\n" + short)
+    assert path.stat().st_size > 5_000_000
+    one, two = (diagnose(path, "--threads", n) for n in ("1", "3"))
+    assert one["totals"] == two["totals"] and one["by_status"] == two["by_status"] and one["inputs"] == two["inputs"]
+    assert one["timeline"] == two["timeline"] and one["urls"] == two["urls"]
+    t = one["totals"]
+    assert (t["requests"], t["status_4xx"], t["status_5xx"], t["clients"]) == (110000, 1200, 50000, 200)
+    assert one["inputs"][0]["not_understood_samples"] == [{"line": 60005, "text": "broken"}]
+    late = diagnose(path, "--status", "503", "--top", "2")["requests"]
+    assert [r["line"] for r in late] == [60007, 60008]
+
+
+def test_same_result_when_files_are_joined(log):
+    parts = [log(w3c(line(i, f"/x{i}", status="500 0 0")), f"{i}.log") for i in range(3)]
+    joined = log(b"".join(p.read_bytes() for p in parts), "all.log")
+    a, b = diagnose(*parts), diagnose(joined)
+    assert a["totals"] == b["totals"] and a["by_status"] == b["by_status"] and a["timeline"] == b["timeline"]
+
+
+def test_pipe(log):
+    assert diagnose("-", stdin=SAMPLE.encode())["totals"]["requests"] == 4
+    assert diagnose("-", stdin=gzip.compress(SAMPLE.encode()))["totals"]["requests"] == 4
+
+
+def test_line_of_megabytes(log):
+    d = diagnose(log(w3c(line(), "x" * 9_000_000 + "\r\n", line(2, status="404 0 2"))))
+    i = d["inputs"][0]
+    assert (i["records"], i["not_understood"], i["lines"]) == (2, 1, 7)
+    assert d["totals"]["status_4xx"] == 1
+
+
+def test_nul_padding(log):
+    content = SAMPLE.encode() + b"\0" * 5000 + SAMPLE.encode()
+    i = diagnose(log(content))["inputs"][0]
+    assert (i["records"], i["not_understood"], i["nul_bytes"]) == (8, 0, 5000)
+    i = diagnose(log(b"\0" * 200_000 + SAMPLE.encode()))["inputs"][0]
+    assert (i["records"], i["not_understood"], i["nul_bytes"]) == (4, 0, 200_000)
+
+
+def test_damaged_packings(tmp_path, log):
+    whole = gzip.compress(w3c(*(line(i, f"/{i}x") for i in range(3000))).encode())
+    i = diagnose(log(whole[:len(whole) // 2], "cut.gz"))["inputs"][0]
+    assert 0 < i["records"] < 3000 and "cut off" in i["problem"]
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as z:
+        with z.open("a.log", "w", force_zip64=True) as member:
+            member.write(w3c(line()).encode())
+            for _ in range(300):
+                member.write(b" " * 1_000_000)
+    i = diagnose(tmp_path / "bomb.zip")["inputs"][0]
+    assert i["records"] == 1 and "more than 250-fold" in i["problem"]
+    with zipfile.ZipFile(tmp_path / "torn.zip", "w") as z:
+        z.writestr("a.log", SAMPLE)
+    data = (tmp_path / "torn.zip").read_bytes()
+    run(log(data[:-30], "torn2.zip"), "--format", "json", code=1)
+
+
+def test_many_statuses(log):
+    lines = (f"2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - {100 + i % 900} {i // 900} 0 15\r\n"
+             for i in range(10000))
+    assert len(diagnose(log(w3c(*lines)))["by_status"]) == 10000
+
+
+def test_hostile_bytes_do_not_reach_the_terminal(log):
+    text = run(log(w3c(line(url="/\x1b[31m\u202e\u009b", status="404 0 2")).encode() + line(url="/caf\udce9").encode(
+        "utf-8", "surrogateescape")))
+    assert "\x1b" not in text and "\u202e" not in text and "\u009b" not in text
+
+
+def test_output_file_and_exit_codes(tmp_path, log):
+    path, out = log(SAMPLE), tmp_path / "report.json"
+    assert run(path, "--format", "json", "--output", out) == ""
+    assert json.loads(out.read_text())["totals"]["requests"] == 4
+    run(code=2)
+    run(path, "--format", "yaml", code=2)
+    run(path, "--status", "many", code=2)
+    run(path, "--since", "yesterday", code=2)
+    run(tmp_path / "absent", code=1)
+    run(path, "--output", tmp_path / "no" / "folder", code=1)
+    assert "Usage: candor diagnose" in run("--help")
+
+
+def test_queue_full_is_found_and_connected(log):
+    """The pool became slow, then its queue was full: one finding says both."""
+    site = [line(i, "/slow", ms=20) for i in range(600)] + [line(600 + i, "/slow", ms=4000) for i in range(120)]
+    err = [f"2026-03-14 08:{10 + i // 60:02}:{i % 60:02} 192.0.2.{i} 51000 10.0.0.4 443 HTTP/1.1 GET /slow - 503 1 "
+           "QueueFull Shop\r\n" for i in range(100)]
+    d = diagnose(log(w3c(*site)), log(HTTPERR + "".join(err), "httperr1.log"))
+    f = next(f for f in d["findings"] if f["id"] == "queue-full")
+    assert f["severity"] == "critical" and f["count"] == 100 and "Shop" in f["title"]
+    assert f["evidence"][0]["line"] == 5 and f["evidence"][0]["file"].endswith("httperr1.log")
+    assert d["by_reason"][0]["queues"] == ["Shop"]
