@@ -21,7 +21,7 @@ struct reader {
     xmlTextReaderPtr xml;
     struct str bytes;
     bool hide_secrets;
-    bool has_root, in_event, is_collecting, is_text_cut;
+    bool has_root, is_other, in_event, is_collecting;
     enum section section;
     struct buf text; /* of the element that is read, if it is one whose text counts */
     char error[160]; /* libxml2's first complaint */
@@ -299,8 +299,10 @@ static bool begin_element(struct reader *r, int depth)
     struct str name = local_name(xmlTextReaderConstName(r->xml));
 
     if (depth == 0) {
-        if (!str_ieq(name, STR("failedRequest")))
+        if (!str_ieq(name, STR("failedRequest"))) {
+            r->is_other = true;
             return false;
+        }
         read_root(r);
     } else if (str_eq(name, STR("Event")) && !r->in_event) {
         if (r->t->n_events == FREB_EVENTS_MAX) {
@@ -354,7 +356,8 @@ static void read_all(struct reader *r)
                 add_text(r);
             break;
         case XML_READER_TYPE_DOCUMENT_TYPE:
-            goes_on = false; /* could define entities; no trace has one */
+            r->is_other = true; /* could define entities; no trace has one */
+            goes_on = false;
             break;
         default:
             break;
@@ -475,7 +478,7 @@ enum rc freb_parse(struct freb_trace *t, struct str bytes, bool hide_secrets)
     }
     buf_fini(&r.text);
     why_cut(&r);
-    if (!r.has_root && !t->is_cut) {
+    if (r.is_other || (!r.has_root && !t->is_cut)) {
         freb_fini(t);
         return RC_DECLINED;
     }

@@ -95,6 +95,8 @@ static void put_cookies(struct buf *out, struct str s, bool only_first)
         }
         is_first = false;
     }
+    if (s.n && s.p[s.n - 1] == ';')
+        buf_char(out, ';');
 }
 
 /* "Negotiate TOKEN": the scheme stays. */
