@@ -201,8 +201,8 @@ void html_latency(struct buf *out, const struct model *m)
     buf_str(out, STR("<section id=\"latency\"><h2>Time-taken</h2><p class=\"facts\">Of "));
     html_count(out, l->count);
     buf_printf(out,
-               " requests with a time, so many were answered within; each step of the scale is ten times "
-               "the one before.</p><div class=\"charts\"><svg viewBox=\"0 0 %d %d\" role=\"img\" "
+               " requests that have it, half took no longer than the first bar says, and so on. The "
+               "scale is logarithmic.</p><div class=\"charts\"><svg viewBox=\"0 0 %d %d\" role=\"img\" "
                "aria-label=\"Percentiles of time-taken\">",
                WIDTH, (int)ARRAY_LEN(rows) * 24 + 4);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++, y += 24) {

@@ -244,8 +244,14 @@ static void finding(struct page *p, const struct finding *f)
     buf_printf(p->out, "    %-*s", LABEL, "Why");
     wrap(p, f->why, 4 + LABEL);
     for (size_t i = 0; i < f->step_n; i++) {
+        size_t cut = str_find_char(f->steps[i], '\n'); /* a piece of configuration follows */
+
         buf_printf(p->out, "    %-*s%zu. ", LABEL, i ? "" : "Do", i + 1);
-        wrap(p, f->steps[i], 4 + LABEL + 3);
+        wrap(p, str_sub(f->steps[i], 0, cut), 4 + LABEL + 3);
+        if (cut == SIZE_MAX)
+            continue;
+        buf_printf(p->out, "%*s", 4 + LABEL + 3, "");
+        wrap(p, str_sub(f->steps[i], cut + 1, f->steps[i].n), 4 + LABEL + 3);
     }
     for (size_t i = 0; i < f->evidence_n; i++)
         sample(p, f->evidence[i]);

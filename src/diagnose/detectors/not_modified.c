@@ -22,6 +22,8 @@ static void run(const struct model *m, struct findings *fs)
         say(fs, f, "So many questions cost a round trip each: longer lifetimes would save them.");
         finding_step(f, STR("Give static files a lifetime: staticContent/clientCache "
                             "cacheControlMode=\"UseMaxAge\" cacheControlMaxAge=\"7.00:00:00\"."));
+    } else {
+        finding_step(f, STR("Nothing."));
     }
     finding_relate(f, STR("304"));
 }
