@@ -380,5 +380,5 @@ def test_start_with_a_broken_server_file(servers):
     line = next(i for i, row in enumerate(broken.split("\n"), 1) if "listenerAdaptors" in row)
     server.exit_code = 1
     server.spawn()
+    server.wait_line(rf"applicationHost\.config:{line}:(\d+:)? ")
     server.process.wait(20)
-    assert re.search(rf"applicationHost\.config:{line}:(\d+:)? ", server.stderr), server.stderr
