@@ -8,9 +8,11 @@
 enum {
     BUCKETS_WANTED = 240, /* the timeline's most, if the input is not full of holes */
     SLOW_COUNT_MIN = 5,   /* requests that make a URL's percentiles worth a ranking */
-    KEY_LIST = 10,        /* URLs and clients of one key */
+    KEY_LIST = 10,        /* URLs and clients of one key, if --top asks for no more */
+    KEY_LIST_MAX = 1000,
     URLS_KEPT = 1000,     /* of the model's list */
     CLIENTS_KEPT = 1000,
+    COMMON_KEYS = 200,
 };
 
 struct build {
@@ -47,6 +49,10 @@ static void add_unit(struct build *b, struct model_file *f, struct model_misfit 
     f->odd_values += u->odd_values;
     f->nul_bytes += u->nul_bytes;
     f->bytes += u->bytes;
+    f->backward += u->backward;
+    if (u->backward_most_s > f->backward_most_s)
+        f->backward_most_s = u->backward_most_s;
+    f->layout_changes += u->layout_changes;
     f->is_headerless |= u->is_headerless;
     f->has_local_time |= u->has_local_time;
     if (u->first_s != RECORD_NO_TIME && (f->first_s == RECORD_NO_TIME || u->first_s < f->first_s))
@@ -142,56 +148,43 @@ static struct model_counts build_few(struct build *b, const struct few *f)
     return c;
 }
 
-/* A pair as it is sorted: by key, then count. */
-struct ranked {
-    uint32_t key, row;
-    uint64_t count, delta;
-};
-
-static int by_key(const void *pa, const void *pb, void *names)
+/* Puts a row into a list that is kept in order and no longer than most. */
+static void insert_count(struct build *b, struct model_counts *list, size_t most,
+                         struct model_count row)
 {
-    const struct ranked *a = pa, *b = pb;
+    size_t at = list->n;
 
-    if (a->key != b->key)
-        return a->key < b->key ? -1 : 1;
-    if (a->count != b->count)
-        return a->count < b->count ? 1 : -1;
-    return str_cmp(table_name(names, a->row), table_name(names, b->row));
+    if (list->n == most && by_count(&row, &list->at[most - 1]) >= 0)
+        return;
+    if (!list->at)
+        list->at = make(b, most, sizeof(*list->at));
+    if (list->n < most)
+        list->n++;
+    else
+        at--;
+    for (; at > 0 && by_count(&row, &list->at[at - 1]) < 0; at--)
+        list->at[at] = list->at[at - 1];
+    list->at[at] = row;
 }
 
-static struct ranked *rank_pairs(const struct pairs *p, const struct table *names)
-{
-    struct ranked *r = malloc((p->n ? p->n : 1) * sizeof(*r));
-    uint32_t n = 0;
-
-    INVARIANT(r != NULL);
-    for (uint32_t i = 0; i < p->cap; i++)
-        if (p->at[i].key != PAIR_FREE)
-            r[n++] = (struct ranked){(uint32_t)(p->at[i].key >> 32), (uint32_t)p->at[i].key,
-                                     p->at[i].count, p->at[i].delta};
-    qsort_r(r, n, sizeof(*r), by_key, (void *)(uintptr_t)names);
-    return r;
-}
-
-/* The first rows of each key: lists[key]. */
+/* The most frequent rows of each key: lists[key]. */
 static void build_pairs(struct build *b, const struct pairs *p, const struct table *names,
-                        struct model_counts *lists)
+                        struct model_counts *lists, size_t keys)
 {
-    struct ranked *r = rank_pairs(p, names);
+    size_t most = b->top < KEY_LIST ? KEY_LIST : b->top > KEY_LIST_MAX ? KEY_LIST_MAX : b->top;
 
-    for (uint32_t i = 0, to; i < p->n; i = to) {
-        struct model_counts *list = &lists[r[i].key];
-
-        for (to = i; to < p->n && r[to].key == r[i].key; to++)
-            ;
-        uint32_t most = b->top > KEY_LIST ? b->top : KEY_LIST;
-        list->n = to - i < most ? to - i : most;
-        list->at = make(b, list->n, sizeof(*list->at));
-        for (size_t k = 0; k < list->n; k++)
-            list->at[k] = (struct model_count){own(b, table_name(names, r[i + k].row)),
-                                               r[i + k].count, r[i + k].delta};
+    if (keys > COMMON_KEYS)
+        most = KEY_LIST; /* thousands of outcomes: nobody reads long lists of each */
+    for (uint32_t i = 0; i < p->cap; i++) {
+        const struct pair *at = &p->at[i];
+        if (at->key != PAIR_FREE)
+            insert_count(b, &lists[at->key >> 32], most,
+                         (struct model_count){table_name(names, (uint32_t)at->key), at->count,
+                                              at->delta});
     }
-    free(r);
+    for (size_t i = 0; i < keys; i++)
+        for (size_t k = 0; k < lists[i].n; k++)
+            lists[i].at[k].name = own(b, lists[i].at[k].name);
 }
 
 static struct model_slots build_slots(struct build *b, const struct spans *s)
@@ -287,8 +280,8 @@ static void build_keys(struct build *b, uint64_t **bases)
     struct model_counts *urls = make(b, t->key_n, sizeof(*urls));
     struct model_counts *clients = make(b, t->key_n, sizeof(*clients));
 
-    build_pairs(b, &t->key_urls, &t->urls, urls);
-    build_pairs(b, &t->key_clients, &t->clients, clients);
+    build_pairs(b, &t->key_urls, &t->urls, urls, t->key_n);
+    build_pairs(b, &t->key_clients, &t->clients, clients, t->key_n);
     m->statuses = make(b, t->key_n, sizeof(*m->statuses));
     m->reasons = make(b, t->key_n, sizeof(*m->reasons));
     for (size_t i = 0; i < t->key_n; i++) {
