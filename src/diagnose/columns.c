@@ -44,6 +44,7 @@ static void adopt(struct columns *c, struct layout *l)
     if (!l->is_guess && u->kind == LOG_UNKNOWN && l->is_settled)
         u->kind = l->kind;
     if (!u->fields || !str_eq(str_z(u->fields), l->fields)) {
+        u->layout_changes += u->fields != NULL;
         free(u->fields);
         u->fields = str_dup_z(l->fields);
     }

@@ -128,6 +128,9 @@ struct model_file {
     uint64_t bytes;          /* after decompression */
     int64_t first_s, last_s;
     bool is_archive; /* its members are files of their own; nothing else is in it */
+    uint64_t backward;       /* records older than the one before by more than a minute */
+    int64_t backward_most_s; /* the most of these steps */
+    uint32_t layout_changes; /* #Fields lines that differ from the one before */
     bool is_headerless;
     bool has_local_time; /* times are of the machine that wrote it, without offset */
     struct str fields;  /* names of the last #Fields, separated by one blank */

@@ -6,7 +6,8 @@
 
 void unit_stats_init(struct unit_stats *s)
 {
-    *s = (struct unit_stats){.first_s = RECORD_NO_TIME, .last_s = RECORD_NO_TIME};
+    *s = (struct unit_stats){
+        .first_s = RECORD_NO_TIME, .last_s = RECORD_NO_TIME, .previous_s = RECORD_NO_TIME};
 }
 
 void unit_stats_fini(struct unit_stats *s)
@@ -29,6 +30,16 @@ void sink_flush(struct sink *s)
         tally_flush(s->tally);
 }
 
+static void went_backward(struct unit_stats *u, const struct record *r)
+{
+    int64_t step_s = u->previous_s - r->time_s;
+
+    if (r->kind == LOG_HAR || r->kind == LOG_FREB)
+        return; /* their entries are in an order of their own */
+    u->backward++;
+    u->backward_most_s = step_s > u->backward_most_s ? step_s : u->backward_most_s;
+}
+
 void sink_record(struct sink *s, const struct record *r, uint64_t line)
 {
     *sink_slot(s) = *r;
@@ -48,6 +59,9 @@ void sink_slot_record(struct sink *s, uint64_t line)
             u->first_s = r->time_s;
         if (r->time_s > u->last_s)
             u->last_s = r->time_s;
+        if (UNLIKELY(r->time_s + BACKWARD_FROM_S < u->previous_s))
+            went_backward(u, r);
+        u->previous_s = r->time_s;
     }
     if (r->site.n == 0)
         r->site = s->site;

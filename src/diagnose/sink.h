@@ -9,6 +9,7 @@
 enum {
     MISFITS_KEPT = 5,
     MISFIT_TEXT_MAX = 300,
+    BACKWARD_FROM_S = 60, /* lines a few seconds out of order are normal */
     LINE_LIMIT = 4 << 20, /* a longer line is not understood, whatever it holds */
 };
 
@@ -18,6 +19,10 @@ struct unit_stats {
     uint64_t records, lines, not_understood, refitted, odd_values, nul_bytes, bytes;
     int64_t first_s, last_s;
     bool is_headerless, has_local_time;
+    int64_t previous_s;      /* time of the record before */
+    uint64_t backward;       /* records that are older than the one before by more than a minute */
+    int64_t backward_most_s; /* the most of these steps */
+    uint32_t layout_changes; /* #Fields lines that differ from the one before */
     bool is_module_log; /* LOG_ANCM: lines begin with the module's name, others continue one */
     char *fields; /* of the last header, or NULL */
     struct {

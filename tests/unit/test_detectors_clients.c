@@ -156,11 +156,11 @@ static void test_normal(void **state)
 
     (void)state;
     scene_init(&s);
-    scene_traffic(&s, 0, 1000, 10);
     for (int i = 0; i < 100; i++)
         SITE(&s, .at_s = i, .url = "/css/site.css", .status = 304);
     for (int i = 0; i < 6; i++)
-        SITE(&s, .at_s = i, .url = "/video.mp4", .status = 200, .win32 = i % 2 ? 64 : 1236, .ms = 900);
+        SITE(&s, .at_s = 100 + i, .url = "/video.mp4", .status = 200, .win32 = i % 2 ? 64 : 1236, .ms = 900);
+    scene_traffic(&s, 110, 1000, 10);
     for (int i = 0; i < 50; i++)
         ERR(&s, .at_s = i, .reason = "Timer_ConnectionIdle", .queue = "A");
     ERR(&s, .at_s = 51, .method = "GET", .url = "/", .reason = "Connection_Dropped", .queue = "A");
@@ -330,6 +330,26 @@ static void test_clocks(void **state)
     scene_fini(&s);
 }
 
+static void test_order_and_layout(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    scene_file(&s, "u_ex1.log",
+               STR("#Software: Microsoft Internet Information Services 10.0\r\n#Fields: date time cs-uri-stem "
+                   "sc-status\r\n2026-03-10 08:00:00 / 200\r\n2026-03-10 08:59:59 / 200\r\n2026-03-10 "
+                   "08:00:01 / 200\r\n2026-03-10 08:00:00 / 200\r\n#Fields: date time cs-uri-stem sc-status "
+                   "time-taken\r\n2026-03-10 08:00:30 / 200 15\r\n"));
+    scene_run(&s);
+    const struct finding *f = scene_finding(&s, "input-order");
+
+    assert_int_equal(f->count, 1); /* a second is no step back */
+    assert_true(says(f->why, "by 3598 s at most"));
+    assert_int_equal(scene_finding(&s, "input-layout")->count, 1);
+    scene_fini(&s);
+}
+
 static void test_trace(void **state)
 {
     struct scene s;
@@ -401,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_ftp),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_clocks),
+        cmocka_unit_test(test_order_and_layout),
         cmocka_unit_test(test_trace),
         cmocka_unit_test(test_aspnetcore_log),
         cmocka_unit_test(test_list),

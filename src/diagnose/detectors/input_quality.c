@@ -107,11 +107,64 @@ static void find_clocks(const struct model *m, struct findings *fs)
     finding_step(f, STR("Diagnose them apart, or log in W3C format, which is UTC."));
 }
 
+/* A clock that was set back, or files put together in the wrong order. */
+static void find_backward(const struct model *m, struct findings *fs)
+{
+    for (size_t i = 0; i < m->file_n; i++) {
+        const struct model_file *mf = &m->files[i];
+
+        if (mf->backward == 0)
+            continue;
+        struct finding *f = findings_add(fs, "input-order", SEVERITY_INFO);
+
+        f->count = mf->backward;
+        f->first_s = mf->first_s;
+        f->last_s = mf->last_s;
+        f->title = findings_text(fs, "Time goes back in %.*s", STR_ARG(mf->path));
+        f->why = findings_text(fs,
+                               "%llu time%s a record is older than the one before it, by %lld s at most. "
+                               "Either the clock was set back, or files were put together in another order "
+                               "than they were written. Counts are right; what came before what may not be.",
+                               (unsigned long long)mf->backward, plural(mf->backward),
+                               (long long)mf->backward_most_s);
+        finding_step(f, STR("Look at the time service of that machine; Kerberos fails when clocks differ by "
+                            "more than five minutes."));
+    }
+}
+
+static void find_layouts(const struct model *m, struct findings *fs)
+{
+    uint64_t changes = 0;
+    size_t files = 0, example = 0;
+
+    for (size_t i = 0; i < m->file_n; i++) {
+        if (m->files[i].layout_changes == 0)
+            continue;
+        changes += m->files[i].layout_changes;
+        example = files++ ? example : i;
+    }
+    if (changes == 0)
+        return;
+    struct finding *f = findings_add(fs, "input-layout", SEVERITY_INFO);
+
+    f->count = changes;
+    f->title = findings_text(fs, "The columns change within %zu file%s", files, files == 1 ? "" : "s");
+    f->why = findings_text(fs,
+                           "A #Fields line differs from the one before, %llu time%s, first in %.*s: somebody "
+                           "changed the fields to log. Each record is read by the line above it, but columns "
+                           "that only a part has, such as time-taken, count for that part alone.",
+                           (unsigned long long)changes, plural(changes),
+                           STR_ARG(m->files[example].path));
+    finding_step(f, STR("Nothing. The fields in force now are the last ones."));
+}
+
 static void run(const struct model *m, struct findings *fs)
 {
     find_misfits(m, fs);
     find_shape(m, fs);
     find_clocks(m, fs);
+    find_backward(m, fs);
+    find_layouts(m, fs);
 }
 
 const struct detector detector_input_quality = {
