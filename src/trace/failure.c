@@ -9,7 +9,10 @@
 #include "tables/win32.h"
 #include "base/poison.h"
 
-enum { TITLE_MAX = 300 };
+enum {
+    TITLE_MAX = 300,
+    PLAIN_MORE = 8, /* bytes of a title besides the phrase: "404 - " */
+};
 
 static bool is_status_event(const struct freb_event *e)
 {
@@ -204,6 +207,14 @@ static void blame_gap(struct freb_trace *t)
                            e->gap_us / 1000, t->lasted_us / 1000, STR_ARG(e->name));
 }
 
+/* A page that only says "404 Not Found" adds nothing to the status. */
+static void drop_plain_title(struct freb_failure *f)
+{
+    if (f->phrase.n && f->page_title.n <= f->phrase.n + PLAIN_MORE &&
+        str_ifind(f->page_title, f->phrase) != SIZE_MAX)
+        f->page_title = STR_NULL;
+}
+
 void freb_failure_find(struct freb_trace *t)
 {
     struct freb_failure *f = &t->failure;
@@ -232,6 +243,7 @@ void freb_failure_find(struct freb_trace *t)
     f->phrase = freb_value(e, "HttpReason");
     f->config_info = str_trim_all(freb_value(e, "ConfigExceptionInfo"));
     take_code(t, e);
+    drop_plain_title(f);
 }
 
 static struct str headers_of(const struct freb_trace *t, const char *name)

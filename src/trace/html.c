@@ -165,8 +165,7 @@ static void put_failure(struct buf *b, const struct freb_trace *t, size_t index)
     }
     put_fact(b, "Configuration", f->config_info);
     put_fact(b, "Message", f->description);
-    if (!str_ieq(f->page_title, f->phrase))
-        put_fact(b, "Page says", f->page_title);
+    put_fact(b, "Page says", f->page_title);
     buf_str(b, STR("</dl>"));
     put_catalogue(b, t);
     buf_str(b, STR("</div>"));

@@ -73,7 +73,7 @@ static size_t unsafe_length(struct str s)
 void trace_put_safe(struct buf *out, struct str s)
 {
     for (size_t i = 0; i < s.n;) {
-        size_t n = unsafe_length(str_sub(s, i, s.n));
+        size_t n = unsafe_length(str_n(s.p + i, s.n - i));
 
         if (n == 0) {
             buf_char(out, s.p[i++]);

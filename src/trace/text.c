@@ -187,8 +187,7 @@ static void put_failure(const struct text_out *o)
         put_error_code(o, f);
     row(o, "config", f->config_info);
     row(o, "message", f->description);
-    if (!str_ieq(f->page_title, f->phrase))
-        row(o, "page says", f->page_title);
+    row(o, "page says", f->page_title);
     put_catalogue(o, t);
 }
 
