@@ -86,12 +86,14 @@ enum letter_kind {
     LETTER_WORKER_DRAIN,
     LETTER_WORKER_GONE,
     LETTER_STOP,
+    LETTER_SYNC, /* goes from thread to thread, then back as LETTER_SYNCED */
     /* event thread to control thread */
     LETTER_DEMAND,
     LETTER_LINK_EMPTY,
     LETTER_MALFORMED,
     LETTER_THREAD_STOPPED,
     LETTER_EVENT,
+    LETTER_SYNCED,
 };
 
 struct letter {

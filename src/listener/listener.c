@@ -229,7 +229,9 @@ static size_t attach_worker(struct listener *l, const json_t *msg, const int *fd
         w->region.threads != l->n_threads) {
         region_unmap(&w->region);
         free(w);
-        tell_event(l, "worker_attach_failed", "a worker's ring could not be mapped", NULL);
+        /* Nothing can reach it: to be ended and replaced. */
+        tell(l, json_pack("{s:s, s:I, s:s}", "type", "worker_malformed", "worker",
+                          ipc_get_int(msg, "worker", 0), "text", "its ring could not be mapped"));
         return 0;
     }
     close(fds[0]);
@@ -265,7 +267,7 @@ static void worker_gone(struct listener *l, uint64_t id)
     worker_unref(w);
 }
 
-static void answer_status(struct listener *l, const json_t *msg)
+static void answer_status(struct listener *l, json_int_t token)
 {
     json_t *pools = json_array();
 
@@ -277,8 +279,20 @@ static void answer_status(struct listener *l, const json_t *msg)
                                                queued));
     }
     tell(l, json_pack("{s:s, s:I, s:I, s:o}", "type", "status", "token",
-                      ipc_get_int(msg, "token", 0), "connections",
+                      token, "connections",
                       (json_int_t)atomic_load(&l->connections), "pools", pools));
+}
+
+/* Answered when every thread has read the letters that were posted before: what the supervisor has
+ * ordered until now is in force by then. */
+static void ask_status(struct listener *l, const json_t *msg)
+{
+    json_int_t token = ipc_get_int(msg, "token", 0);
+
+    if (l->generation)
+        thread_post(&l->threads[0], &(struct letter){.kind = LETTER_SYNC, .id = (uint64_t)token});
+    else
+        answer_status(l, token);
 }
 
 static void stop(struct listener *l, uint64_t timeout_ms)
@@ -330,7 +344,7 @@ static size_t obey(struct listener *l, const json_t *msg, const int *fds, size_t
     else if (strcmp(type, "reopen_logs") == 0 && l->logging)
         logging_reopen(l->logging);
     else if (strcmp(type, "status") == 0)
-        answer_status(l, msg);
+        ask_status(l, msg);
     else if (strcmp(type, "stop") == 0)
         stop(l, (uint64_t)ipc_get_int(msg, "timeout_ms", 90000));
     return 0;
@@ -383,6 +397,9 @@ static void read_letter(struct listener *l, const struct letter *m)
         break;
     case LETTER_EVENT:
         tell(l, m->json);
+        break;
+    case LETTER_SYNCED:
+        answer_status(l, (json_int_t)m->id);
         break;
     case LETTER_THREAD_STOPPED:
         if (++l->threads_stopped == l->n_threads)

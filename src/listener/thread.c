@@ -238,6 +238,12 @@ static void read_letter(struct thread *t, struct letter *m)
     case LETTER_STOP:
         stop(t, m->id);
         break;
+    case LETTER_SYNC:
+        if (t->index + 1 < t->listener->n_threads)
+            thread_post(t + 1, m);
+        else
+            listener_post(t->listener, &(struct letter){.kind = LETTER_SYNCED, .id = m->id});
+        break;
     default:
         break;
     }

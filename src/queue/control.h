@@ -19,7 +19,8 @@
  *   worker_drain   {worker}      no new requests to it; answered by worker_drained
  *   worker_gone    {worker}      its process has ended: held requests are abandoned, the rest requeued
  *   reopen_logs    {}
- *   status         {token}       answered by status {token, connections, pools:[{pool, queued}]}
+ *   status         {token}       answered, once all threads follow what came before, by status
+ *                  {token, connections, pools:[{pool, queued}]}
  *   stop           {timeout_ms}  close the doors, finish what is under way, flush logs, exit 0
  * listener -> supervisor
  *   ready          {}            after start
