@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "diagnose/detectors/tools.h"
+
 static void test_config_locked(void **state)
 {
     static const char *const urls[] = {"/shop/", "/shop/cart", "/shop/css/a.css", "/shop/js/b.js"};
@@ -62,6 +64,57 @@ static void test_config_reasons(void **state)
     }
     /* the client's disconnect is no fault of a file */
     assert_int_equal(scene_finding(&s, "config-error-64")->severity, SEVERITY_INFO);
+    scene_fini(&s);
+}
+
+/* Codes come from the log: any number of them makes a bounded number of findings. */
+static void test_many_codes(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    for (unsigned i = 0; i < 300; i++) {
+        SITE(&s, .status = 500, .substatus = 19, .win32 = 5000000000u + i);
+        SITE(&s, .status = 502, .substatus = 3, .win32 = 20000 + i);
+        SITE(&s, .status = 401, .substatus = 1, .win32 = 20000 + i);
+    }
+    scene_run(&s);
+    assert_in_range(s.fs.n, 10, 60);
+    assert_int_equal(scene_finding(&s, "config-error-more")->count, 300 - DETECT_ROWS_MAX);
+    assert_int_equal(scene_finding(&s, "gateway-more")->count, 300 - DETECT_ROWS_MAX);
+    assert_int_equal(scene_finding(&s, "logon-failed-more")->count, 300 - DETECT_ROWS_MAX);
+    scene_fini(&s);
+}
+
+static void test_unknown_code_of_configuration(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    SITE(&s, .status = 500, .substatus = 19, .win32 = 1346);
+    scene_run(&s);
+    const struct finding *f = scene_finding(&s, "config-error-1346");
+
+    assert_true(says(f->title, "could not be used"));
+    assert_true(says(f->why, "impersonation"));
+    scene_fini(&s);
+}
+
+/* One failure in thousands of requests is no outage. */
+static void test_rare_error(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    scene_traffic(&s, 0, 3000, 10);
+    SITE(&s, .at_s = 3001, .url = "/once", .status = 500);
+    scene_run(&s);
+    assert_int_equal(scene_finding(&s, "server-error-500")->severity, SEVERITY_WARNING);
+    assert_false(scene_has(&s, "error-burst"));
+    assert_false(scene_has(&s, "error-rate"));
     scene_fini(&s);
 }
 
@@ -275,6 +328,9 @@ int main(void)
         cmocka_unit_test(test_config_locked),
         cmocka_unit_test(test_config_reasons),
         cmocka_unit_test(test_gateway),
+        cmocka_unit_test(test_many_codes),
+        cmocka_unit_test(test_unknown_code_of_configuration),
+        cmocka_unit_test(test_rare_error),
         cmocka_unit_test(test_filtering),
         cmocka_unit_test(test_filtering_of_own_pages),
         cmocka_unit_test(test_handlers),

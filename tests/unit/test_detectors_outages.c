@@ -162,6 +162,20 @@ static void test_silence(void **state)
     scene_fini(&s);
 }
 
+/* A site that sleeps every other hour has no remarkable hole. */
+static void test_nights_are_no_silence(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    for (int i = 0; i < 6; i++)
+        scene_traffic(&s, i * 7200, 3000, 20);
+    scene_run(&s);
+    assert_false(scene_has(&s, "silence"));
+    scene_fini(&s);
+}
+
 static void test_slowdown(void **state)
 {
     struct scene s;
@@ -225,6 +239,7 @@ int main(void)
         cmocka_unit_test(test_burst),
         cmocka_unit_test(test_steady_errors_are_no_burst),
         cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_nights_are_no_silence),
         cmocka_unit_test(test_slowdown),
         cmocka_unit_test(test_one_slow_url),
         cmocka_unit_test(test_healthy),

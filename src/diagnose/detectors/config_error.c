@@ -1,6 +1,7 @@
 /* 500.19: the configuration of the URL could not be used. The win32 code says what is wrong with
  * it, the URLs which file it is in, the first time when it was changed. */
 #include "diagnose/detectors/tools.h"
+#include "tables/win32.h"
 #include "base/poison.h"
 
 /* sc-win32-status of 500.19: KB 942055. */
@@ -73,9 +74,13 @@ static void say_scope(const struct model *m, struct findings *fs, struct finding
 static void run_row(const struct model *m, struct findings *fs, const struct model_status *row)
 {
     static const struct code_case other = {
-        500, 19, SEVERITY_ERROR, "The configuration is not valid",
+        500, 19, SEVERITY_ERROR, "The configuration could not be used",
         "The configuration for the URL could not be used."};
     struct finding *f = detect_row(m, fs, "config-error", row, &other);
+    const struct win32_row *code = row->win32 > UINT32_MAX ? NULL : win32_find((uint32_t)row->win32);
+
+    if (code)
+        f->why = findings_text(fs, "The configuration for the URL could not be used: %s.", code->text);
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         if (cases[i].win32 != row->win32)
@@ -92,6 +97,8 @@ static void run_row(const struct model *m, struct findings *fs, const struct mod
         return;
     }
     say_scope(m, fs, f);
+    if (f->step_n == 0)
+        advise_win32(fs, f, row->win32);
     finding_step(f, STR("Open the page on the server itself: Config File, Config Error and Config Source "
                         "name file, fault and line."));
     f->command = STR("candor check FOLDER");
@@ -100,9 +107,14 @@ static void run_row(const struct model *m, struct findings *fs, const struct mod
 static void run(const struct model *m, struct findings *fs)
 {
     const struct model_status *row;
+    struct finding *more = NULL;
+    size_t n = 0;
 
     for (size_t i = 0; (row = model_next_status(m, 500, 19, &i)) != NULL;)
-        run_row(m, fs, row);
+        if (n++ < DETECT_ROWS_MAX)
+            run_row(m, fs, row);
+        else
+            detect_more(fs, "config-error", row, &more);
 }
 
 const struct detector detector_config_error = {

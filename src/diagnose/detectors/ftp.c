@@ -37,9 +37,17 @@ static void run_row(const struct model *m, struct findings *fs, const struct mod
 
 static void run(const struct model *m, struct findings *fs)
 {
-    for (size_t i = 0; i < m->status_n; i++)
-        if (m->statuses[i].is_ftp && m->statuses[i].status >= 400)
+    struct finding *more = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->status_n; i++) {
+        if (!m->statuses[i].is_ftp || m->statuses[i].status < 400)
+            continue;
+        if (n++ < DETECT_ROWS_MAX)
             run_row(m, fs, &m->statuses[i]);
+        else
+            detect_more(fs, "ftp", &m->statuses[i], &more);
+    }
 }
 
 const struct detector detector_ftp = {

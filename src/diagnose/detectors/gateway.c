@@ -78,9 +78,14 @@ static void run_row(const struct model *m, struct findings *fs, const struct mod
 static void run(const struct model *m, struct findings *fs)
 {
     const struct model_status *row;
+    struct finding *more = NULL;
+    size_t n = 0;
 
     for (size_t i = 0; (row = model_next_status(m, 502, 3, &i)) != NULL;)
-        run_row(m, fs, row);
+        if (n++ < DETECT_ROWS_MAX)
+            run_row(m, fs, row);
+        else
+            detect_more(fs, "gateway", row, &more);
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
         struct finding *f = detect_code(m, fs, "gateway", &others[i]);
         if (f)

@@ -66,8 +66,8 @@ static void add_normal(const struct model *m, struct findings *fs, uint64_t legs
             finding_relate(f, str_z(m->statuses[i].code));
         }
     f->share = ratio(f->count, m->requests);
-    f->title = findings_text(fs, "%llu answer%s 401 that belong to logons", (unsigned long long)legs,
-                             plural(legs));
+    f->title = findings_text(fs, "%llu answer%s 401 that belong%s to logons", (unsigned long long)legs,
+                             plural(legs), legs == 1 ? "s" : "");
     f->why = STR("Windows authentication asks up to twice before it lets a connection in: 401.2 for the "
                  "request without credentials, 401.1 with win32 2148074254 for the first token, then "
                  "200. The clients of these lines succeeded as well, so nothing failed.");

@@ -7,7 +7,7 @@
  * ERROR_CONNECTION_ABORTED. */
 static const uint64_t gone[] = {64, 121, 995, 1229, 1236};
 static const double notable = 0.02;
-enum { SLOW_MS = 5000 };
+enum { SLOW_MS = 5000, COUNT_MIN = 5 };
 
 static bool is_gone(const struct model_status *row)
 {
@@ -44,7 +44,7 @@ static void run(const struct model *m, struct findings *fs)
                              (unsigned long long)f->count, plural(f->count));
     f->why = STR("The status says success, the win32 code that the connection was gone before all of the "
                  "answer was out: somebody clicked on, closed the page, or a player jumped.");
-    if (mean >= SLOW_MS || f->share >= notable) {
+    if (f->count >= COUNT_MIN && (mean >= SLOW_MS || f->share >= notable)) {
         f->severity = SEVERITY_INFO;
         say(fs, f, "They took %.1f s on average%s: people may have given up waiting.", mean / 1000,
             f->share >= notable ? ", and they are many" : "");

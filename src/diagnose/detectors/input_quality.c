@@ -3,6 +3,9 @@
 #include "diagnose/detectors/tools.h"
 #include "base/poison.h"
 
+/* Files that get a finding of their own. */
+enum { FILES_MAX = 20 };
+
 static void add_misfits(struct findings *fs, struct finding *f, const struct model *m, uint32_t file)
 {
     const struct model_file *mf = &m->files[file];
@@ -46,12 +49,29 @@ static void find_misfits(const struct model *m, struct findings *fs)
                         "without a #Fields line are not."));
 }
 
+/* The files past the first ones. */
+static void add_more_files(struct findings *fs, const char *id, size_t files, const char *what)
+{
+    if (files <= FILES_MAX)
+        return;
+    struct finding *f = findings_add(fs, id, SEVERITY_INFO);
+
+    f->count = files - FILES_MAX;
+    f->title = findings_text(fs, "%zu more files %s", files - FILES_MAX, what);
+    f->why = STR("The first of them have findings of their own.");
+    finding_step(f, STR("Look at the table of the input in the JSON or HTML report."));
+}
+
 static void find_shape(const struct model *m, struct findings *fs)
 {
+    size_t n = 0;
+
     for (size_t i = 0; i < m->file_n; i++) {
         const struct model_file *mf = &m->files[i];
 
         if (mf->problem.n == 0 && mf->refitted == 0 && mf->nul_bytes == 0 && mf->odd_values == 0)
+            continue;
+        if (n++ >= FILES_MAX)
             continue;
         struct finding *f = findings_add(fs, "input-file",
                                          mf->problem.n ? SEVERITY_WARNING : SEVERITY_INFO);
@@ -76,6 +96,7 @@ static void find_shape(const struct model *m, struct findings *fs)
         add_misfits(fs, f, m, (uint32_t)i);
         finding_step(f, STR("Nothing, if the figures make sense; else check how the file was copied."));
     }
+    add_more_files(fs, "input-file-more", n, "are not as they should be");
 }
 
 static void find_clocks(const struct model *m, struct findings *fs)
@@ -110,10 +131,12 @@ static void find_clocks(const struct model *m, struct findings *fs)
 /* A clock that was set back, or files put together in the wrong order. */
 static void find_backward(const struct model *m, struct findings *fs)
 {
+    size_t n = 0;
+
     for (size_t i = 0; i < m->file_n; i++) {
         const struct model_file *mf = &m->files[i];
 
-        if (mf->backward == 0)
+        if (mf->backward == 0 || n++ >= FILES_MAX)
             continue;
         struct finding *f = findings_add(fs, "input-order", SEVERITY_INFO);
 
@@ -130,6 +153,7 @@ static void find_backward(const struct model *m, struct findings *fs)
         finding_step(f, STR("Look at the time service of that machine; Kerberos fails when clocks differ by "
                             "more than five minutes."));
     }
+    add_more_files(fs, "input-order-more", n, "in which time goes back");
 }
 
 static void find_layouts(const struct model *m, struct findings *fs)

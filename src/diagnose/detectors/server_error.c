@@ -3,6 +3,8 @@
 #include "tables/win32.h"
 #include "base/poison.h"
 
+static const double rare = 0.001;
+
 static const struct code_case cases[] = {
     {500, 0, SEVERITY_ERROR, "The application, or a module, failed",
      "A handler or the application itself ended the request with an error. The site log does not say "
@@ -54,6 +56,9 @@ static void run(const struct model *m, struct findings *fs)
         if (f->urls.n && f->count >= 3 && ratio(f->urls.at[0].count, f->count) > 0.8)
             say(fs, f, "Nearly all for %.*s.", STR_ARG(f->urls.at[0].name));
         say_onset(m, fs, f);
+        /* One in a thousand is for the list of things to repair, not an outage. */
+        if (f->severity == SEVERITY_ERROR && f->share < rare)
+            f->severity = SEVERITY_WARNING;
     }
 }
 

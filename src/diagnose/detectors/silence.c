@@ -7,7 +7,7 @@ enum { EMPTY_MIN = 2, MEAN_MIN = 20 };
 
 static void run(const struct model *m, struct findings *fs)
 {
-    size_t from = 0, n = 0, best_from = 0, best_n = 0;
+    size_t from = 0, n = 0, best_from = 0, best_n = 0, empty = 0;
 
     if (m->timeline_is_sparse || m->is_filtered || m->is_sampled || m->bucket_n < 5)
         return;
@@ -18,6 +18,7 @@ static void run(const struct model *m, struct findings *fs)
             n = 0;
             continue;
         }
+        empty++;
         if (n++ == 0)
             from = i;
         if (n > best_n) {
@@ -27,6 +28,9 @@ static void run(const struct model *m, struct findings *fs)
     }
     /* At either end it is only that HTTPERR covers more time than the site log. */
     if (best_n < EMPTY_MIN || mean < MEAN_MIN || best_from == 0 || best_from + best_n == m->bucket_n)
+        return;
+    /* Where much is empty, as at night on small sites, nothing is remarkable about one more hole. */
+    if (best_n * 2 > m->bucket_n || empty > best_n + best_n / 2)
         return;
     int64_t first_s = m->timeline[best_from].start_s;
     int64_t last_s = first_s + (int64_t)best_n * (int64_t)m->bucket_seconds - 1;

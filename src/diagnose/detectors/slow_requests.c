@@ -64,8 +64,8 @@ static void find_slowdown(const struct model *m, struct findings *fs)
     finding_step(f, STR("Compare the slowest URLs before and after that time; look for a deployment, a "
                         "job, or a database that changed then."));
     finding_relate(f, STR("slow-requests"));
-    f->command = findings_text(fs, "candor diagnose PATH... --since \"%.*s\"",
-                               STR_ARG(time_text(fs, f->first_s)));
+    f->command = findings_text(fs, "candor diagnose PATH... --until \"%.*s\", then --since the same time",
+                               STR_ARG(time_text(fs, f->first_s - 1)));
 }
 
 static void find_slow(const struct model *m, struct findings *fs)

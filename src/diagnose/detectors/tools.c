@@ -275,6 +275,21 @@ struct finding *detect_row(const struct model *m, struct findings *fs, const cha
     return f;
 }
 
+void detect_more(struct findings *fs, const char *prefix, const struct model_status *row,
+                 struct finding **more)
+{
+    if (!*more) {
+        struct str id = findings_text(fs, "%s-more", prefix);
+        *more = findings_add(fs, id.p, SEVERITY_WARNING);
+        (*more)->title = findings_text(fs, "More of the same kind, with other codes (%s)", row->code);
+        (*more)->why = STR("So many different codes come from a program that sets them by itself, or from lines "
+                           "that were not written by a server.");
+        finding_step(*more, STR("Look at the table of statuses."));
+        (*more)->command = STR("candor diagnose PATH... --top 1000");
+    }
+    finding_from_status(*more, row);
+}
+
 struct finding *detect_reason(const struct model *m, struct findings *fs, const char *id,
                               const struct reason_case *c)
 {

@@ -29,6 +29,11 @@ struct finding *detect_code(const struct model *m, struct findings *fs, const ch
 /* The same for one row, which has one win32 code: "PREFIX-12002". */
 struct finding *detect_row(const struct model *m, struct findings *fs, const char *prefix,
                            const struct model_status *row, const struct code_case *c);
+/* What has a finding for each of its codes gives this many; the rest goes into one, "PREFIX-more",
+ * which is made when *more is NULL. Codes come from the log, so they may be any number. */
+enum { DETECT_ROWS_MAX = 12 };
+void detect_more(struct findings *fs, const char *prefix, const struct model_status *row,
+                 struct finding **more);
 /* The same for a reason, with the id as given. */
 struct finding *detect_reason(const struct model *m, struct findings *fs, const char *id,
                               const struct reason_case *c);
