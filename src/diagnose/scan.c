@@ -27,6 +27,7 @@ struct scan {
     unsigned running;
     _Atomic uint64_t done;
     uint64_t total;
+    uint32_t step; /* 1: everything is read */
 };
 
 struct worker {
@@ -155,6 +156,7 @@ static bool give_stretches(struct scan *s, size_t file, struct source *source,
                                       .size = size,
                                       .kind = f->kind,
                                       .bom = text->bom,
+                                      .step = s->step,
                                       .n = (uint32_t)((size + CHUNK_SIZE - 1) / CHUNK_SIZE)};
     f->chunks.heads = xcalloc(f->chunks.n, sizeof(*f->chunks.heads));
     make_units(f, f->chunks.n);
@@ -208,6 +210,10 @@ static void read_file(struct worker *w, size_t file)
         set_problem(f, why);
         return;
     }
+    if (source_is_zip(source) && s->step > 1) {
+        source_close(source);
+        return;
+    }
     if (source_is_zip(source)) {
         source_close(source);
         give_members(s, file);
@@ -221,7 +227,8 @@ static void read_file(struct worker *w, size_t file)
         set_problem(f, xstrdup(source_problem(source) ? source_problem(source) : why_not));
     } else if (is_dated && give_stretches(s, file, source, &text)) {
         return;
-    } else {
+    } else if (s->step == 1 || f->size < CHUNKED_FROM) {
+        /* Of a sample, large files that can't be read in stretches are no part. */
         read_front_to_back(w, file, source, &text, sniffed);
         f->units[0].nul_bytes += nuls;
     }
@@ -247,9 +254,15 @@ static void read_stretch(struct worker *w, size_t file, struct scan_file *f, uin
     pthread_mutex_lock(&s->lock);
     if (why)
         set_problem(f, why);
-    if (++f->chunks_done == f->chunks.n)
+    if (++f->chunks_done == (f->chunks.n + s->step - 1) / s->step)
         f->source = source_close(f->source);
     pthread_mutex_unlock(&s->lock);
+}
+
+/* A sample has every step-th of the files that are read whole, and the first. */
+static bool is_left_out(const struct scan *s, size_t file)
+{
+    return s->files.at[file]->size < CHUNKED_FROM && file % s->step != 0;
 }
 
 enum task { TASK_NONE, TASK_FILE, TASK_STRETCH };
@@ -261,16 +274,18 @@ static enum task next_task(struct scan *s, size_t *ret_file, uint32_t *ret_chunk
         if (s->chunked != SIZE_MAX) {
             struct scan_file *f = s->files.at[s->chunked];
             *ret_file = s->chunked;
-            *ret_chunk = f->next_chunk++;
-            if (f->next_chunk == f->chunks.n) {
+            *ret_chunk = f->next_chunk;
+            f->next_chunk += s->step;
+            if (f->next_chunk >= f->chunks.n) {
                 s->chunked = SIZE_MAX;
                 pthread_cond_broadcast(&s->changed);
             }
             return TASK_STRETCH;
         }
-        if (s->next < s->files.n) {
+        while (s->next < s->files.n) {
             *ret_file = s->next++;
-            return TASK_FILE;
+            if (!is_left_out(s, *ret_file))
+                return TASK_FILE;
         }
         if (s->opening == 0)
             return TASK_NONE;
@@ -386,6 +401,40 @@ static unsigned start_fewer(struct scan *s, struct worker *w, unsigned started)
     return 1;
 }
 
+uint64_t scan_size(const char *const *paths, size_t n)
+{
+    struct file_list files = {0};
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        files_add(&files, paths[i]);
+    for (size_t i = 0; i < files.n; i++)
+        sum += files.at[i]->size;
+    files_fini(&files);
+    return sum;
+}
+
+static uint32_t sample_step(const struct scan *s)
+{
+    uint64_t wanted = s->options->sample_bytes;
+
+    if (wanted == 0 || s->total <= wanted)
+        return 1;
+    return s->total / wanted < UINT32_MAX / 2 ? (uint32_t)(s->total / wanted) + 1 : UINT32_MAX / 2;
+}
+
+/* Lines of a sample are counted from the stretch, not from the file. */
+static void forget_lines(struct model *m)
+{
+    for (size_t i = 0; i < m->status_n; i++)
+        m->statuses[i].samples.n = 0;
+    for (size_t i = 0; i < m->reason_n; i++)
+        m->reasons[i].samples.n = 0;
+    for (size_t i = 0; i < m->file_n; i++)
+        m->files[i].misfit_n = 0;
+    m->slow_requests.n = m->requests_listed.n = m->ancm_failures.n = 0;
+}
+
 struct model *scan_paths(const char *const *paths, size_t n, const struct scan_options *options,
                          struct arena *arena)
 {
@@ -400,6 +449,7 @@ struct model *scan_paths(const char *const *paths, size_t n, const struct scan_o
         files_add(&s.files, paths[i]);
     for (size_t i = 0; i < s.files.n; i++)
         s.total += s.files.at[i]->size;
+    s.step = sample_step(&s);
     s.running = threads;
     for (unsigned i = 0; i < threads; i++) {
         workers[i].scan = &s;
@@ -420,6 +470,9 @@ struct model *scan_paths(const char *const *paths, size_t n, const struct scan_o
     struct model *m = model_build(all, &s.files, options->top, arena);
 
     m->is_filtered = options->filter.is_active;
+    m->is_sampled = s.step > 1;
+    if (m->is_sampled)
+        forget_lines(m);
     tally_free(all);
     files_fini(&s.files);
     pthread_cond_destroy(&s.changed);

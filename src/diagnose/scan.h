@@ -16,10 +16,16 @@ struct scan_options {
     uint32_t list_max; /* matching requests to keep when the filter lists them */
     uint32_t top;      /* rows of the model's lists */
     unsigned threads;  /* 0: one per processor */
+    /* Not 0: read only so many bytes, spread evenly over the plain files; the model is marked as a
+     * sample and has no sample lines, as their numbers are not known. */
+    uint64_t sample_bytes;
     /* Called by the caller's thread about ten times a second, or NULL. */
     void (*on_progress)(void *arg, const struct scan_progress *p);
     void *arg;
 };
+
+/* Bytes of all files that scan_paths would open. */
+uint64_t scan_size(const char *const *paths, size_t n);
 
 /* Reads files, folders (with their folders) and "-". The model and all it points to are in the
  * arena. Problems with single files are in model.files; a path that does not exist too. */

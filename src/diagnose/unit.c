@@ -313,7 +313,7 @@ static const struct chunk_head *link_head(const struct chunked_file *f, uint32_t
     const struct chunk_head *before = NULL;
 
     if (i > 0) {
-        struct chunk_head *previous = &f->heads[i - 1];
+        struct chunk_head *previous = &f->heads[i - f->step];
         while (!atomic_load_explicit(&previous->is_known, memory_order_acquire))
             sched_yield();
         before = previous->directives ? previous : previous->in_force;

@@ -80,6 +80,7 @@ struct chunked_file {
     enum log_kind kind;
     uint64_t bom; /* bytes to skip at the start */
     uint32_t n;
+    uint32_t step; /* only every step-th stretch is read */
     struct chunk_head *heads; /* n */
 };
 

@@ -16,13 +16,16 @@
 #include "base/poison.h"
 
 enum { TOP_DEFAULT = 20, LIST_DEFAULT = 50, REPORT_MAX = 1 << 30, TOP_MAX = 100000 };
+/* What a sample reads, and from which size on a terminal shows one first: a second's work each. */
+#define SAMPLE_BYTES ((uint64_t)512 << 20)
+#define SAMPLE_FROM ((uint64_t)2 << 30)
 
 struct arguments {
     struct scan_options scan;
     const char **paths;
     size_t path_n;
     const char *output;
-    bool is_json, is_html;
+    bool is_json, is_html, is_sample;
     uint32_t top;
 };
 
@@ -75,6 +78,9 @@ static int take_option(struct arguments *a, int argc, char **argv, int *i)
         if (!v || !str_u64(str_z(v), TOP_MAX, &number) || number == 0)
             return command_wrong(c, "--top needs a number from 1 to %d", TOP_MAX);
         a->top = (uint32_t)number;
+    } else if (strcmp(argv[*i], "--sample") == 0) {
+        a->is_sample = true;
+        a->scan.sample_bytes = SAMPLE_BYTES;
     } else if (command_option(argc, argv, i, "--threads", &v)) {
         if (!v || !str_u64(str_z(v), 64, &number) || number == 0)
             return command_wrong(c, "--threads needs a number from 1 to 64");
@@ -224,6 +230,13 @@ static int diagnose(const struct arguments *a)
     return status ? status : problems;
 }
 
+/* Somebody waits at a terminal, and reading will take longer than a moment. */
+static bool wants_sample_first(const struct arguments *a)
+{
+    return !a->is_sample && !a->is_json && !a->is_html && !a->output && isatty(STDOUT_FILENO) &&
+           scan_size(a->paths, a->path_n) >= SAMPLE_FROM;
+}
+
 static int run(int argc, char **argv)
 {
     struct arguments a = {0};
@@ -240,6 +253,13 @@ static int run(int argc, char **argv)
         a.scan.on_progress = on_progress;
     int status = take_arguments(&a, argc, argv);
 
+    if (status == 0 && wants_sample_first(&a)) {
+        struct arguments sample = a;
+        sample.scan.sample_bytes = SAMPLE_BYTES;
+        status = diagnose(&sample);
+        printf("\nNow everything is read.\n\n");
+        fflush(stdout);
+    }
     if (status == 0)
         status = diagnose(&a);
     free(a.paths);
@@ -263,6 +283,7 @@ const struct command command_diagnose = {
             "  --url TEXT           only URLs that contain it, and list the requests\n"
             "  --client ADDRESS     only this client's requests, and list them\n"
             "  --top N              rows per table (20), and requests listed (50)\n"
+            "  --sample             read a part only, spread over large files, for a quick picture\n"
             "  --threads N          threads (one per processor)\n"
             "\n"
             "Exit status: 0, or 1 when nothing could be read or written, 2 for wrong usage.\n",
