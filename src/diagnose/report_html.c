@@ -57,7 +57,8 @@ static void put_tile(struct buf *out, uint64_t n, const char *what, uint64_t of)
     html_count(out, n);
     buf_printf(out, "</b><span>%s", what);
     if (of)
-        buf_printf(out, ", %.*f %%", (double)n / (double)of < 0.01 ? 2 : 1, (double)n * 100 / (double)of);
+        buf_printf(out, ", %.*f %%", (double)n / (double)of < 0.01 ? 2 : 1,
+                   (double)n * 100 / (double)of);
     buf_str(out, STR("</span></div>\n"));
 }
 
@@ -89,8 +90,9 @@ static void put_tiles(struct buf *out, const struct model *m)
 static void put_notes(struct buf *out, const struct model *m)
 {
     if (m->is_sampled)
-        buf_str(out, STR("<p class=\"note\">Only a part of the input was read: every count is of that "
-                         "part.</p>\n"));
+        buf_str(out,
+                STR("<p class=\"note\">Only a part of the input was read: every count is of that "
+                    "part.</p>\n"));
     if (m->is_filtered)
         buf_str(out, STR("<p class=\"note\">Filtered: counts and shares are of the records that "
                          "matched.</p>\n"));
@@ -103,9 +105,10 @@ static void put_head(struct buf *out, const struct model *m)
     buf_str(out, STR("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
                      "<meta http-equiv=\"Content-Security-Policy\" content=\""));
     buf_str(out, html_policy);
-    buf_str(out, STR("\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                     "<meta name=\"referrer\" content=\"no-referrer\">\n"
-                     "<title>Diagnosis of "));
+    buf_str(out,
+            STR("\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                "<meta name=\"referrer\" content=\"no-referrer\">\n"
+                "<title>Diagnosis of "));
     html_count(out, m->requests + m->httperr_records + m->ftp_records);
     buf_str(out, STR(" records</title>\n<style>"));
     buf_str(out, html_css);
@@ -116,8 +119,9 @@ static void put_head(struct buf *out, const struct model *m)
         buf_str(out, report_time_short(m->last_s, last));
         buf_str(out, STR(" \xC2\xB7 "));
     }
-    buf_printf(out, "%zu file%s</p><button type=\"button\" id=\"theme\">light or dark</button></header>\n",
-               m->file_n, m->file_n == 1 ? "" : "s");
+    buf_printf(
+        out, "%zu file%s</p><button type=\"button\" id=\"theme\">light or dark</button></header>\n",
+        m->file_n, m->file_n == 1 ? "" : "s");
     put_notes(out, m);
     put_tiles(out, m);
     buf_str(out, STR("<nav><a href=\"#time\">Over time</a> <a href=\"#findings\">Findings</a> <a "
@@ -135,9 +139,11 @@ void report_html(struct buf *out, const struct model *m, const struct findings *
     html_latency(out, m);
     html_tables(out, m, options);
     html_codes(out, m);
-    buf_str(out, STR("<footer>Made by Candor " CANDOR_VERSION
-                     ". Counts with \xE2\x89\x88 are estimates. URLs are folded: {n} stands for a number, "
-                     "{guid} for an identifier.</footer>\n<script>"));
+    buf_str(
+        out,
+        STR("<footer>Made by Candor " CANDOR_VERSION
+            ". Counts with \xE2\x89\x88 are estimates. URLs are folded: {n} stands for a number, "
+            "{guid} for an identifier.</footer>\n<script>"));
     buf_str(out, html_js);
     buf_str(out, STR("</script></body></html>\n"));
 }

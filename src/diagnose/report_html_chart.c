@@ -49,8 +49,8 @@ enum strip { STRIP_REQUESTS, STRIP_4XX, STRIP_5XX, STRIP_HTTPERR, STRIP_TIME, ST
 static const struct {
     const char *name, *css;
 } strips[STRIP_MAX] = {
-    [STRIP_REQUESTS] = {"Requests", "c-ok"},        [STRIP_4XX] = {"Answered 4xx", "c-warn"},
-    [STRIP_5XX] = {"Answered 5xx", "c-bad"},        [STRIP_HTTPERR] = {"HTTPERR records", "c-err"},
+    [STRIP_REQUESTS] = {"Requests", "c-ok"},      [STRIP_4XX] = {"Answered 4xx", "c-warn"},
+    [STRIP_5XX] = {"Answered 5xx", "c-bad"},      [STRIP_HTTPERR] = {"HTTPERR records", "c-err"},
     [STRIP_TIME] = {"Mean time-taken", "c-time"},
 };
 
@@ -87,8 +87,9 @@ static void put_strip(struct buf *out, const struct bars *b, enum strip strip, u
     int base = y + STRIP_HEIGHT;
     char time[32];
 
-    buf_printf(out, "<text class=\"name\" x=\"%d\" y=\"%d\">%s</text>"
-                    "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">at most ",
+    buf_printf(out,
+               "<text class=\"name\" x=\"%d\" y=\"%d\">%s</text>"
+               "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">at most ",
                LEFT, y - 8, strips[strip].name, WIDTH - LEFT, y - 8);
     put_value(out, max, strip);
     buf_printf(out, " in %lld s</text>", (long long)b->seconds);
@@ -100,8 +101,9 @@ static void put_strip(struct buf *out, const struct bars *b, enum strip strip, u
             continue;
         /* A single error among a million is still seen. */
         height = height < 1.5 ? 1.5 : height;
-        buf_printf(out, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>",
-                   strips[strip].css, LEFT + step * (double)i, base - height, width, height);
+        buf_printf(
+            out, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"><title>",
+            strips[strip].css, LEFT + step * (double)i, base - height, width, height);
         buf_str(out, report_time_short(b->start_s + (int64_t)i * b->seconds, time));
         buf_str(out, STR(": "));
         put_value(out, v, strip);
@@ -122,7 +124,10 @@ static void put_ticks(struct buf *out, const struct bars *b, int y)
         /* Days only where there are several; seconds hardly ever matter. */
         text = span > 3 * 86400 ? str_sub(text, 5, 16) : str_sub(text, 11, span > 1200 ? 16 : 19);
         buf_printf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\">%.*s</text>",
-                   LEFT + (WIDTH - 2 * LEFT) * i / TICKS, y, i == 0 ? "start" : i == TICKS ? "end" : "middle",
+                   LEFT + (WIDTH - 2 * LEFT) * i / TICKS, y,
+                   i == 0       ? "start"
+                   : i == TICKS ? "end"
+                                : "middle",
                    STR_ARG(text));
     }
 }
@@ -145,10 +150,11 @@ void html_timeline(struct buf *out, const struct model *m)
     }
     if (shown == 0)
         return;
-    buf_printf(out,
-               "<section id=\"time\"><h2>Over time (UTC)</h2><div class=\"charts\"><svg viewBox=\"0 0 %d "
-               "%d\" role=\"img\" aria-label=\"Requests, errors and time-taken over time\">",
-               WIDTH, shown * (STRIP_HEIGHT + STRIP_GAP) + 22);
+    buf_printf(
+        out,
+        "<section id=\"time\"><h2>Over time (UTC)</h2><div class=\"charts\"><svg viewBox=\"0 0 %d "
+        "%d\" role=\"img\" aria-label=\"Requests, errors and time-taken over time\">",
+        WIDTH, shown * (STRIP_HEIGHT + STRIP_GAP) + 22);
     for (int strip = 0; strip < STRIP_MAX; strip++) {
         if (max[strip] == 0)
             continue;
@@ -191,8 +197,10 @@ void html_latency(struct buf *out, const struct model *m)
     const struct {
         const char *name;
         uint64_t ms, error;
-    } rows[] = {{"half", l->p50_ms, l->p50_ms_error},   {"90 %", l->p90_ms, l->p90_ms_error},
-                {"95 %", l->p95_ms, l->p95_ms_error},   {"99 %", l->p99_ms, l->p99_ms_error},
+    } rows[] = {{"half", l->p50_ms, l->p50_ms_error},
+                {"90 %", l->p90_ms, l->p90_ms_error},
+                {"95 %", l->p95_ms, l->p95_ms_error},
+                {"99 %", l->p99_ms, l->p99_ms_error},
                 {"longest", l->max_ms, 0}};
     int y = 0;
 
@@ -200,19 +208,21 @@ void html_latency(struct buf *out, const struct model *m)
         return;
     buf_str(out, STR("<section id=\"latency\"><h2>Time-taken</h2><p class=\"facts\">Of "));
     html_count(out, l->count);
-    buf_printf(out,
-               " requests that have it, half took no longer than the first bar says, and so on. The "
-               "scale is logarithmic.</p><div class=\"charts\"><svg viewBox=\"0 0 %d %d\" role=\"img\" "
-               "aria-label=\"Percentiles of time-taken\">",
-               WIDTH, (int)ARRAY_LEN(rows) * 24 + 4);
+    buf_printf(
+        out,
+        " requests that have it, half took no longer than the first bar says, and so on. The "
+        "scale is logarithmic.</p><div class=\"charts\"><svg viewBox=\"0 0 %d %d\" role=\"img\" "
+        "aria-label=\"Percentiles of time-taken\">",
+        WIDTH, (int)ARRAY_LEN(rows) * 24 + 4);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++, y += 24) {
         double width = log_position(rows[i].ms, l->max_ms) * (WIDTH - BAR_LABEL - 130);
 
-        buf_printf(out,
-                   "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text><rect class=\"c-time\" x=\"%d\" "
-                   "y=\"%d\" width=\"%.1f\" height=\"16\"/><text class=\"name\" x=\"%.1f\" y=\"%d\">",
-                   BAR_LABEL - 8, y + 15, rows[i].name, BAR_LABEL, y + 3, width < 2 ? 2 : width,
-                   BAR_LABEL + width + 8, y + 15);
+        buf_printf(
+            out,
+            "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text><rect class=\"c-time\" x=\"%d\" "
+            "y=\"%d\" width=\"%.1f\" height=\"16\"/><text class=\"name\" x=\"%.1f\" y=\"%d\">",
+            BAR_LABEL - 8, y + 15, rows[i].name, BAR_LABEL, y + 3, width < 2 ? 2 : width,
+            BAR_LABEL + width + 8, y + 15);
         html_ms(out, rows[i].ms);
         if (rows[i].error) {
             buf_str(out, STR(" \xC2\xB1 "));
@@ -229,9 +239,10 @@ void html_latency_row(struct buf *out, const struct model_latency *l, uint64_t s
     double to = 4 + log_position(l->p95_ms, scale_ms) * 152;
     double max = 4 + log_position(l->max_ms, scale_ms) * 152;
 
-    buf_printf(out,
-               "<svg viewBox=\"0 0 160 16\" aria-hidden=\"true\"><rect class=\"c-none\" x=\"0\" y=\"7\" "
-               "width=\"160\" height=\"2\"/><rect class=\"c-time\" x=\"%.1f\" y=\"4\" width=\"%.1f\" "
-               "height=\"8\"/><circle class=\"c-bad\" cx=\"%.1f\" cy=\"8\" r=\"3\"/></svg>",
-               from, to - from < 2 ? 2 : to - from, max);
+    buf_printf(
+        out,
+        "<svg viewBox=\"0 0 160 16\" aria-hidden=\"true\"><rect class=\"c-none\" x=\"0\" y=\"7\" "
+        "width=\"160\" height=\"2\"/><rect class=\"c-time\" x=\"%.1f\" y=\"4\" width=\"%.1f\" "
+        "height=\"8\"/><circle class=\"c-bad\" cx=\"%.1f\" cy=\"8\" r=\"3\"/></svg>",
+        from, to - from < 2 ? 2 : to - from, max);
 }

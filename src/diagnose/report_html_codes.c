@@ -139,7 +139,8 @@ static void put_status(struct buf *out, const struct model_status *s)
 
 static void put_reason(struct buf *out, const struct httperr_row *row)
 {
-    begin(out, "reason", row->name, row->status ? row->title.p : "the connection ends without an answer");
+    begin(out, "reason", row->name,
+          row->status ? row->title.p : "the connection ends without an answer");
     put_paragraph(out, row->meaning);
     put_paragraph(out, row->note);
     put_list(out, "Likely causes", row->causes);
@@ -207,7 +208,8 @@ void html_codes(struct buf *out, const struct model *m)
         if (win32_row_of(m->statuses[i].win32) && is_first_win32(m, i))
             put_win32(out, m->statuses[i].win32);
     for (size_t i = 0; i < n; i++) {
-        const struct ftp_row *row = m->statuses[i].is_ftp ? ftp_reply_find(m->statuses[i].status) : NULL;
+        const struct ftp_row *row =
+            m->statuses[i].is_ftp ? ftp_reply_find(m->statuses[i].status) : NULL;
 
         if (!row)
             continue;

@@ -14,7 +14,8 @@ static void put_facts(struct buf *out, const struct finding *f)
         buf_str(out, f->count == 1 ? STR(" time") : STR(" times"));
     }
     if (f->share > 0)
-        buf_printf(out, " \xC2\xB7 %.*f %% of all of its log", f->share < 0.01 ? 3 : 1, f->share * 100);
+        buf_printf(out, " \xC2\xB7 %.*f %% of all of its log", f->share < 0.01 ? 3 : 1,
+                   f->share * 100);
     if (f->first_s != RECORD_NO_TIME) {
         buf_str(out, STR(" \xC2\xB7 from "));
         buf_str(out, report_time_short(f->first_s, time));
@@ -147,10 +148,11 @@ static void put_finding(struct buf *out, const struct model *m, const struct fin
     const struct finding *f = fs->at[i];
     const char *severity = severity_name(f->severity);
 
-    buf_printf(out,
-               "<details id=\"finding-%zu\" class=\"f-%s\"%s><summary><span class=\"sev sev-%s\">%s</span>"
-               "<span class=\"what\">",
-               i + 1, severity, f->severity == SEVERITY_CRITICAL ? " open" : "", severity, severity);
+    buf_printf(
+        out,
+        "<details id=\"finding-%zu\" class=\"f-%s\"%s><summary><span class=\"sev sev-%s\">%s</span>"
+        "<span class=\"what\">",
+        i + 1, severity, f->severity == SEVERITY_CRITICAL ? " open" : "", severity, severity);
     html_text(out, f->title);
     buf_str(out, STR("</span><span class=\"many\">"));
     if (f->count)
@@ -188,14 +190,16 @@ void html_findings(struct buf *out, const struct model *m, const struct findings
     for (size_t i = 0; i < ARRAY_LEN(of); i++)
         if (of[i])
             buf_printf(out,
-                       "<button type=\"button\" data-severity=\"%s\" aria-pressed=\"true\">%zu %s</button> ",
+                       "<button type=\"button\" data-severity=\"%s\" aria-pressed=\"true\">%zu "
+                       "%s</button> ",
                        severity_name((enum severity)i), of[i], severity_name((enum severity)i));
     if (fs->n)
         buf_str(out, STR("<button type=\"button\" id=\"open-all\">open or close all</button>"));
     buf_str(out, STR("</div></div>\n"));
     if (fs->n == 0)
-        buf_str(out, STR("<p>Nothing that is worth a word: no errors, no refusals, no oddities in the "
-                         "input.</p>"));
+        buf_str(out,
+                STR("<p>Nothing that is worth a word: no errors, no refusals, no oddities in the "
+                    "input.</p>"));
     for (size_t i = 0; i < fs->n; i++)
         put_finding(out, m, fs, i);
     buf_str(out, STR("</section>\n"));

@@ -12,7 +12,8 @@ static void begin(struct buf *out, const char *id, const char *title, const stru
 {
     buf_printf(out,
                "<section><div class=\"head\"><h2>%s</h2><input type=\"search\" data-table=\"%s\" "
-               "placeholder=\"filter\" aria-label=\"filter: %s\"></div><div class=\"wide\"><table id=\"%s\" "
+               "placeholder=\"filter\" aria-label=\"filter: %s\"></div><div class=\"wide\"><table "
+               "id=\"%s\" "
                "class=\"sortable\"><thead><tr>",
                title, id, title, id);
     for (size_t i = 0; i < n; i++)
@@ -60,7 +61,8 @@ static void put_share(struct buf *out, uint64_t n, uint64_t of)
 {
     double share = of ? (double)n * 100 / (double)of : 0;
 
-    buf_printf(out, "<td class=\"n\" data-v=\"%.6f\">%.*f %%</td>", share, share < 1 ? 2 : 1, share);
+    buf_printf(out, "<td class=\"n\" data-v=\"%.6f\">%.*f %%</td>", share, share < 1 ? 2 : 1,
+               share);
 }
 
 static struct str top_name(const struct model_counts *list)
@@ -70,9 +72,9 @@ static struct str top_name(const struct model_counts *list)
 
 static void put_statuses(struct buf *out, const struct model *m, size_t top)
 {
-    static const struct column columns[] = {{"Status", false},  {"win32", true}, {"Requests", true},
-                                            {"Share", true},    {"Clients", true}, {"First", false},
-                                            {"Last", false},    {"Most frequent URL", false}};
+    static const struct column columns[] = {
+        {"Status", false}, {"win32", true},  {"Requests", true}, {"Share", true},
+        {"Clients", true}, {"First", false}, {"Last", false},    {"Most frequent URL", false}};
 
     if (m->status_n == 0)
         return;
@@ -101,9 +103,9 @@ static void put_statuses(struct buf *out, const struct model *m, size_t top)
 
 static void put_reasons(struct buf *out, const struct model *m, size_t top)
 {
-    static const struct column columns[] = {{"Reason", false},  {"Status", true}, {"Records", true},
-                                            {"Clients", true},  {"First", false}, {"Last", false},
-                                            {"Pool", false},    {"Most frequent URL", false}};
+    static const struct column columns[] = {
+        {"Reason", false}, {"Status", true}, {"Records", true}, {"Clients", true},
+        {"First", false},  {"Last", false},  {"Pool", false},   {"Most frequent URL", false}};
 
     if (m->reason_n == 0)
         return;
@@ -148,9 +150,9 @@ static void put_url(struct buf *out, const struct model_url *u, uint64_t scale_m
 
 static void put_urls(struct buf *out, const struct model *m, size_t top)
 {
-    static const struct column columns[] = {{"URL", false}, {"Requests", true}, {"4xx", true},
-                                            {"5xx", true},  {"Half", true},     {"95 %", true},
-                                            {"Longest", true}, {"half to 95 %, longest", false}};
+    static const struct column columns[] = {
+        {"URL", false}, {"Requests", true}, {"4xx", true},     {"5xx", true},
+        {"Half", true}, {"95 %", true},     {"Longest", true}, {"half to 95 %, longest", false}};
     uint64_t scale_ms = m->latency.max_ms;
 
     if (m->slowest_n && scale_ms) {
@@ -169,8 +171,8 @@ static void put_urls(struct buf *out, const struct model *m, size_t top)
 
 static void put_clients(struct buf *out, const struct model *m, size_t top)
 {
-    static const struct column columns[] = {
-        {"Client", false}, {"Requests", true}, {"Share", true}, {"4xx", true}, {"404", true}, {"5xx", true}};
+    static const struct column columns[] = {{"Client", false}, {"Requests", true}, {"Share", true},
+                                            {"4xx", true},     {"404", true},      {"5xx", true}};
 
     if (m->client_n == 0)
         return;
@@ -235,9 +237,9 @@ static void put_requests(struct buf *out, const struct model *m, const char *id,
 
 static void put_files(struct buf *out, const struct model *m)
 {
-    static const struct column columns[] = {{"File", false},  {"Kind", false}, {"Records", true},
-                                            {"Lines", true},  {"Not understood", true}, {"First", false},
-                                            {"Last", false},  {"Problem", false}};
+    static const struct column columns[] = {
+        {"File", false},          {"Kind", false},  {"Records", true}, {"Lines", true},
+        {"Not understood", true}, {"First", false}, {"Last", false},   {"Problem", false}};
 
     begin(out, "files", "Input", columns, ARRAY_LEN(columns));
     for (size_t i = 0; i < m->file_n; i++) {

@@ -84,7 +84,8 @@ void scene_err(struct scene *s, const struct err_line *l)
         buf_str(&s->httperr,
                 STR("#Software: Microsoft HTTP API 2.0\r\n#Version: 1.0\r\n"
                     "#Date: 2026-03-10 08:00:00\r\n#Fields: date time c-ip c-port s-ip s-port "
-                    "cs-version cs-method cs-uri streamid sc-status s-siteid s-reason s-queuename\r\n"));
+                    "cs-version cs-method cs-uri streamid sc-status s-siteid s-reason "
+                    "s-queuename\r\n"));
     if (l->status)
         (void)snprintf(status, sizeof(status), "%u", l->status);
     put_time(&s->httperr, l->at_s);
@@ -98,22 +99,26 @@ void scene_ftp(struct scene *s, int at_s, const char *client, const char *verb, 
                unsigned win32, unsigned substatus)
 {
     if (s->ftp.n == 0)
-        buf_str(&s->ftp, STR("#Software: Microsoft Internet Information Services 10.0\r\n"
-                             "#Version: 1.0\r\n#Date: 2026-03-10 08:00:00\r\n#Fields: date time c-ip "
-                             "cs-username s-ip s-port cs-method cs-uri-stem sc-status sc-win32-status "
-                             "sc-substatus x-session x-fullpath\r\n"));
+        buf_str(&s->ftp,
+                STR("#Software: Microsoft Internet Information Services 10.0\r\n"
+                    "#Version: 1.0\r\n#Date: 2026-03-10 08:00:00\r\n#Fields: date time c-ip "
+                    "cs-username s-ip s-port cs-method cs-uri-stem sc-status sc-win32-status "
+                    "sc-substatus x-session x-fullpath\r\n"));
     put_time(&s->ftp, at_s);
-    buf_printf(&s->ftp, " %s - 192.0.2.1 21 %s *** %u %u %u 1b2c3d4e-0000-0000-0000-000000000001 -\r\n",
+    buf_printf(&s->ftp,
+               " %s - 192.0.2.1 21 %s *** %u %u %u 1b2c3d4e-0000-0000-0000-000000000001 -\r\n",
                client, verb, status, win32, substatus);
 }
 
 void scene_traffic(struct scene *s, int at_s, int count, unsigned ms)
 {
     static const char *const clients[] = {"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"};
-    static const char *const urls[] = {"/", "/products/17", "/css/site.css", "/api/orders", "/login"};
+    static const char *const urls[] = {"/", "/products/17", "/css/site.css", "/api/orders",
+                                       "/login"};
 
     for (int i = 0; i < count; i++)
-        SITE(s, .at_s = at_s + i, .client = clients[i % 4], .url = urls[i % 5], .status = 200, .ms = ms);
+        SITE(s, .at_s = at_s + i, .client = clients[i % 4], .url = urls[i % 5], .status = 200,
+             .ms = ms);
 }
 
 void scene_file(struct scene *s, const char *name, struct str text)

@@ -19,7 +19,7 @@ struct scene {
 };
 
 struct site_line {
-    int at_s; /* since SCENE_START_S */
+    int at_s;                                         /* since SCENE_START_S */
     const char *client, *user, *method, *url, *query; /* NULL: 10.0.0.1, -, GET, /, - */
     unsigned status, substatus;
     unsigned long long win32;

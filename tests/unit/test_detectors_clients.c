@@ -1,4 +1,5 @@
-/* Detectors of what clients do: logons, scans, malformed requests, slow lines, and what is normal. */
+/* Detectors of what clients do: logons, scans, malformed requests, slow lines, and what is normal.
+ */
 #include "detectors_fixture.h"
 
 #include <setjmp.h>
@@ -7,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "diagnose/record.h"
+#include "diagnose/detectors/tools.h"
 
 static void test_handshake(void **state)
 {
@@ -16,10 +17,12 @@ static void test_handshake(void **state)
     (void)state;
     scene_init(&s);
     for (int i = 0; i < 40; i++) {
-        SITE(&s, .at_s = i, .client = "10.0.0.7", .url = "/intra/", .status = 401, .substatus = 2, .win32 = 5);
+        SITE(&s, .at_s = i, .client = "10.0.0.7", .url = "/intra/", .status = 401, .substatus = 2,
+             .win32 = 5);
         SITE(&s, .at_s = i, .client = "10.0.0.7", .url = "/intra/", .status = 401, .substatus = 1,
              .win32 = 2148074254);
-        SITE(&s, .at_s = i, .client = "10.0.0.7", .user = "CORP\\ann", .url = "/intra/", .status = 200);
+        SITE(&s, .at_s = i, .client = "10.0.0.7", .user = "CORP\\ann", .url = "/intra/",
+             .status = 200);
     }
     scene_run(&s);
     const struct finding *f = scene_finding(&s, "handshake");
@@ -41,7 +44,8 @@ static void test_handshake_never_finished(void **state)
     scene_init(&s);
     scene_traffic(&s, 0, 100, 10);
     for (int i = 0; i < 30; i++)
-        SITE(&s, .at_s = i, .client = "10.9.9.9", .url = "/svc", .status = 401, .substatus = 2, .win32 = 5);
+        SITE(&s, .at_s = i, .client = "10.9.9.9", .url = "/svc", .status = 401, .substatus = 2,
+             .win32 = 5);
     scene_run(&s);
     const struct finding *f = scene_finding(&s, "handshake-unanswered");
 
@@ -73,15 +77,16 @@ static void test_wrong_password(void **state)
 
 static void test_guessed_passwords(void **state)
 {
-    static const char *const users[] = {"admin", "root", "test", "sql", "backup", "web", "scan", "info"};
+    static const char *const users[] = {"admin",  "root", "test", "sql",
+                                        "backup", "web",  "scan", "info"};
     struct scene s;
 
     (void)state;
     scene_init(&s);
     scene_traffic(&s, 0, 100, 10);
     for (int i = 0; i < 200; i++)
-        SITE(&s, .at_s = i, .client = "203.0.113.5", .user = users[i % 8], .status = 401, .substatus = 1,
-             .win32 = 1326);
+        SITE(&s, .at_s = i, .client = "203.0.113.5", .user = users[i % 8], .status = 401,
+             .substatus = 1, .win32 = 1326);
     scene_run(&s);
     const struct finding *f = scene_finding(&s, "logon-failed-1326");
 
@@ -125,7 +130,8 @@ static void test_missing_pages(void **state)
         (void)snprintf(client, sizeof(client), "10.1.0.%d", i % 40);
         SITE(&s, .at_s = i, .client = client, .url = "/", .status = 200);
         if (i % 10 == 0)
-            SITE(&s, .at_s = i, .client = client, .url = "/img/logo.png", .status = 404, .win32 = 2);
+            SITE(&s, .at_s = i, .client = client, .url = "/img/logo.png", .status = 404,
+                 .win32 = 2);
     }
     scene_run(&s);
     const struct finding *f = scene_finding(&s, "missing-404");
@@ -159,13 +165,15 @@ static void test_normal(void **state)
     for (int i = 0; i < 100; i++)
         SITE(&s, .at_s = i, .url = "/css/site.css", .status = 304);
     for (int i = 0; i < 6; i++)
-        SITE(&s, .at_s = 100 + i, .url = "/video.mp4", .status = 200, .win32 = i % 2 ? 64 : 1236, .ms = 900);
+        SITE(&s, .at_s = 100 + i, .url = "/video.mp4", .status = 200, .win32 = i % 2 ? 64 : 1236,
+             .ms = 900);
     scene_traffic(&s, 110, 1000, 10);
     for (int i = 0; i < 50; i++)
         ERR(&s, .at_s = i, .reason = "Timer_ConnectionIdle", .queue = "A");
     ERR(&s, .at_s = 51, .method = "GET", .url = "/", .reason = "Connection_Dropped", .queue = "A");
     scene_run(&s);
-    static const char *const ids[] = {"not-modified", "impatient-clients", "idle-connections", "dropped"};
+    static const char *const ids[] = {"not-modified", "impatient-clients", "idle-connections",
+                                      "dropped"};
 
     for (size_t i = 0; i < ARRAY_LEN(ids); i++)
         assert_int_equal(scene_finding(&s, ids[i])->severity, SEVERITY_NORMAL);
@@ -199,8 +207,8 @@ static void test_header_growth(void **state)
     scene_init(&s);
     scene_traffic(&s, 0, 3600, 10);
     for (int i = 0; i < 60; i++)
-        ERR(&s, .at_s = i < 10 ? i * 100 : 2400 + i * 15, .method = "GET", .url = "/intra", .status = 400,
-            .reason = "RequestLength");
+        ERR(&s, .at_s = i < 10 ? i * 100 : 2400 + i * 15, .method = "GET", .url = "/intra",
+            .status = 400, .reason = "RequestLength");
     ERR(&s, .at_s = 5, .method = "GET", .url = "/intra", .status = 400, .reason = "FieldLength");
     scene_run(&s);
     const struct finding *f = scene_finding(&s, "header-size-request");
@@ -267,7 +275,8 @@ static void test_hostname_of_many(void **state)
     scene_init(&s);
     for (int i = 0; i < 60; i++) {
         (void)snprintf(client, sizeof(client), "10.2.0.%d", i % 30);
-        ERR(&s, .at_s = i, .client = client, .method = "GET", .url = "/", .status = 400, .reason = "Hostname");
+        ERR(&s, .at_s = i, .client = client, .method = "GET", .url = "/", .status = 400,
+            .reason = "Hostname");
     }
     scene_run(&s);
     const struct finding *f = scene_finding(&s, "hostname");
@@ -321,10 +330,11 @@ static void test_clocks(void **state)
     (void)state;
     scene_init(&s);
     scene_traffic(&s, 0, 50, 10);
-    scene_file(&s, "in260310.log",
-               STR("10.0.0.1, -, 3/10/2026, 8:00:01, W3SVC1, WEB1, 192.0.2.1, 15, 200, 900, 200, 0, GET, "
-                   "/index.htm, -,\r\n10.0.0.1, -, 3/10/2026, 8:00:02, W3SVC1, WEB1, 192.0.2.1, 15, 200, "
-                   "900, 200, 0, GET, /index.htm, -,\r\n"));
+    scene_file(
+        &s, "in260310.log",
+        STR("10.0.0.1, -, 3/10/2026, 8:00:01, W3SVC1, WEB1, 192.0.2.1, 15, 200, 900, 200, 0, GET, "
+            "/index.htm, -,\r\n10.0.0.1, -, 3/10/2026, 8:00:02, W3SVC1, WEB1, 192.0.2.1, 15, 200, "
+            "900, 200, 0, GET, /index.htm, -,\r\n"));
     scene_run(&s);
     assert_true(says(scene_finding(&s, "input-clocks")->why, "local time"));
     scene_fini(&s);
@@ -336,11 +346,14 @@ static void test_order_and_layout(void **state)
 
     (void)state;
     scene_init(&s);
-    scene_file(&s, "u_ex1.log",
-               STR("#Software: Microsoft Internet Information Services 10.0\r\n#Fields: date time cs-uri-stem "
-                   "sc-status\r\n2026-03-10 08:00:00 / 200\r\n2026-03-10 08:59:59 / 200\r\n2026-03-10 "
-                   "08:00:01 / 200\r\n2026-03-10 08:00:00 / 200\r\n#Fields: date time cs-uri-stem sc-status "
-                   "time-taken\r\n2026-03-10 08:00:30 / 200 15\r\n"));
+    scene_file(
+        &s, "u_ex1.log",
+        STR("#Software: Microsoft Internet Information Services 10.0\r\n#Fields: date time "
+            "cs-uri-stem "
+            "sc-status\r\n2026-03-10 08:00:00 / 200\r\n2026-03-10 08:59:59 / 200\r\n2026-03-10 "
+            "08:00:01 / 200\r\n2026-03-10 08:00:00 / 200\r\n#Fields: date time cs-uri-stem "
+            "sc-status "
+            "time-taken\r\n2026-03-10 08:00:30 / 200 15\r\n"));
     scene_run(&s);
     const struct finding *f = scene_finding(&s, "input-order");
 
@@ -381,12 +394,36 @@ static void test_aspnetcore_log(void **state)
 
     (void)state;
     scene_init(&s);
-    scene_file(&s, "stdout_1.log",
-               STR("[2026-03-10T08:00:01.434Z, PID: 4752] [aspnetcorev2.dll] Initializing logs\r\n"
-                   "[2026-03-10T08:00:02.434Z, PID: 4752] [aspnetcorev2.dll] Failed HRESULT returned: "
-                   "0x8000ffff at C:\\x.cpp:137\r\n"));
+    scene_file(
+        &s, "stdout_1.log",
+        STR("[2026-03-10T08:00:01.434Z, PID: 4752] [aspnetcorev2.dll] Initializing logs\r\n"
+            "[2026-03-10T08:00:02.434Z, PID: 4752] [aspnetcorev2.dll] Failed HRESULT returned: "
+            "0x8000ffff at C:\\x.cpp:137\r\n"));
     scene_run(&s);
     assert_true(says(scene_finding(&s, "aspnetcore-log")->why, "first one is the cause"));
+    scene_fini(&s);
+}
+
+/* Commands are copied into shells: text of a log is one word there and nothing more. */
+static void test_commands_are_safe(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    scene_traffic(&s, 0, 100, 10);
+    for (int i = 0; i < 30; i++) {
+        SITE(&s, .at_s = 100 + i, .client = "$(reboot)", .url = "/a", .status = 404);
+        SITE(&s, .at_s = 100 + i, .url = "/x';reboot;'/17", .status = 200, .ms = 9000);
+    }
+    scene_run(&s);
+    assert_true(says(scene_finding(&s, "scanner")->command, "--client '$(reboot)' --status 200"));
+    assert_true(says(scene_finding(&s, "slow-requests")->command, "--url '/x'\\'';reboot;'\\''/'"));
+    assert_true(str_eq(shell_word(&s.fs, STR("10.0.0.1")), STR("10.0.0.1")));
+    assert_true(str_eq(shell_word(&s.fs, STR("--help")), STR("'--help'")));
+    assert_true(str_eq(shell_word(&s.fs, STR("")), STR("''")));
+    assert_true(str_eq(shell_word(&s.fs, STR("a\nb`c")), STR("'ab`c'")));
+    assert_true(str_eq(url_word(&s.fs, STR("/p/{n}/x")), STR("/p/")));
     scene_fini(&s);
 }
 
@@ -424,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_order_and_layout),
         cmocka_unit_test(test_trace),
         cmocka_unit_test(test_aspnetcore_log),
+        cmocka_unit_test(test_commands_are_safe),
         cmocka_unit_test(test_list),
     };
 

@@ -43,9 +43,9 @@ static void test_config_reasons(void **state)
     static const struct {
         unsigned win32;
         const char *title;
-    } rows[] = {{13, "not valid"},      {33, "locked"},       {5, "may not read"},
-                {183, "twice"},         {3, "folder"},        {126, "library"},
-                {193, "processor"},     {1326, "account"},    {2, "file of the configuration"},
+    } rows[] = {{13, "not valid"},  {33, "locked"},    {5, "may not read"},
+                {183, "twice"},     {3, "folder"},     {126, "library"},
+                {193, "processor"}, {1326, "account"}, {2, "file of the configuration"},
                 {267, "not usable"}};
     struct scene s;
     char id[32];
@@ -128,7 +128,8 @@ static void test_gateway(void **state)
     for (int i = 0; i < 5; i++)
         SITE(&s, .at_s = 200 + i, .url = "/api/slow", .status = 502, .substatus = 3, .win32 = 12002,
              .ms = 30010);
-    SITE(&s, .at_s = 300, .url = "/api/x", .status = 502, .substatus = 3, .win32 = 12029, .ms = 2000);
+    SITE(&s, .at_s = 300, .url = "/api/x", .status = 502, .substatus = 3, .win32 = 12029,
+         .ms = 2000);
     SITE(&s, .at_s = 301, .url = "/api/x", .status = 502, .substatus = 4, .win32 = 0);
     scene_run(&s);
     const struct finding *f = scene_finding(&s, "gateway-12002");
@@ -148,10 +149,12 @@ static void test_filtering(void **state)
         unsigned status, substatus;
         const char *setting;
     } rows[] = {
-        {404, 5, "denyUrlSequences"},  {404, 6, "verbs"},          {404, 7, "fileExtensions"},
-        {404, 8, "hiddenSegments"},    {404, 11, "requestFiltering"}, {404, 12, "requestFiltering"},
-        {404, 13, "requestLimits"},    {404, 14, "requestLimits"}, {404, 15, "requestLimits"},
-        {404, 18, "denyQueryStringSequences"}, {404, 19, "filteringRules"}, {413, 1, "requestLimits"},
+        {404, 5, "denyUrlSequences"},  {404, 6, "verbs"},
+        {404, 7, "fileExtensions"},    {404, 8, "hiddenSegments"},
+        {404, 11, "requestFiltering"}, {404, 12, "requestFiltering"},
+        {404, 13, "requestLimits"},    {404, 14, "requestLimits"},
+        {404, 15, "requestLimits"},    {404, 18, "denyQueryStringSequences"},
+        {404, 19, "filteringRules"},   {413, 1, "requestLimits"},
     };
     struct scene s;
     char id[32];
@@ -169,7 +172,8 @@ static void test_filtering(void **state)
         assert_true(advises(f, rows[i].setting));
         assert_true(f->severity == SEVERITY_INFO || f->severity == SEVERITY_WARNING);
     }
-    assert_true(says(scene_finding(&s, "filtering-404.8")->why, "None of these URLs was ever served"));
+    assert_true(
+        says(scene_finding(&s, "filtering-404.8")->why, "None of these URLs was ever served"));
     scene_fini(&s);
 }
 
@@ -198,17 +202,30 @@ static void test_handlers(void **state)
         unsigned status, substatus;
         const char *id;
     } rows[] = {
-        {404, 2, "handler-404.2"},   {404, 3, "handler-404.3"},         {404, 4, "handler-404.4"},
-        {404, 16, "handler-404.16"}, {404, 17, "handler-404.17"},       {404, 20, "handler-404.20"},
-        {403, 1, "handler-403.1"},   {403, 14, "directory-listing-403.14"},
-        {401, 3, "access-denied-401.3"}, {403, 2, "access-denied-403.2"},
-        {403, 18, "access-denied-403.18"}, {403, 4, "tls-required-403.4"},
-        {403, 7, "client-certificate-403.7"}, {403, 16, "client-certificate-403.16"},
-        {403, 503, "ip-restriction-403.503"}, {404, 501, "ip-restriction-404.501"},
-        {401, 502, "ip-restriction-401.502"}, {403, 6, "ip-restriction-403.6"},
-        {500, 21, "server-error-500.21"}, {500, 50, "server-error-500.50"},
-        {500, 100, "server-error-500.100"}, {500, 30, "aspnetcore-500.30"},
-        {500, 37, "aspnetcore-500.37"},   {404, 10, "header-size-404.10"},
+        {404, 2, "handler-404.2"},
+        {404, 3, "handler-404.3"},
+        {404, 4, "handler-404.4"},
+        {404, 16, "handler-404.16"},
+        {404, 17, "handler-404.17"},
+        {404, 20, "handler-404.20"},
+        {403, 1, "handler-403.1"},
+        {403, 14, "directory-listing-403.14"},
+        {401, 3, "access-denied-401.3"},
+        {403, 2, "access-denied-403.2"},
+        {403, 18, "access-denied-403.18"},
+        {403, 4, "tls-required-403.4"},
+        {403, 7, "client-certificate-403.7"},
+        {403, 16, "client-certificate-403.16"},
+        {403, 503, "ip-restriction-403.503"},
+        {404, 501, "ip-restriction-404.501"},
+        {401, 502, "ip-restriction-401.502"},
+        {403, 6, "ip-restriction-403.6"},
+        {500, 21, "server-error-500.21"},
+        {500, 50, "server-error-500.50"},
+        {500, 100, "server-error-500.100"},
+        {500, 30, "aspnetcore-500.30"},
+        {500, 37, "aspnetcore-500.37"},
+        {404, 10, "header-size-404.10"},
     };
     struct scene s;
 

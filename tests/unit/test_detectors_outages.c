@@ -39,10 +39,13 @@ static void test_pools_stopped(void **state)
 
     (void)state;
     scene_init(&s);
-    ERR(&s, .at_s = 1, .method = "GET", .url = "/", .status = 503, .reason = "Disabled", .queue = "A");
-    ERR(&s, .at_s = 2, .method = "GET", .url = "/", .status = 503, .reason = "AppShutdown", .queue = "B");
+    ERR(&s, .at_s = 1, .method = "GET", .url = "/", .status = 503, .reason = "Disabled",
+        .queue = "A");
+    ERR(&s, .at_s = 2, .method = "GET", .url = "/", .status = 503, .reason = "AppShutdown",
+        .queue = "B");
     ERR(&s, .at_s = 3, .method = "GET", .url = "/", .status = 503, .reason = "N/A", .queue = "C");
-    ERR(&s, .at_s = 4, .method = "GET", .url = "/", .status = 503, .reason = "ConnLimit", .queue = "C");
+    ERR(&s, .at_s = 4, .method = "GET", .url = "/", .status = 503, .reason = "ConnLimit",
+        .queue = "C");
     ERR(&s, .at_s = 5, .reason = "Connections_Refused");
     ERR(&s, .at_s = 6, .method = "GET", .url = "/x", .reason = "Timer_ReqQueue", .queue = "C");
     scene_run(&s);
@@ -151,7 +154,8 @@ static void test_silence(void **state)
     scene_traffic(&s, 0, 7200, 20);
     scene_traffic(&s, 10800, 7200, 20);
     for (int i = 0; i < 5; i++)
-        ERR(&s, .at_s = 9000 + i, .method = "GET", .url = "/", .reason = "Timer_ReqQueue", .queue = "A");
+        ERR(&s, .at_s = 9000 + i, .method = "GET", .url = "/", .reason = "Timer_ReqQueue",
+            .queue = "A");
     scene_run(&s);
     const struct finding *f = scene_finding(&s, "silence");
 

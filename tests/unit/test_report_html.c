@@ -32,7 +32,11 @@ static bool is_utf8(struct str s)
 {
     for (size_t i = 0; i < s.n;) {
         unsigned char c = (unsigned char)s.p[i];
-        size_t more = c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : (c & 0xF0) == 0xE0 ? 2 : c >= 0xF0 && c < 0xF5 ? 3 : 9;
+        size_t more = c < 0x80                ? 0
+                      : c >= 0xC2 && c < 0xE0 ? 1
+                      : (c & 0xF0) == 0xE0    ? 2
+                      : c >= 0xF0 && c < 0xF5 ? 3
+                                              : 9;
 
         if (more == 9 || i + more >= s.n + (more == 0))
             return false;
@@ -55,12 +59,16 @@ static void test_hostile(void **state)
     SITE(&s, .at_s = 1, .client = "10.0.0.9", .user = "\"><img/src=x/onerror=alert(2)>",
          .url = "/<script>alert(1)</script>'\"&", .query = "</pre></details><iframe/src=//x>",
          .status = 500, .substatus = 19, .win32 = 13);
-    SITE(&s, .at_s = 2, .url = "/caf\xE9/\x9B" "31m/\xE2\x80\xAE", .status = 401, .substatus = 3);
+    SITE(&s, .at_s = 2,
+         .url = "/caf\xE9/\x9B"
+                "31m/\xE2\x80\xAE",
+         .status = 401, .substatus = 3);
     ERR(&s, .at_s = 3, .method = "<b>", .url = "/--><script>alert(3)</script>", .status = 400,
         .reason = "<script>alert(4)</script>", .queue = "</style><script>alert(5)</script>");
-    scene_file(&s, "b<i>d.log", STR("#Software: Microsoft Internet Information Services 10.0\r\n#Fields: date "
-                                    "time cs-uri-stem sc-status\r\n<script>alert(6)</script>\r\n"
-                                    "2026-03-10 08:00:00 / 200\r\n"));
+    scene_file(&s, "b<i>d.log",
+               STR("#Software: Microsoft Internet Information Services 10.0\r\n#Fields: date "
+                   "time cs-uri-stem sc-status\r\n<script>alert(6)</script>\r\n"
+                   "2026-03-10 08:00:00 / 200\r\n"));
     scene_run(&s);
     render(&s, &out);
     struct str page = buf_view(&out);
@@ -89,7 +97,8 @@ static void test_nothing_from_outside(void **state)
     scene_init(&s);
     scene_traffic(&s, 0, 500, 10);
     SITE(&s, .at_s = 9, .status = 404, .substatus = 8);
-    ERR(&s, .at_s = 9, .method = "GET", .url = "/", .status = 503, .reason = "AppOffline", .queue = "A");
+    ERR(&s, .at_s = 9, .method = "GET", .url = "/", .status = 503, .reason = "AppOffline",
+        .queue = "A");
     scene_run(&s);
     render(&s, &out);
     struct str page = buf_view(&out);
@@ -119,7 +128,8 @@ static void test_content(void **state)
     for (int i = 0; i < 5; i++)
         SITE(&s, .at_s = i, .url = "/bin/x", .status = 404, .substatus = 8);
     for (int i = 0; i < 3; i++)
-        ERR(&s, .at_s = i, .method = "GET", .url = "/", .status = 503, .reason = "AppOffline", .queue = "A");
+        ERR(&s, .at_s = i, .method = "GET", .url = "/", .status = 503, .reason = "AppOffline",
+            .queue = "A");
     scene_run(&s);
     render(&s, &out);
     struct str page = buf_view(&out);
@@ -130,7 +140,8 @@ static void test_content(void **state)
     assert_int_equal(count(page, STR("<details id=\"reason-AppOffline\">")), 1);
     assert_int_equal(count(page, STR("<details id=\"finding-1\" class=\"f-critical\" open>")), 1);
     assert_true(count(page, STR("HTTPERR records</text>")) == 1);
-    assert_true(count(page, STR("1\xE2\x80\xAF" "505")) >= 1); /* requests, thousands apart */
+    assert_true(count(page, STR("1\xE2\x80\xAF"
+                                "505")) >= 1); /* requests, thousands apart */
     assert_int_equal(count(page, STR("<table id=\"statuses\"")), 1);
     assert_int_equal(count(page, STR("<section")), count(page, STR("</section>")));
     assert_int_equal(count(page, STR("<details")), count(page, STR("</details>")));

@@ -4,7 +4,8 @@
 
 static const struct code_case cases[] = {
     {401, 3, SEVERITY_ERROR, "Files that the account may not read",
-     "Logon worked, but the account of the user, or of anonymous requests, has no right to the file "
+     "Logon worked, but the account of the user, or of anonymous requests, has no right to the "
+     "file "
      "or a folder above it."},
     {401, 4, SEVERITY_WARNING, "An ISAPI filter refused requests", NULL},
     {401, 5, SEVERITY_WARNING, "A script or extension answered 401", NULL},
@@ -27,9 +28,10 @@ static void run(const struct model *m, struct findings *fs)
             continue;
         if (cases[i].substatus == 3 && cases[i].status == 401)
             say(fs, f, "%s",
-                f->users.n ? "The lines name users: compare their rights with the file's."
-                           : "No line names a user: it is the anonymous account (IUSR, or the pool's "
-                             "identity) that lacks the right.");
+                f->users.n
+                    ? "The lines name users: compare their rights with the file's."
+                    : "No line names a user: it is the anonymous account (IUSR, or the pool's "
+                      "identity) that lacks the right.");
         say_onset(m, fs, f);
     }
 }

@@ -4,7 +4,8 @@
 
 static const struct code_case cases[] = {
     {500, 30, SEVERITY_CRITICAL, "The ASP.NET Core program did not start in the worker",
-     "The program loaded into the worker and ended during its start: an exception in Program or Startup, "
+     "The program loaded into the worker and ended during its start: an exception in Program or "
+     "Startup, "
      "a setting or connection string that is missing here."},
     {500, 31, SEVERITY_CRITICAL, "The .NET runtime the program needs was not found",
      "No installed version of Microsoft.NETCore.App or Microsoft.AspNetCore.App fits what "
@@ -20,7 +21,8 @@ static const struct code_case cases[] = {
     {500, 36, SEVERITY_CRITICAL, "The out-of-process handler was not found",
      "aspnetcorev2_outofprocess.dll is missing beside the module: repair the hosting bundle."},
     {500, 37, SEVERITY_CRITICAL, "The ASP.NET Core program did not start in time",
-     "startupTimeLimit (120 s) passed before the program listened: many programs starting at once after "
+     "startupTimeLimit (120 s) passed before the program listened: many programs starting at once "
+     "after "
      "a reboot, or a slow dependency."},
     {500, 38, SEVERITY_CRITICAL, "The ASP.NET Core program's library was not found",
      "A single-file program cannot be hosted in the worker: publish it as files, or host it "
@@ -41,10 +43,12 @@ static void find_log_failures(const struct model *m, struct findings *fs)
     finding_samples(f, &m->ancm_failures);
     f->title = findings_text(fs, "The ASP.NET Core log reports %llu failure%s",
                              (unsigned long long)f->count, plural(f->count));
-    f->why = STR("Lines of the module's debug log or of the program's own output report an exception or a "
-                 "start that failed. The first one is the cause; what follows is often its consequence.");
+    f->why = STR(
+        "Lines of the module's debug log or of the program's own output report an exception or a "
+        "start that failed. The first one is the cause; what follows is often its consequence.");
     finding_step(f, STR("Read the first of the lines below and the twenty around it."));
-    finding_step(f, STR("Start the program by hand as the pool's user in its folder: dotnet NAME.dll."));
+    finding_step(
+        f, STR("Start the program by hand as the pool's user in its folder: dotnet NAME.dll."));
     finding_relate(f, STR("500.30"));
 }
 
@@ -57,9 +61,11 @@ static void run(const struct model *m, struct findings *fs)
             continue;
         say_onset(m, fs, f);
         if (f->step_n == 0) {
-            finding_step(f, STR("Read the application events (source IIS AspNetCore Module V2): they hold "
-                                "the exception."));
-            finding_step(f, STR("Switch on stdoutLogEnabled in aspNetCore, start once, and read the file."));
+            finding_step(
+                f, STR("Read the application events (source IIS AspNetCore Module V2): they hold "
+                       "the exception."));
+            finding_step(
+                f, STR("Switch on stdoutLogEnabled in aspNetCore, start once, and read the file."));
             finding_step(f, STR("Start the program by hand as the pool's user in its folder."));
         }
         finding_relate(f, STR("aspnetcore-log"));

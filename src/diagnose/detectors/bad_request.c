@@ -10,7 +10,8 @@ static const struct {
     {"bad-request", {"BadRequest", SEVERITY_INFO, "Requests that are no valid HTTP", NULL}},
     {"bad-request-verb",
      {"Verb", SEVERITY_INFO, "Requests whose method is not valid",
-      "The first word of the request is no HTTP method: a scanner, another protocol, or TLS spoken to "
+      "The first word of the request is no HTTP method: a scanner, another protocol, or TLS spoken "
+      "to "
       "a port without it."}},
     {"bad-request-url",
      {"URL", SEVERITY_INFO, "Requests whose URL is not valid",
@@ -18,15 +19,15 @@ static const struct {
       "UrlSegmentMaxCount (255) segments."}},
     {"bad-request-url-length",
      {"URL_Length", SEVERITY_WARNING, "Requests whose URL is too long", NULL}},
-    {"bad-request-header",
-     {"Header", SEVERITY_INFO, "Requests with a malformed header", NULL}},
+    {"bad-request-header", {"Header", SEVERITY_INFO, "Requests with a malformed header", NULL}},
     {"bad-request-number",
      {"Number", SEVERITY_INFO, "Requests with a Content-Length that is no number", NULL}},
     {"bad-request-line-end",
      {"Invalid_CR/LF", SEVERITY_INFO, "Requests with a stray CR or LF", NULL}},
     {"bad-request-forbidden",
      {"Forbidden", SEVERITY_INFO, "Requests that climb above the root",
-      "The path leaves the site by \"..\": the listener refuses it with 403 before any site sees it. "
+      "The path leaves the site by \"..\": the listener refuses it with 403 before any site sees "
+      "it. "
       "Scanners do this."}},
     {"bad-request-length-required",
      {"LengthRequired", SEVERITY_WARNING, "POST requests without a length",
@@ -35,7 +36,8 @@ static const struct {
     {"bad-request-coding",
      {"N/I", SEVERITY_WARNING, "Requests with a transfer coding that is not supported", NULL}},
     {"bad-request-entity",
-     {"EntityTooLarge", SEVERITY_WARNING, "Requests whose body is too large for the listener", NULL}},
+     {"EntityTooLarge", SEVERITY_WARNING, "Requests whose body is too large for the listener",
+      NULL}},
     {"bad-request-precondition",
      {"Precondition", SEVERITY_INFO, "Requests that failed a precondition in the listener", NULL}},
     {"listener-error",
@@ -55,8 +57,9 @@ static void run(const struct model *m, struct findings *fs)
             continue;
         if (row->clients >= CLIENTS_MANY && f->severity == SEVERITY_INFO) {
             f->severity = SEVERITY_WARNING;
-            say(fs, f, "%llu different clients sent them: that is a program or a proxy, not one "
-                       "scanner.",
+            say(fs, f,
+                "%llu different clients sent them: that is a program or a proxy, not one "
+                "scanner.",
                 (unsigned long long)row->clients);
         }
         finding_relate(f, STR("400"));

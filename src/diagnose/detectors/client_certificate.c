@@ -6,10 +6,12 @@ enum { REVOKED = 0x80092010u, REVOCATION_OFFLINE = 0x80092013u };
 
 static const struct code_case cases[] = {
     {403, 7, SEVERITY_WARNING, "Clients without the certificate that is required",
-     "sslFlags has SslRequireCert and the client presented none: it has none, none of an issuer from "
+     "sslFlags has SslRequireCert and the client presented none: it has none, none of an issuer "
+     "from "
      "the server's list, or the user cancelled."},
     {403, 12, SEVERITY_WARNING, "Client certificates that the mapping denies", NULL},
-    {403, 13, SEVERITY_ERROR, "Client certificates that are revoked, or could not be checked", NULL},
+    {403, 13, SEVERITY_ERROR, "Client certificates that are revoked, or could not be checked",
+     NULL},
     {403, 16, SEVERITY_ERROR, "Client certificates that are not trusted", NULL},
     {403, 17, SEVERITY_WARNING, "Client certificates outside their dates", NULL},
 };
@@ -29,9 +31,11 @@ static void run(const struct model *m, struct findings *fs)
             offline += row->win32 == REVOCATION_OFFLINE ? row->count : 0;
         }
         if (cases[i].substatus == 13 && revoked + offline > 0)
-            say(fs, f, "By the win32 code %llu %s revoked, and for %llu the revocation list could not "
-                       "be fetched.",
-                (unsigned long long)revoked, revoked == 1 ? "is" : "are", (unsigned long long)offline);
+            say(fs, f,
+                "By the win32 code %llu %s revoked, and for %llu the revocation list could not "
+                "be fetched.",
+                (unsigned long long)revoked, revoked == 1 ? "is" : "are",
+                (unsigned long long)offline);
         say_onset(m, fs, f);
     }
 }

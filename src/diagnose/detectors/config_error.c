@@ -16,9 +16,11 @@ static const struct {
      "often the section of a module that is not installed on this machine.",
      "Install the module that owns the section (URL Rewrite, ASP.NET Core, ARR), or delete it."},
     {33, "A locked section is set in web.config",
-     "The section is locked at a higher level (overrideModeDefault=\"Deny\" or a location tag), so a "
+     "The section is locked at a higher level (overrideModeDefault=\"Deny\" or a location tag), so "
+     "a "
      "web.config may not set it.",
-     "Unlock it: appcmd unlock config -section:NAME, or move the setting to applicationHost.config."},
+     "Unlock it: appcmd unlock config -section:NAME, or move the setting to "
+     "applicationHost.config."},
     {5, "The worker may not read the configuration",
      "The identity of the pool has no right to read web.config or a folder above it.",
      "Give the pool's identity read access to the file and its folders."},
@@ -40,10 +42,10 @@ static const struct {
      "A module of globalModules is 32-bit in a 64-bit worker, or the other way round.",
      "Compare enable32BitAppOnWin64 of the pool with the module; set preCondition=\"bitness64\"."},
     {267, "The content folder is not usable",
-     "The physicalPath is a file, or a share that is no folder.",
-     "Correct physicalPath."},
+     "The physicalPath is a file, or a share that is no folder.", "Correct physicalPath."},
     {1326, "The account for the content share was refused",
-     "The user name or password of the virtual directory, or the pool's identity, does not log on to "
+     "The user name or password of the virtual directory, or the pool's identity, does not log on "
+     "to "
      "the share.",
      "Set userName and password of the virtualDirectory anew, and test them."},
 };
@@ -55,8 +57,9 @@ static void say_scope(const struct model *m, struct findings *fs, struct finding
     struct str folder = common_folder(&f->urls);
 
     if (f->urls.n >= MANY_URLS) {
-        say(fs, f, "%zu different URLs fail with it, all below %.*s: the fault is in the web.config of "
-                   "that folder, or above it.",
+        say(fs, f,
+            "%zu different URLs fail with it, all below %.*s: the fault is in the web.config of "
+            "that folder, or above it.",
             f->urls.n, STR_ARG(folder));
         f->severity = SEVERITY_CRITICAL;
     }
@@ -67,20 +70,23 @@ static void say_scope(const struct model *m, struct findings *fs, struct finding
     struct model_bucket after = timeline_between(m, f->first_s, f->last_s);
 
     if (after.requests >= 10 && ratio(f->count, after.requests) > 0.9)
-        say(fs, f, "From then on nearly every request failed: a configuration file was changed at that "
-                   "time.");
+        say(fs, f,
+            "From then on nearly every request failed: a configuration file was changed at that "
+            "time.");
 }
 
 static void run_row(const struct model *m, struct findings *fs, const struct model_status *row)
 {
-    static const struct code_case other = {
-        500, 19, SEVERITY_ERROR, "The configuration could not be used",
-        "The configuration for the URL could not be used."};
+    static const struct code_case other = {500, 19, SEVERITY_ERROR,
+                                           "The configuration could not be used",
+                                           "The configuration for the URL could not be used."};
     struct finding *f = detect_row(m, fs, "config-error", row, &other);
-    const struct win32_row *code = row->win32 > UINT32_MAX ? NULL : win32_find((uint32_t)row->win32);
+    const struct win32_row *code =
+        row->win32 > UINT32_MAX ? NULL : win32_find((uint32_t)row->win32);
 
     if (code)
-        f->why = findings_text(fs, "The configuration for the URL could not be used: %s.", code->text);
+        f->why =
+            findings_text(fs, "The configuration for the URL could not be used: %s.", code->text);
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         if (cases[i].win32 != row->win32)
@@ -99,8 +105,9 @@ static void run_row(const struct model *m, struct findings *fs, const struct mod
     say_scope(m, fs, f);
     if (f->step_n == 0)
         advise_win32(fs, f, row->win32);
-    finding_step(f, STR("Open the page on the server itself: Config File, Config Error and Config Source "
-                        "name file, fault and line."));
+    finding_step(
+        f, STR("Open the page on the server itself: Config File, Config Error and Config Source "
+               "name file, fault and line."));
     f->command = STR("candor check FOLDER");
 }
 

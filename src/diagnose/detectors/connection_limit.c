@@ -6,7 +6,8 @@ static void run(const struct model *m, struct findings *fs)
 {
     static const struct reason_case limit = {
         "ConnLimit", SEVERITY_CRITICAL, "The connection limit of a site is reached",
-        "More connections were open than limits/maxConnections of the site allows; all others got 503. "
+        "More connections were open than limits/maxConnections of the site allows; all others got "
+        "503. "
         "Requests that take long keep connections open, so does an attack."};
     static const struct reason_case refused = {
         "Connections_Refused", SEVERITY_CRITICAL, "The machine ran out of memory for connections",

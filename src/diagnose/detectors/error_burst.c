@@ -95,21 +95,24 @@ static void run(const struct model *m, struct findings *fs)
     f->last_s = m->timeline[b.to].start_s + (int64_t)m->bucket_seconds - 1;
     f->title = findings_text(fs, "A burst of server errors from %.*s to %.*s",
                              STR_ARG(time_text(fs, f->first_s)), STR_ARG(time_text(fs, f->last_s)));
-    f->why = findings_text(fs,
-                           "In that time %.1f %% of %llu requests ended with 5xx, otherwise %.2f %%%s.",
-                           rate * 100, (unsigned long long)b.requests, rest * 100,
-                           n > 1 ? "; it is the worst of several such stretches" : "");
+    f->why = findings_text(
+        fs, "In that time %.1f %% of %llu requests ended with 5xx, otherwise %.2f %%%s.",
+        rate * 100, (unsigned long long)b.requests, rest * 100,
+        n > 1 ? "; it is the worst of several such stretches" : "");
     name_codes(m, fs, f);
     struct model_bucket all = timeline_between(m, f->first_s, f->last_s);
 
     if (all.httperr)
         say(fs, f, "HTTPERR has %llu record%s of the same time.", (unsigned long long)all.httperr,
             plural(all.httperr));
-    finding_step(f, STR("Look at what happened in the minutes before: a deployment, a recycle (events "
-                        "5074 to 5081), a database or service that went away."));
-    finding_step(f, STR("Compare with the application's own log and the application events of that time."));
-    f->command = findings_text(fs, "candor diagnose PATH... --since \"%.*s\" --until \"%.*s\" --status 5xx",
-                               STR_ARG(time_text(fs, f->first_s)), STR_ARG(time_text(fs, f->last_s)));
+    finding_step(f,
+                 STR("Look at what happened in the minutes before: a deployment, a recycle (events "
+                     "5074 to 5081), a database or service that went away."));
+    finding_step(
+        f, STR("Compare with the application's own log and the application events of that time."));
+    f->command =
+        findings_text(fs, "candor diagnose PATH... --since \"%.*s\" --until \"%.*s\" --status 5xx",
+                      STR_ARG(time_text(fs, f->first_s)), STR_ARG(time_text(fs, f->last_s)));
 }
 
 const struct detector detector_error_burst = {

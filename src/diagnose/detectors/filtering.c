@@ -6,15 +6,18 @@ static const struct code_case cases[] = {
     {404, 5, SEVERITY_INFO, "URLs with a denied sequence",
      "The path holds a sequence of denyUrlSequences."},
     {404, 6, SEVERITY_WARNING, "Verbs that request filtering denies",
-     "The verb is denied, or not listed while verbs allowUnlisted is false. Verbs are compared with "
+     "The verb is denied, or not listed while verbs allowUnlisted is false. Verbs are compared "
+     "with "
      "letter case."},
     {404, 7, SEVERITY_INFO, "File extensions that request filtering denies",
      "The extension is denied in fileExtensions, as those of sources and configuration are by "
      "default."},
     {404, 8, SEVERITY_INFO, "Hidden segments were asked for",
-     "A segment of the path is listed in hiddenSegments: web.config, bin, App_Data and their like by "
+     "A segment of the path is listed in hiddenSegments: web.config, bin, App_Data and their like "
+     "by "
      "default."},
-    {404, 9, SEVERITY_INFO, "Hidden files were asked for", "The file carries the hidden attribute."},
+    {404, 9, SEVERITY_INFO, "Hidden files were asked for",
+     "The file carries the hidden attribute."},
     {404, 11, SEVERITY_WARNING, "URLs that are escaped twice",
      "Decoding the URL a second time changes it (%252F), or the path holds a plus sign, and "
      "allowDoubleEscaping is false. Applications that put file names or tokens into the path meet "
@@ -47,7 +50,8 @@ static void judge(const struct model *m, struct findings *fs, struct finding *f)
                 served += m->urls[k].count - m->urls[k].errors_4xx - m->urls[k].errors_5xx;
     if (served > 0) {
         f->severity = SEVERITY_WARNING;
-        say(fs, f, "The same URLs were served %llu time%s as well: users are refused, not scanners.",
+        say(fs, f,
+            "The same URLs were served %llu time%s as well: users are refused, not scanners.",
             (unsigned long long)served, plural(served));
     } else if (f->severity == SEVERITY_INFO) {
         say(fs, f, "None of these URLs was ever served: the filter does its work.");

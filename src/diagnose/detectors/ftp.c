@@ -15,17 +15,22 @@ static void run_row(const struct model *m, struct findings *fs, const struct mod
     finding_from_status(f, row);
     f->share = ratio(f->count, m->ftp_records);
     f->title = findings_text(fs, "FTP: %s (%s)",
-                             sub ? sub->title : reply ? reply->title : "a reply that is not known",
+                             sub     ? sub->title
+                             : reply ? reply->title
+                                     : "a reply that is not known",
                              row->code);
     f->why = str_z(sub ? sub->text : reply ? reply->text : "The FTP service refused the command.");
     say_clients(fs, f);
     if (row->status == NOT_LOGGED_IN && f->clients.n && f->clients.at[0].count >= GUESSES_MIN) {
         f->severity = SEVERITY_ERROR;
         say(fs, f, "So many logons that failed from one address are guesses.");
-        finding_step(f, STR("Switch on denyByFailure of ftpServer/security/authentication, or block the "
-                            "address."));
+        finding_step(
+            f, STR("Switch on denyByFailure of ftpServer/security/authentication, or block the "
+                   "address."));
     }
-    const char *const *remedies = sub && sub->remedies[0] ? sub->remedies : reply ? reply->remedies : NULL;
+    const char *const *remedies = sub && sub->remedies[0] ? sub->remedies
+                                  : reply                 ? reply->remedies
+                                                          : NULL;
 
     for (; remedies && *remedies; remedies++)
         finding_step(f, sentence_case(fs, *remedies));

@@ -11,7 +11,8 @@ static const struct {
 } winhttp[] = {
     {12002, "The back end did not answer in time",
      "The proxy waited for its time-out and gave up; the back end may have finished later.",
-     "Compare time-taken of these lines with the proxy's time-out (system.webServer/proxy timeout, or "
+     "Compare time-taken of these lines with the proxy's time-out (system.webServer/proxy timeout, "
+     "or "
      "that of the farm): the same figure means a slow back end."},
     {12007, "The name of the back end was not found",
      "The name server does not know the host that a rewrite rule or the farm names.",
@@ -22,7 +23,8 @@ static const struct {
     {12030, "The back end dropped the connection",
      "The back end closed while it owed an answer: it crashed, was restarted, or its keep-alive "
      "time-out is shorter than the proxy's.",
-     "Look at the back end's log for the same second; make its keep-alive time-out the longer one."},
+     "Look at the back end's log for the same second; make its keep-alive time-out the longer "
+     "one."},
     {12031, "The connection to the back end was reset",
      "The back end, or a device in between, reset the connection.",
      "Look at the back end's log for the same second."},
@@ -30,7 +32,8 @@ static const struct {
      "The reply could not be parsed: wrong port or scheme, or a header that is not allowed.",
      "Ask the back end directly and look at the raw answer; check http against https."},
     {12175, "The TLS connection to the back end failed",
-     "The back end's certificate is not trusted here, has another name, or no common version of TLS "
+     "The back end's certificate is not trusted here, has another name, or no common version of "
+     "TLS "
      "exists.",
      "Check the certificate's name, dates and chain from this server."},
 };
@@ -40,7 +43,8 @@ static const struct code_case others[] = {
     {502, 1, SEVERITY_ERROR, "A CGI program ran into its time-out", NULL},
     {502, 2, SEVERITY_ERROR, "A CGI program ended without a complete answer", NULL},
     {502, 4, SEVERITY_CRITICAL, "No server of the farm is available", NULL},
-    {502, 5, SEVERITY_ERROR, "A forwarded upgrade, or the start of an ASP.NET Core process, failed", NULL},
+    {502, 5, SEVERITY_ERROR, "A forwarded upgrade, or the start of an ASP.NET Core process, failed",
+     NULL},
     {502, 6, SEVERITY_ERROR, "A forwarded request could not be sent", NULL},
     {502, 7, SEVERITY_ERROR, "A forwarded request could not be started", NULL},
 };
@@ -55,10 +59,12 @@ static void say_time(struct findings *fs, struct finding *f, const struct model_
 
 static void run_row(const struct model *m, struct findings *fs, const struct model_status *row)
 {
-    static const struct code_case any = {502, 3, SEVERITY_ERROR, "Forwarding to the back end failed",
+    static const struct code_case any = {502, 3, SEVERITY_ERROR,
+                                         "Forwarding to the back end failed",
                                          "The request could not be forwarded."};
     struct finding *f = detect_row(m, fs, "gateway", row, &any);
-    const struct win32_row *code = row->win32 > UINT32_MAX ? NULL : win32_find((uint32_t)row->win32);
+    const struct win32_row *code =
+        row->win32 > UINT32_MAX ? NULL : win32_find((uint32_t)row->win32);
 
     if (code)
         f->why = findings_text(fs, "The request could not be forwarded: %s.", code->text);

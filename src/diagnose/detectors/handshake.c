@@ -34,8 +34,8 @@ struct split {
     struct model_counts lost;      /* the latter */
 };
 
-static void split_clients(const struct model *m, struct findings *fs, const struct model_status *row,
-                          struct split *s)
+static void split_clients(const struct model *m, struct findings *fs,
+                          const struct model_status *row, struct split *s)
 {
     for (size_t i = 0; i < row->client_top.n; i++) {
         const struct model_count *c = &row->client_top.at[i];
@@ -66,13 +66,15 @@ static void add_normal(const struct model *m, struct findings *fs, uint64_t legs
             finding_relate(f, str_z(m->statuses[i].code));
         }
     f->share = ratio(f->count, m->requests);
-    f->title = findings_text(fs, "%llu answer%s 401 that belong%s to logons", (unsigned long long)legs,
-                             plural(legs), legs == 1 ? "s" : "");
-    f->why = STR("Windows authentication asks up to twice before it lets a connection in: 401.2 for the "
-                 "request without credentials, 401.1 with win32 2148074254 for the first token, then "
-                 "200. The clients of these lines succeeded as well, so nothing failed.");
-    finding_step(f, STR("Nothing. If they are a large part of all requests, keep-alive is off or a proxy "
-                        "opens a connection for each request: NTLM then starts anew every time."));
+    f->title = findings_text(fs, "%llu answer%s 401 that belong%s to logons",
+                             (unsigned long long)legs, plural(legs), legs == 1 ? "s" : "");
+    f->why =
+        STR("Windows authentication asks up to twice before it lets a connection in: 401.2 for the "
+            "request without credentials, 401.1 with win32 2148074254 for the first token, then "
+            "200. The clients of these lines succeeded as well, so nothing failed.");
+    finding_step(
+        f, STR("Nothing. If they are a large part of all requests, keep-alive is off or a proxy "
+               "opens a connection for each request: NTLM then starts anew every time."));
     f->command = STR("candor explain 401.1");
 }
 
@@ -90,16 +92,19 @@ static void add_lost(const struct model *m, struct findings *fs, const struct sp
     f->share = ratio(f->count, m->requests);
     f->title = findings_text(fs, "%zu client%s never got past the challenge (401)", s->lost.n,
                              plural(s->lost.n));
-    f->why = findings_text(fs,
-                           "%.*s got 401 and never an answer that is no error: programs that send no "
-                           "credentials, or share no scheme with the server (WWW-Authenticate).",
-                           STR_ARG(names_text(fs, &f->clients, 3)));
-    finding_step(f, STR("Look at who they are: a monitor or a service needs credentials, or a path with "
-                        "anonymousAuthentication."));
-    finding_step(f, STR("Check that a proxy passes Authorization and keeps connections: NTLM needs one "
-                        "connection from end to end."));
+    f->why =
+        findings_text(fs,
+                      "%.*s got 401 and never an answer that is no error: programs that send no "
+                      "credentials, or share no scheme with the server (WWW-Authenticate).",
+                      STR_ARG(names_text(fs, &f->clients, 3)));
+    finding_step(
+        f, STR("Look at who they are: a monitor or a service needs credentials, or a path with "
+               "anonymousAuthentication."));
+    finding_step(
+        f, STR("Check that a proxy passes Authorization and keeps connections: NTLM needs one "
+               "connection from end to end."));
     f->command = findings_text(fs, "candor diagnose PATH... --client %.*s --status 401",
-                               STR_ARG(s->lost.at[0].name));
+                               STR_ARG(shell_word(fs, s->lost.at[0].name)));
 }
 
 static void run(const struct model *m, struct findings *fs)
@@ -123,6 +128,7 @@ static void run(const struct model *m, struct findings *fs)
 
 const struct detector detector_handshake = {
     .id = "handshake",
-    .title = "401 answers that belong to NTLM and Kerberos logons, and clients that never finish one",
+    .title =
+        "401 answers that belong to NTLM and Kerberos logons, and clients that never finish one",
     .run = run,
 };

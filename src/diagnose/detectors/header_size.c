@@ -1,12 +1,15 @@
 /* Headers that outgrew a limit: HTTPERR FieldLength and RequestLength (400), and 404.10 or 431 of
- * request filtering. Kerberos tokens of users in many groups and growing cookies are the reasons. */
+ * request filtering. Kerberos tokens of users in many groups and growing cookies are the reasons.
+ */
 #include "diagnose/detectors/tools.h"
 #include "base/poison.h"
 
 static const struct reason_case reasons[] = {
     {"FieldLength", SEVERITY_WARNING, "One header was longer than MaxFieldLength",
-     "A single header passed MaxFieldLength (16384 bytes): a cookie, or the Authorization header with "
-     "the Kerberos token of a user in many groups. The listener answered 400 by itself; the site log "
+     "A single header passed MaxFieldLength (16384 bytes): a cookie, or the Authorization header "
+     "with "
+     "the Kerberos token of a user in many groups. The listener answered 400 by itself; the site "
+     "log "
      "has nothing."},
     {"RequestLength", SEVERITY_WARNING, "Request line and headers were longer than MaxRequestBytes",
      "All headers together passed MaxRequestBytes (16384 bytes): many cookies, or a Kerberos token "
@@ -29,8 +32,9 @@ static void say_growth(const struct model *m, struct findings *fs, struct findin
     uint64_t late = all > early ? all - early : 0;
 
     if (late >= early * 2)
-        say(fs, f, "They became more: %llu in the first half of the time, %llu in the second, as when "
-                   "cookies or group memberships grow.",
+        say(fs, f,
+            "They became more: %llu in the first half of the time, %llu in the second, as when "
+            "cookies or group memberships grow.",
             (unsigned long long)early, (unsigned long long)late);
 }
 
@@ -38,22 +42,25 @@ static void run(const struct model *m, struct findings *fs)
 {
     for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
         const struct model_reason *row = model_find_reason(m, str_z(reasons[i].reason));
-        struct finding *f = detect_reason(
-            m, fs, i == 0 ? "header-size-field" : "header-size-request", &reasons[i]);
+        struct finding *f =
+            detect_reason(m, fs, i == 0 ? "header-size-field" : "header-size-request", &reasons[i]);
 
         if (!f)
             continue;
         say_growth(m, fs, f, &row->slots);
-        finding_step(f, STR("Let an affected user delete the site's cookies: if that helps it is the "
-                            "cookie, else the token (klist, whoami /groups)."));
-        finding_step(f, STR("Raise MaxFieldLength and MaxRequestBytes together: each header must fit "
-                            "the first, all of them the second."));
+        finding_step(f,
+                     STR("Let an affected user delete the site's cookies: if that helps it is the "
+                         "cookie, else the token (klist, whoami /groups)."));
+        finding_step(f,
+                     STR("Raise MaxFieldLength and MaxRequestBytes together: each header must fit "
+                         "the first, all of them the second."));
         finding_relate(f, STR("MaxFieldLength"));
         finding_relate(f, STR("MaxRequestBytes"));
     }
     for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
         size_t at = 0;
-        const struct model_status *row = model_next_status(m, codes[i].status, codes[i].substatus, &at);
+        const struct model_status *row =
+            model_next_status(m, codes[i].status, codes[i].substatus, &at);
         struct finding *f = detect_code(m, fs, "header-size", &codes[i]);
 
         if (f)

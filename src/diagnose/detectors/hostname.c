@@ -6,7 +6,8 @@ enum { COUNT_MANY = 20, CLIENTS_MANY = 5 };
 
 static const struct reason_case hostname = {
     "Hostname", SEVERITY_INFO, "Requests for a host name that no site is bound to",
-    "The Host header is missing, malformed, or names no binding on that address and port: a binding "
+    "The Host header is missing, malformed, or names no binding on that address and port: a "
+    "binding "
     "that is missing or misspelled, a DNS entry left behind, or a scanner that goes by address."};
 
 static const struct reason_case not_found = {
@@ -20,7 +21,8 @@ static void weigh(struct findings *fs, struct finding *f, const struct model_rea
         return;
     }
     f->severity = SEVERITY_WARNING;
-    say(fs, f, "%llu clients did so: people look for a site here.", (unsigned long long)row->clients);
+    say(fs, f, "%llu clients did so: people look for a site here.",
+        (unsigned long long)row->clients);
 }
 
 static void run(const struct model *m, struct findings *fs)

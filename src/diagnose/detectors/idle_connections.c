@@ -1,16 +1,20 @@
-/* HTTPERR Timer_ConnectionIdle: normal. So are, in small numbers, connections that clients close. */
+/* HTTPERR Timer_ConnectionIdle: normal. So are, in small numbers, connections that clients close.
+ */
 #include "diagnose/detectors/tools.h"
 #include "base/poison.h"
 
 static void run(const struct model *m, struct findings *fs)
 {
-    static const struct reason_case idle = {
-        "Timer_ConnectionIdle", SEVERITY_NORMAL, "Idle connections were closed",
-        "A browser keeps its connection open for further requests, and the listener closes it after "
-        "connectionTimeout (120 s) without one. No request was lost; most lines of a healthy HTTPERR "
-        "log are these."};
+    static const struct reason_case idle = {"Timer_ConnectionIdle", SEVERITY_NORMAL,
+                                            "Idle connections were closed",
+                                            "A browser keeps its connection open for further "
+                                            "requests, and the listener closes it after "
+                                            "connectionTimeout (120 s) without one. No request was "
+                                            "lost; most lines of a healthy HTTPERR "
+                                            "log are these."};
     static const struct reason_case dropped[] = {
-        {"Connection_Dropped", SEVERITY_NORMAL, "Clients closed before the last packet of the answer",
+        {"Connection_Dropped", SEVERITY_NORMAL,
+         "Clients closed before the last packet of the answer",
          "The user went on or closed the page while the answer was being sent."},
         {"Client_Reset", SEVERITY_NORMAL, "Clients closed before a worker had taken the request",
          "The connection was reset while the request waited for a worker."},
@@ -31,7 +35,8 @@ static void run(const struct model *m, struct findings *fs)
             ratio(f->count, m->requests) < 0.01)
             continue;
         f->severity = SEVERITY_INFO;
-        say(fs, f, "That is one for every %.0f requests of the site log: look whether pages are slow.",
+        say(fs, f,
+            "That is one for every %.0f requests of the site log: look whether pages are slow.",
             ratio(m->requests, f->count));
         finding_relate(f, STR("slow-requests"));
     }

@@ -42,8 +42,9 @@ static void run(const struct model *m, struct findings *fs)
     f->share = ratio(f->count, m->requests);
     f->title = findings_text(fs, "%llu answer%s that the client did not wait for",
                              (unsigned long long)f->count, plural(f->count));
-    f->why = STR("The status says success, the win32 code that the connection was gone before all of the "
-                 "answer was out: somebody clicked on, closed the page, or a player jumped.");
+    f->why = STR(
+        "The status says success, the win32 code that the connection was gone before all of the "
+        "answer was out: somebody clicked on, closed the page, or a player jumped.");
     if (f->count >= COUNT_MIN && (mean >= SLOW_MS || f->share >= notable)) {
         f->severity = SEVERITY_INFO;
         say(fs, f, "They took %.1f s on average%s: people may have given up waiting.", mean / 1000,
@@ -51,8 +52,9 @@ static void run(const struct model *m, struct findings *fs)
         finding_relate(f, STR("slow-requests"));
         f->command = STR("candor diagnose PATH... --status 200");
     }
-    finding_step(f, STR("Nothing by itself. Large downloads and slow pages have the most of them; compare "
-                        "the list of URLs with that of slow requests."));
+    finding_step(
+        f, STR("Nothing by itself. Large downloads and slow pages have the most of them; compare "
+               "the list of URLs with that of slow requests."));
 }
 
 const struct detector detector_impatient_clients = {

@@ -6,7 +6,8 @@
 /* Files that get a finding of their own. */
 enum { FILES_MAX = 20 };
 
-static void add_misfits(struct findings *fs, struct finding *f, const struct model *m, uint32_t file)
+static void add_misfits(struct findings *fs, struct finding *f, const struct model *m,
+                        uint32_t file)
 {
     const struct model_file *mf = &m->files[file];
 
@@ -41,12 +42,14 @@ static void find_misfits(const struct model *m, struct findings *fs)
     f->title = findings_text(fs, "%llu line%s of %llu file%s could not be understood",
                              (unsigned long long)lines, plural(lines), (unsigned long long)files,
                              plural(files));
-    f->why = findings_text(fs,
-                           "They are counted nowhere else. %llu records were read from the same input; "
-                           "the first few lines are below.",
-                           (unsigned long long)records);
-    finding_step(f, STR("Look at the lines: torn ends of files that are being written are harmless, columns "
-                        "without a #Fields line are not."));
+    f->why =
+        findings_text(fs,
+                      "They are counted nowhere else. %llu records were read from the same input; "
+                      "the first few lines are below.",
+                      (unsigned long long)records);
+    finding_step(
+        f, STR("Look at the lines: torn ends of files that are being written are harmless, columns "
+               "without a #Fields line are not."));
 }
 
 /* The files past the first ones. */
@@ -73,8 +76,8 @@ static void find_shape(const struct model *m, struct findings *fs)
             continue;
         if (n++ >= FILES_MAX)
             continue;
-        struct finding *f = findings_add(fs, "input-file",
-                                         mf->problem.n ? SEVERITY_WARNING : SEVERITY_INFO);
+        struct finding *f =
+            findings_add(fs, "input-file", mf->problem.n ? SEVERITY_WARNING : SEVERITY_INFO);
 
         f->count = mf->records;
         f->first_s = mf->first_s;
@@ -83,18 +86,22 @@ static void find_shape(const struct model *m, struct findings *fs)
         if (mf->problem.n)
             say(fs, f, "Reading ended early: %.*s.", STR_ARG(mf->problem));
         if (mf->refitted)
-            say(fs, f, "%llu record%s did not fit the #Fields line above and were understood by their "
-                       "shape: the columns changed without a new header.",
+            say(fs, f,
+                "%llu record%s did not fit the #Fields line above and were understood by their "
+                "shape: the columns changed without a new header.",
                 (unsigned long long)mf->refitted, plural(mf->refitted));
         if (mf->nul_bytes)
-            say(fs, f, "%llu NUL bytes were skipped: the machine lost power or the disk was full while "
-                       "the file was written, and records of that moment are missing.",
+            say(fs, f,
+                "%llu NUL bytes were skipped: the machine lost power or the disk was full while "
+                "the file was written, and records of that moment are missing.",
                 (unsigned long long)mf->nul_bytes);
         if (mf->odd_values)
-            say(fs, f, "%llu value%s not of the type of %s column.", (unsigned long long)mf->odd_values,
-                mf->odd_values == 1 ? " is" : "s are", mf->odd_values == 1 ? "its" : "their");
+            say(fs, f, "%llu value%s not of the type of %s column.",
+                (unsigned long long)mf->odd_values, mf->odd_values == 1 ? " is" : "s are",
+                mf->odd_values == 1 ? "its" : "their");
         add_misfits(fs, f, m, (uint32_t)i);
-        finding_step(f, STR("Nothing, if the figures make sense; else check how the file was copied."));
+        finding_step(
+            f, STR("Nothing, if the figures make sense; else check how the file was copied."));
     }
     add_more_files(fs, "input-file-more", n, "are not as they should be");
 }
@@ -119,12 +126,13 @@ static void find_clocks(const struct model *m, struct findings *fs)
 
     f->count = local;
     f->title = STR("Files with local time stand beside files with UTC");
-    f->why = findings_text(fs,
-                           "%zu file%s, such as %.*s, %s the local time of the machine that wrote %s, %zu "
-                           "UTC. Times of the two kinds differ by that machine's offset, so what happens "
-                           "together here may not have.",
-                           local, local == 1 ? "" : "s", STR_ARG(m->files[example].path),
-                           local == 1 ? "has" : "have", local == 1 ? "it" : "them", utc);
+    f->why = findings_text(
+        fs,
+        "%zu file%s, such as %.*s, %s the local time of the machine that wrote %s, %zu "
+        "UTC. Times of the two kinds differ by that machine's offset, so what happens "
+        "together here may not have.",
+        local, local == 1 ? "" : "s", STR_ARG(m->files[example].path), local == 1 ? "has" : "have",
+        local == 1 ? "it" : "them", utc);
     finding_step(f, STR("Diagnose them apart, or log in W3C format, which is UTC."));
 }
 
@@ -144,14 +152,15 @@ static void find_backward(const struct model *m, struct findings *fs)
         f->first_s = mf->first_s;
         f->last_s = mf->last_s;
         f->title = findings_text(fs, "Time goes back in %.*s", STR_ARG(mf->path));
-        f->why = findings_text(fs,
-                               "%llu time%s a record is older than the one before it, by %lld s at most. "
-                               "Either the clock was set back, or files were put together in another order "
-                               "than they were written. Counts are right; what came before what may not be.",
-                               (unsigned long long)mf->backward, plural(mf->backward),
-                               (long long)mf->backward_most_s);
-        finding_step(f, STR("Look at the time service of that machine; Kerberos fails when clocks differ by "
-                            "more than five minutes."));
+        f->why = findings_text(
+            fs,
+            "%llu time%s a record is older than the one before it, by %lld s at most. "
+            "Either the clock was set back, or files were put together in another order "
+            "than they were written. Counts are right; what came before what may not be.",
+            (unsigned long long)mf->backward, plural(mf->backward), (long long)mf->backward_most_s);
+        finding_step(
+            f, STR("Look at the time service of that machine; Kerberos fails when clocks differ by "
+                   "more than five minutes."));
     }
     add_more_files(fs, "input-order-more", n, "in which time goes back");
 }
@@ -172,13 +181,14 @@ static void find_layouts(const struct model *m, struct findings *fs)
     struct finding *f = findings_add(fs, "input-layout", SEVERITY_INFO);
 
     f->count = changes;
-    f->title = findings_text(fs, "The columns change within %zu file%s", files, files == 1 ? "" : "s");
-    f->why = findings_text(fs,
-                           "A #Fields line differs from the one before, %llu time%s, first in %.*s: somebody "
-                           "changed the fields to log. Each record is read by the line above it, but columns "
-                           "that only a part has, such as time-taken, count for that part alone.",
-                           (unsigned long long)changes, plural(changes),
-                           STR_ARG(m->files[example].path));
+    f->title =
+        findings_text(fs, "The columns change within %zu file%s", files, files == 1 ? "" : "s");
+    f->why = findings_text(
+        fs,
+        "A #Fields line differs from the one before, %llu time%s, first in %.*s: somebody "
+        "changed the fields to log. Each record is read by the line above it, but columns "
+        "that only a part has, such as time-taken, count for that part alone.",
+        (unsigned long long)changes, plural(changes), STR_ARG(m->files[example].path));
     finding_step(f, STR("Nothing. The fields in force now are the last ones."));
 }
 

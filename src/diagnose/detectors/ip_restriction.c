@@ -13,12 +13,14 @@ static const struct {
      "denyByConcurrentRequests refuses an address that has more requests in progress than "
      "maxConcurrentRequests. Behind a proxy or NAT all users share one address."},
     {502, "Clients with too many requests in a short time",
-     "denyByRequestRate refuses an address that passed maxRequests in requestIntervalInMilliseconds; "
+     "denyByRequestRate refuses an address that passed maxRequests in "
+     "requestIntervalInMilliseconds; "
      "one page with many pictures can be enough."},
     {503, "Clients whose address is denied",
      "A rule of ipSecurity denies the address, or allowUnlisted is false and no rule allows it."},
     {504, "Clients whose host name is denied",
-     "A domainName rule of ipSecurity matched, or the reverse lookup failed while unlisted names are "
+     "A domainName rule of ipSecurity matched, or the reverse lookup failed while unlisted names "
+     "are "
      "denied."},
 };
 
@@ -33,16 +35,18 @@ static void run(const struct model *m, struct findings *fs)
             struct finding *f = detect_code(m, fs, "ip-restriction", &c);
 
             if (f && f->clients.n == 1)
-                say(fs, f, "All come from one address: a proxy in front (then enableProxyMode looks at "
-                           "X-Forwarded-For), a monitor, or an attacker.");
+                say(fs, f,
+                    "All come from one address: a proxy in front (then enableProxyMode looks at "
+                    "X-Forwarded-For), a monitor, or an attacker.");
         }
         struct code_case c = {200, (int16_t)kinds[i].substatus, SEVERITY_INFO, kinds[i].title,
                               kinds[i].why};
         struct finding *f = detect_code(m, fs, "ip-restriction", &c);
 
         if (f)
-            say(fs, f, "They were served: enableLoggingOnlyMode is on and only the sub-status says that "
-                       "they would have been refused.");
+            say(fs, f,
+                "They were served: enableLoggingOnlyMode is on and only the sub-status says that "
+                "they would have been refused.");
     }
     static const struct code_case old[] = {
         {403, 6, SEVERITY_WARNING, "Clients whose address is denied", NULL},

@@ -11,23 +11,27 @@ static const struct {
     const char *why;
 } cases[] = {
     {1326, "Wrong user name or password", "The account does not exist or the password is wrong."},
-    {0xc000006du, "Wrong user name or password", "The account does not exist or the password is wrong."},
+    {0xc000006du, "Wrong user name or password",
+     "The account does not exist or the password is wrong."},
     {0x8009030cu, "Logons that were denied",
      "The token was understood and the account refused: password, account state, or the loopback "
      "check when the server calls itself by another name."},
     {1909, "Accounts that are locked out",
-     "The account is locked after too many wrong passwords: a service or phone with an old password "
+     "The account is locked after too many wrong passwords: a service or phone with an old "
+     "password "
      "keeps trying."},
     {1331, "Accounts that are disabled", "The account is disabled."},
     {1330, "Passwords that have expired", "The password of the account has expired."},
-    {1907, "Passwords that must be changed", "The password must be changed before the first logon."},
+    {1907, "Passwords that must be changed",
+     "The password must be changed before the first logon."},
     {1385, "Accounts without the right to log on here",
      "The account has no right to the kind of logon that logonMethod asks for."},
     {0x80090308u, "Tokens that are not valid",
      "The token could not be read: NTLM sent where Kerberos is expected, or a token for another "
      "service (SPN)."},
     {0x80090322u, "Kerberos tickets for another service",
-     "The ticket was made for another account: the SPN of the host name is registered for the wrong "
+     "The ticket was made for another account: the SPN of the host name is registered for the "
+     "wrong "
      "one, or twice."},
     {0x80090324u, "Clocks that differ too much for Kerberos",
      "Client, server and domain controller differ by more than five minutes."},
@@ -43,7 +47,8 @@ static void run_row(const struct model *m, struct findings *fs, const struct mod
 {
     static const struct code_case any = {401, 1, SEVERITY_WARNING, "Logons that failed", NULL};
     struct finding *f = detect_row(m, fs, "logon-failed", row, &any);
-    const struct win32_row *code = row->win32 > UINT32_MAX ? NULL : win32_find((uint32_t)row->win32);
+    const struct win32_row *code =
+        row->win32 > UINT32_MAX ? NULL : win32_find((uint32_t)row->win32);
 
     f->why = code ? findings_text(fs, "%s.", code->text) : f->why;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -58,10 +63,13 @@ static void run_row(const struct model *m, struct findings *fs, const struct mod
 
     if (top && top->count >= GUESSES_MIN && row->users.n >= USERS_MIN) {
         f->severity = SEVERITY_ERROR;
-        say(fs, f, "%zu different users from so few addresses: somebody tries passwords.", row->users.n);
-        finding_step(f, findings_text(fs, "Block %.*s at the firewall or in ipSecurity, and look whether "
-                                          "one of its attempts succeeded.",
-                                      STR_ARG(top->name)));
+        say(fs, f, "%zu different users from so few addresses: somebody tries passwords.",
+            row->users.n);
+        finding_step(f,
+                     findings_text(fs,
+                                   "Block %.*s at the firewall or in ipSecurity, and look whether "
+                                   "one of its attempts succeeded.",
+                                   STR_ARG(top->name)));
     }
     advise_win32(fs, f, row->win32);
     if (f->step_n == 0)

@@ -26,8 +26,9 @@ static void run(const struct model *m, struct findings *fs)
 
     if (!f)
         return;
-    say(fs, f, "%llu clients asked for them, and most of these clients get other pages: the links are "
-               "broken, or files are missing.",
+    say(fs, f,
+        "%llu clients asked for them, and most of these clients get other pages: the links are "
+        "broken, or files are missing.",
         (unsigned long long)clients);
     if (f->share >= notable)
         f->severity = SEVERITY_WARNING;

@@ -16,8 +16,9 @@ static void run(const struct model *m, struct findings *fs)
         return;
     f->share = ratio(f->count, m->requests);
     f->title = findings_text(fs, "%.1f %% of the requests were answered 304", f->share * 100);
-    f->why = STR("The client asked whether its copy is still current, and it was: no content had to be "
-                 "sent. These are good answers, not redirections and not errors.");
+    f->why =
+        STR("The client asked whether its copy is still current, and it was: no content had to be "
+            "sent. These are good answers, not redirections and not errors.");
     if (f->share > 0.3) {
         say(fs, f, "So many questions cost a round trip each: longer lifetimes would save them.");
         finding_step(f, STR("Give static files a lifetime: staticContent/clientCache "

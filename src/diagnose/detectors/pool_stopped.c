@@ -13,11 +13,13 @@ static const struct {
       "still take requests."}},
     {"pool-shutdown",
      {"AppShutdown", SEVERITY_CRITICAL, "A pool was shut down by its CPU limit",
-      "The pool used more processor time than cpu/limit allows and the action is KillW3wp: it stays "
+      "The pool used more processor time than cpu/limit allows and the action is KillW3wp: it "
+      "stays "
       "down until resetInterval ends."}},
     {"no-worker",
      {"N/A", SEVERITY_CRITICAL, "No worker could be started",
-      "The listener had nobody to give the request to: no memory for a worker, an identity that can't "
+      "The listener had nobody to give the request to: no memory for a worker, an identity that "
+      "can't "
       "log on, a URL that is reserved but not registered."}},
 };
 

@@ -4,13 +4,16 @@
 
 static const struct reason_case cases[] = {
     {"Timer_ReqQueue", SEVERITY_ERROR, "Requests that waited too long for a worker",
-     "The request stood in the pool's queue until connectionTimeout (120 s) ran out: the worker hangs, "
+     "The request stood in the pool's queue until connectionTimeout (120 s) ran out: the worker "
+     "hangs, "
      "or has no free thread."},
     {"Timer_AppPool", SEVERITY_ERROR, "Requests that waited too long for a worker",
-     "The request stood in the pool's queue until its time ran out: the worker hangs, or has no free "
+     "The request stood in the pool's queue until its time ran out: the worker hangs, or has no "
+     "free "
      "thread."},
     {"AppPoolTimer", SEVERITY_ERROR, "Requests that waited too long for a worker",
-     "The request stood in the pool's queue until its time ran out and was answered with 503: the worker "
+     "The request stood in the pool's queue until its time ran out and was answered with 503: the "
+     "worker "
      "hangs, or has no free thread."},
 };
 
@@ -27,8 +30,9 @@ static void run(const struct model *m, struct findings *fs)
             timeline_between(m, f->first_s, f->last_s == RECORD_NO_TIME ? f->first_s : f->last_s);
 
         if (m->requests && f->first_s != RECORD_NO_TIME && during.requests == 0)
-            say(fs, f, "The site log has no request at all between the first and the last of them: the "
-                       "worker stood still.");
+            say(fs, f,
+                "The site log has no request at all between the first and the last of them: the "
+                "worker stood still.");
         finding_relate(f, STR("queue-full"));
     }
 }

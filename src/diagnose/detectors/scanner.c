@@ -26,7 +26,8 @@ static void find_scanners(const struct model *m, struct findings *fs)
         clients++;
         errors += c->errors_4xx;
         if (n < SCANNERS_NAMED)
-            at[n++] = (struct model_count){.name = c->client, .count = c->errors_4xx, .error = c->error};
+            at[n++] =
+                (struct model_count){.name = c->client, .count = c->errors_4xx, .error = c->error};
     }
     if (n == 0)
         return;
@@ -45,17 +46,20 @@ static void find_scanners(const struct model *m, struct findings *fs)
     f->clients = (struct model_counts){.at = at, .n = n};
     f->title = findings_text(fs, "%llu client%s scan%s for pages that do not exist",
                              (unsigned long long)clients, plural(clients), clients == 1 ? "s" : "");
-    f->why = findings_text(fs,
-                           "%llu of their requests ended with 4xx, mostly 404: programs that try the "
-                           "addresses of well-known holes. Every server on the internet gets them; they "
-                           "found nothing.",
-                           (unsigned long long)errors);
-    finding_step(f, STR("Nothing, as long as the answers stay 404. Look through their requests that "
-                        "succeeded."));
-    finding_step(f, STR("If they are a load: dynamicIpSecurity denyByRequestRate, or the firewall."));
+    f->why =
+        findings_text(fs,
+                      "%llu of their requests ended with 4xx, mostly 404: programs that try the "
+                      "addresses of well-known holes. Every server on the internet gets them; they "
+                      "found nothing.",
+                      (unsigned long long)errors);
+    finding_step(f,
+                 STR("Nothing, as long as the answers stay 404. Look through their requests that "
+                     "succeeded."));
+    finding_step(f,
+                 STR("If they are a load: dynamicIpSecurity denyByRequestRate, or the firewall."));
     finding_relate(f, STR("404"));
-    f->command =
-        findings_text(fs, "candor diagnose PATH... --client %.*s --status 200", STR_ARG(at[0].name));
+    f->command = findings_text(fs, "candor diagnose PATH... --client %.*s --status 200",
+                               STR_ARG(shell_word(fs, at[0].name)));
 }
 
 static void find_busy(const struct model *m, struct findings *fs)
@@ -72,13 +76,16 @@ static void find_busy(const struct model *m, struct findings *fs)
     f->share = ratio(c->count, m->requests);
     f->clients = (struct model_counts){.at = at, .n = 1};
     f->title = findings_text(fs, "One client made %.0f %% of the requests", f->share * 100);
-    f->why = findings_text(fs,
-                           "%.*s sent %llu requests. A load balancer or proxy looks like that: the log "
-                           "then says its address instead of the users'.",
-                           STR_ARG(c->client), (unsigned long long)c->count);
-    finding_step(f, STR("Behind a proxy add X-Forwarded-For to the site's customFields (logFile), so "
-                        "that users can be told apart."));
-    f->command = findings_text(fs, "candor diagnose PATH... --client %.*s", STR_ARG(c->client));
+    f->why =
+        findings_text(fs,
+                      "%.*s sent %llu requests. A load balancer or proxy looks like that: the log "
+                      "then says its address instead of the users'.",
+                      STR_ARG(c->client), (unsigned long long)c->count);
+    finding_step(f,
+                 STR("Behind a proxy add X-Forwarded-For to the site's customFields (logFile), so "
+                     "that users can be told apart."));
+    f->command = findings_text(fs, "candor diagnose PATH... --client %.*s",
+                               STR_ARG(shell_word(fs, c->client)));
 }
 
 static void run(const struct model *m, struct findings *fs)

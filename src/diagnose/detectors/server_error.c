@@ -7,7 +7,8 @@ static const double rare = 0.001;
 
 static const struct code_case cases[] = {
     {500, 0, SEVERITY_ERROR, "The application, or a module, failed",
-     "A handler or the application itself ended the request with an error. The site log does not say "
+     "A handler or the application itself ended the request with an error. The site log does not "
+     "say "
      "more than the win32 code; the application's log and a failed request trace do."},
     {500, 11, SEVERITY_WARNING, "Requests that met an application shutting down", NULL},
     {500, 12, SEVERITY_WARNING, "Requests that met an application restarting", NULL},
@@ -33,7 +34,8 @@ static void name_win32(const struct model *m, struct findings *fs, struct findin
     const struct model_status *row;
     int named = 0;
 
-    for (size_t i = 0; (row = model_next_status(m, c->status, c->substatus, &i)) != NULL && named < 3;) {
+    for (size_t i = 0;
+         (row = model_next_status(m, c->status, c->substatus, &i)) != NULL && named < 3;) {
         const struct win32_row *code =
             row->win32 == 0 || row->win32 > UINT32_MAX ? NULL : win32_find((uint32_t)row->win32);
         if (!code)

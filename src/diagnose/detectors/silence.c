@@ -27,9 +27,11 @@ static void run(const struct model *m, struct findings *fs)
         }
     }
     /* At either end it is only that HTTPERR covers more time than the site log. */
-    if (best_n < EMPTY_MIN || mean < MEAN_MIN || best_from == 0 || best_from + best_n == m->bucket_n)
+    if (best_n < EMPTY_MIN || mean < MEAN_MIN || best_from == 0 ||
+        best_from + best_n == m->bucket_n)
         return;
-    /* Where much is empty, as at night on small sites, nothing is remarkable about one more hole. */
+    /* Where much is empty, as at night on small sites, nothing is remarkable about one more hole.
+     */
     if (best_n * 2 > m->bucket_n || empty > best_n + best_n / 2)
         return;
     int64_t first_s = m->timeline[best_from].start_s;
@@ -43,14 +45,16 @@ static void run(const struct model *m, struct findings *fs)
     f->count = best_n;
     f->title = findings_text(fs, "The site log is silent from %.*s to %.*s",
                              STR_ARG(time_text(fs, first_s)), STR_ARG(time_text(fs, last_s)));
-    f->why = findings_text(fs,
-                           "Otherwise it has %.0f requests in each %u seconds. A worker writes a line "
-                           "when a request ends: either none ended, or a log file is missing here.",
-                           mean, m->bucket_seconds);
+    f->why =
+        findings_text(fs,
+                      "Otherwise it has %.0f requests in each %u seconds. A worker writes a line "
+                      "when a request ends: either none ended, or a log file is missing here.",
+                      mean, m->bucket_seconds);
     if (during.httperr)
         say(fs, f, "HTTPERR has %llu record%s of that time: clients did ask.",
             (unsigned long long)during.httperr, plural(during.httperr));
-    finding_step(f, STR("Check that the log files of all servers and of that time are part of the input."));
+    finding_step(
+        f, STR("Check that the log files of all servers and of that time are part of the input."));
     finding_step(f, STR("Look at the events of that time: recycles, a reboot, a hung worker."));
     f->command = findings_text(fs, "candor diagnose PATH... --since \"%.*s\" --until \"%.*s\"",
                                STR_ARG(time_text(fs, first_s)), STR_ARG(time_text(fs, last_s)));

@@ -28,10 +28,11 @@ static size_t find_change(const struct model *m, double *ret_before, double *ret
         double right = ratio(sum - left_sum, count - left_count);
         uint64_t less = left_count < count - left_count ? left_count : count - left_count;
         /* The variance between the two sides, which is largest at a step. */
-        double gain = (double)left_count * (double)(count - left_count) * (right - left) * (right - left);
+        double gain =
+            (double)left_count * (double)(count - left_count) * (right - left) * (right - left);
 
-        if (i >= CHANGE_BUCKETS && less >= CHANGE_COUNT && left > 0 && right > left * change_factor &&
-            gain > best_gain) {
+        if (i >= CHANGE_BUCKETS && less >= CHANGE_COUNT && left > 0 &&
+            right > left * change_factor && gain > best_gain) {
             best = i;
             best_gain = gain;
             *ret_before = left;
@@ -56,16 +57,20 @@ static void find_slowdown(const struct model *m, struct findings *fs)
     f->last_s = m->last_s;
     for (size_t i = at; i < m->bucket_n; i++)
         f->count += m->timeline[i].ms_count;
-    f->title = findings_text(fs, "Requests became slower from %.*s on", STR_ARG(time_text(fs, f->first_s)));
-    f->why = findings_text(fs,
-                           "The mean time-taken was %.0f ms before and is %.0f ms since, a change that "
-                           "is larger than the ups and downs around it.",
-                           before, after);
-    finding_step(f, STR("Compare the slowest URLs before and after that time; look for a deployment, a "
-                        "job, or a database that changed then."));
+    f->title = findings_text(fs, "Requests became slower from %.*s on",
+                             STR_ARG(time_text(fs, f->first_s)));
+    f->why =
+        findings_text(fs,
+                      "The mean time-taken was %.0f ms before and is %.0f ms since, a change that "
+                      "is larger than the ups and downs around it.",
+                      before, after);
+    finding_step(
+        f, STR("Compare the slowest URLs before and after that time; look for a deployment, a "
+               "job, or a database that changed then."));
     finding_relate(f, STR("slow-requests"));
-    f->command = findings_text(fs, "candor diagnose PATH... --until \"%.*s\", then --since the same time",
-                               STR_ARG(time_text(fs, f->first_s - 1)));
+    f->command =
+        findings_text(fs, "candor diagnose PATH... --until \"%.*s\", then --since the same time",
+                      STR_ARG(time_text(fs, f->first_s - 1)));
 }
 
 static void find_slow(const struct model *m, struct findings *fs)
@@ -78,7 +83,8 @@ static void find_slow(const struct model *m, struct findings *fs)
         const struct model_url *u = m->slowest[i];
         if (u->latency.count < COUNT_MIN || u->latency.p95_ms < SLOW_P95_MS)
             continue;
-        at[n++] = (struct model_count){.name = u->url, .count = u->latency.count, .error = u->error};
+        at[n++] =
+            (struct model_count){.name = u->url, .count = u->latency.count, .error = u->error};
         count += u->latency.count;
     }
     if (n == 0)
@@ -89,32 +95,39 @@ static void find_slow(const struct model *m, struct findings *fs)
         if (str_eq(m->slowest[i]->url, at[0].name))
             worst = m->slowest[i];
     bool is_general = m->latency.p95_ms >= SLOW_P95_MS;
-    struct finding *f = findings_add(fs, "slow-requests", is_general ? SEVERITY_WARNING : SEVERITY_INFO);
+    struct finding *f =
+        findings_add(fs, "slow-requests", is_general ? SEVERITY_WARNING : SEVERITY_INFO);
 
     f->count = count;
     f->share = ratio(count, m->requests);
     f->urls = (struct model_counts){.at = at, .n = n};
     finding_samples(f, &m->slow_requests);
-    f->title = findings_text(fs, "%zu URL%s take longer than %u s for one request in twenty or more", n,
-                             n == 1 ? "" : "s", SLOW_P95_MS / 1000);
+    f->title =
+        findings_text(fs, "%zu URL%s take longer than %u s for one request in twenty or more", n,
+                      n == 1 ? "" : "s", SLOW_P95_MS / 1000);
     if (n == 1)
-        f->title = findings_text(fs, "One URL takes longer than %u s for one request in twenty or more",
-                                 SLOW_P95_MS / 1000);
-    f->why = findings_text(fs,
-                           "The slowest is %.*s: half of its %llu requests take more than %.1f s, one in "
-                           "twenty more than %.1f s, the longest %.1f s. Over all requests these are %llu "
-                           "ms and %llu ms.",
-                           STR_ARG(worst->url), (unsigned long long)worst->latency.count,
-                           (double)worst->latency.p50_ms / 1000, (double)worst->latency.p95_ms / 1000,
-                           (double)worst->latency.max_ms / 1000, (unsigned long long)m->latency.p50_ms,
-                           (unsigned long long)m->latency.p95_ms);
-    say(fs, f, "time-taken goes from the first byte of the request to the last of the answer that the "
-               "client acknowledged, so slow clients and large files count too.");
-    finding_step(f, STR("Trace the URL: a rule of traceFailedRequests with timeTaken=\"00:00:02\", and read "
-                        "where the time goes."));
+        f->title =
+            findings_text(fs, "One URL takes longer than %u s for one request in twenty or more",
+                          SLOW_P95_MS / 1000);
+    f->why = findings_text(
+        fs,
+        "The slowest is %.*s: half of its %llu requests take more than %.1f s, one in "
+        "twenty more than %.1f s, the longest %.1f s. Over all requests these are %llu "
+        "ms and %llu ms.",
+        STR_ARG(worst->url), (unsigned long long)worst->latency.count,
+        (double)worst->latency.p50_ms / 1000, (double)worst->latency.p95_ms / 1000,
+        (double)worst->latency.max_ms / 1000, (unsigned long long)m->latency.p50_ms,
+        (unsigned long long)m->latency.p95_ms);
+    say(fs, f,
+        "time-taken goes from the first byte of the request to the last of the answer that the "
+        "client acknowledged, so slow clients and large files count too.");
+    finding_step(
+        f, STR("Trace the URL: a rule of traceFailedRequests with timeTaken=\"00:00:02\", and read "
+               "where the time goes."));
     finding_step(f, STR("Look whether the size explains it (sc-bytes), or only some clients."));
     finding_relate(f, STR("time-taken"));
-    f->command = findings_text(fs, "candor diagnose PATH... --url %.*s", STR_ARG(worst->url));
+    f->command =
+        findings_text(fs, "candor diagnose PATH... --url %.*s", STR_ARG(url_word(fs, worst->url)));
 }
 
 static void run(const struct model *m, struct findings *fs)

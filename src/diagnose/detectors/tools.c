@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/buf.h"
 #include "tables/httperr.h"
 #include "tables/status.h"
 #include "tables/win32.h"
 #include "base/poison.h"
 
-enum { SENTENCE_MAX = 1500 };
+enum { SENTENCE_MAX = 1500, WORD_MAX = 300 };
 
 /* One client is "the" client from this share on, and only of so many records. */
 static const double concentrated = 0.8;
@@ -24,7 +25,8 @@ struct str time_text(struct findings *fs, int64_t time_s)
 
     if (time_s == RECORD_NO_TIME || !gmtime_r(&t, &tm))
         return STR("an unknown time");
-    return arena_dup(&fs->arena, str_n(text, strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm)));
+    return arena_dup(&fs->arena,
+                     str_n(text, strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm)));
 }
 
 struct str names_text(struct findings *fs, const struct model_counts *list, size_t max)
@@ -32,8 +34,45 @@ struct str names_text(struct findings *fs, const struct model_counts *list, size
     struct str out = STR("");
 
     for (size_t i = 0; i < list->n && i < max; i++)
-        out = findings_text(fs, "%.*s%s%.*s", STR_ARG(out), i ? ", " : "", STR_ARG(list->at[i].name));
+        out =
+            findings_text(fs, "%.*s%s%.*s", STR_ARG(out), i ? ", " : "", STR_ARG(list->at[i].name));
     return list->n > max ? findings_text(fs, "%.*s and more", STR_ARG(out)) : out;
+}
+
+static bool is_plain(char c)
+{
+    return ascii_is_digit(c) || ascii_is_alpha(c) || c == '.' || c == '_' || c == ':' || c == '/' ||
+           c == '-' || c == '%' || c == ',' || c == '+' || c == '@';
+}
+
+struct str shell_word(struct findings *fs, struct str s)
+{
+    bool needs_quotes = s.n == 0 || s.p[0] == '-';
+    struct buf out;
+
+    s = str_sub(s, 0, WORD_MAX);
+    for (size_t i = 0; i < s.n && !needs_quotes; i++)
+        needs_quotes = !is_plain(s.p[i]);
+    if (!needs_quotes)
+        return s;
+    buf_init(&out, 8 * WORD_MAX);
+    buf_char(&out, '\'');
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '\'')
+            buf_str(&out, STR("'\\''"));
+        else if ((unsigned char)s.p[i] >= ' ')
+            buf_char(&out, s.p[i]);
+    }
+    buf_char(&out, '\'');
+    struct str word = arena_dup(&fs->arena, buf_view(&out));
+
+    buf_fini(&out);
+    return word;
+}
+
+struct str url_word(struct findings *fs, struct str folded)
+{
+    return shell_word(fs, str_sub(folded, 0, str_find_char(folded, '{')));
 }
 
 struct str common_folder(const struct model_counts *urls)
@@ -150,7 +189,8 @@ void say_onset(const struct model *m, struct findings *fs, struct finding *f)
 {
     if (f->first_s == RECORD_NO_TIME || m->first_s == RECORD_NO_TIME || m->bucket_n == 0)
         return;
-    struct model_bucket before = timeline_between(m, m->first_s, f->first_s - (int64_t)m->bucket_seconds);
+    struct model_bucket before =
+        timeline_between(m, m->first_s, f->first_s - (int64_t)m->bucket_seconds);
 
     if (before.requests >= 10)
         say(fs, f, "It began at %.*s, after %llu requests without it.",
@@ -182,7 +222,7 @@ static void name_settings(struct findings *fs, struct finding *f, const char *co
 {
     struct str names = STR("");
 
-    for (size_t i = 0; settings[i] && i < 4; i++)
+    for (size_t i = 0; i < 4 && settings[i]; i++)
         names = findings_text(fs, "%.*s%s%s", STR_ARG(names), i ? ", " : "", settings[i]);
     if (names.n)
         finding_step(f, findings_text(fs, "What decides: %.*s", STR_ARG(names)));
@@ -190,10 +230,9 @@ static void name_settings(struct findings *fs, struct finding *f, const char *co
 
 void advise_status(struct findings *fs, struct finding *f, uint32_t status, uint32_t substatus)
 {
-    const struct status_row *row =
-        status > UINT16_MAX || substatus > UINT16_MAX
-            ? NULL
-            : status_find((uint16_t)status, (uint16_t)substatus);
+    const struct status_row *row = status > UINT16_MAX || substatus > UINT16_MAX
+                                       ? NULL
+                                       : status_find((uint16_t)status, (uint16_t)substatus);
 
     if (!row)
         return;
@@ -223,10 +262,9 @@ void advise_win32(struct findings *fs, struct finding *f, uint64_t code)
 
 static struct str catalogue_text(uint32_t status, uint32_t substatus)
 {
-    const struct status_row *row =
-        status > UINT16_MAX || substatus > UINT16_MAX
-            ? NULL
-            : status_find_nearest((uint16_t)status, (uint16_t)substatus);
+    const struct status_row *row = status > UINT16_MAX || substatus > UINT16_MAX
+                                       ? NULL
+                                       : status_find_nearest((uint16_t)status, (uint16_t)substatus);
 
     return row ? str_z(row->text) : STR("");
 }
@@ -281,9 +319,11 @@ void detect_more(struct findings *fs, const char *prefix, const struct model_sta
     if (!*more) {
         struct str id = findings_text(fs, "%s-more", prefix);
         *more = findings_add(fs, id.p, SEVERITY_WARNING);
-        (*more)->title = findings_text(fs, "More of the same kind, with other codes (%s)", row->code);
-        (*more)->why = STR("So many different codes come from a program that sets them by itself, or from lines "
-                           "that were not written by a server.");
+        (*more)->title =
+            findings_text(fs, "More of the same kind, with other codes (%s)", row->code);
+        (*more)->why = STR(
+            "So many different codes come from a program that sets them by itself, or from lines "
+            "that were not written by a server.");
         finding_step(*more, STR("Look at the table of statuses."));
         (*more)->command = STR("candor diagnose PATH... --top 1000");
     }

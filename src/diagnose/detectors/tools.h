@@ -58,14 +58,19 @@ uint64_t slots_between(const struct model_slots *slots, int64_t from_s, int64_t 
 struct model_bucket timeline_between(const struct model *m, int64_t from_s, int64_t to_s);
 /* Mean time-taken of a sum of buckets; 0 without any. */
 double bucket_mean_ms(const struct model_bucket *b);
-/* The median of the means of the buckets that begin in [from_s, to_s]: what was usual then, whatever
- * a few bad minutes took. 0 without any. */
+/* The median of the means of the buckets that begin in [from_s, to_s]: what was usual then,
+ * whatever a few bad minutes took. 0 without any. */
 double usual_ms(const struct model *m, struct findings *fs, int64_t from_s, int64_t to_s);
 
 /* "2025-03-14 08:00:01". */
 struct str time_text(struct findings *fs, int64_t time_s);
 /* "a, b, c and more", at most max names. */
 struct str names_text(struct findings *fs, const struct model_counts *list, size_t max);
+/* Text of a log as one word of a command line that somebody may copy into a shell: quoted if it
+ * holds anything that a shell could take for more. */
+struct str shell_word(struct findings *fs, struct str s);
+/* The same for what --url needs to find a folded URL: the part before what was folded. */
+struct str url_word(struct findings *fs, struct str folded);
 /* The folder that all names of a list lie in, with the slash at its end; "/" if there is none. */
 struct str common_folder(const struct model_counts *urls);
 

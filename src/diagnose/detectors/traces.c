@@ -14,7 +14,8 @@ static void run(const struct model *m, struct findings *fs)
         uint64_t same = 0;
 
         slow += str_ieq(m->traces[i].reason, STR("TIME_TAKEN")) ? 1 : 0;
-        /* A folder holds at most a few thousand; a sample of them is enough to name the most common. */
+        /* A folder holds at most a few thousand; a sample of them is enough to name the most
+         * common. */
         if (i >= 500)
             continue;
         for (size_t k = 0; k < m->trace_n; k++)
@@ -42,16 +43,18 @@ static void run(const struct model *m, struct findings *fs)
     }
     f->title = findings_text(fs, "%zu failed request trace%s, most for %.*s", m->trace_n,
                              m->trace_n == 1 ? "" : "s", STR_ARG(code));
-    f->why = findings_text(fs,
-                           "%llu of them ended with %.*s, for instance %.*s %.*s. %llu were written because "
-                           "a request took too long. A trace names the first module that set the error and "
-                           "the event before it.",
-                           (unsigned long long)most, STR_ARG(code), STR_ARG(t->verb), STR_ARG(t->url),
-                           (unsigned long long)slow);
+    f->why = findings_text(
+        fs,
+        "%llu of them ended with %.*s, for instance %.*s %.*s. %llu were written because "
+        "a request took too long. A trace names the first module that set the error and "
+        "the event before it.",
+        (unsigned long long)most, STR_ARG(code), STR_ARG(t->verb), STR_ARG(t->url),
+        (unsigned long long)slow);
     finding_relate(f, code);
     finding_step(f, STR("Read one: the first module with an error status is where it failed."));
     f->command = t->file < m->file_n
-                     ? findings_text(fs, "candor trace %.*s", STR_ARG(m->files[t->file].path))
+                     ? findings_text(fs, "candor trace %.*s",
+                                     STR_ARG(shell_word(fs, m->files[t->file].path)))
                      : STR("candor trace PATH");
 }
 

@@ -6,7 +6,8 @@ static void run(const struct model *m, struct findings *fs)
 {
     static const struct reason_case c = {
         "Version_N/S", SEVERITY_INFO, "Requests of an HTTP version that is not supported",
-        "The request line names a version other than 1.x: a probe, another protocol that looks alike, "
+        "The request line names a version other than 1.x: a probe, another protocol that looks "
+        "alike, "
         "or a client that speaks HTTP/2 without having agreed on it."};
     struct finding *f = detect_reason(m, fs, "version", &c);
 

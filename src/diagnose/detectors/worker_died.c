@@ -20,7 +20,8 @@ static void compare_site_log(const struct model *m, struct findings *fs, struct 
     double mean = ratio(m->requests, m->bucket_n);
 
     say(fs, f,
-        "Around %.*s the site log has %llu request%s in %u s (mean %.1f): the abandoned ones are not "
+        "Around %.*s the site log has %llu request%s in %u s (mean %.1f): the abandoned ones are "
+        "not "
         "among them.",
         STR_ARG(time_text(fs, f->first_s)), (unsigned long long)b->requests, plural(b->requests),
         m->bucket_seconds, mean);
@@ -37,8 +38,9 @@ static void name_suspect(const struct model *m, struct findings *fs, struct find
     for (size_t i = 0; i < m->url_n; i++)
         if (str_ieq(m->urls[i].url, top->name))
             finished += m->urls[i].count;
-    say(fs, f, "%llu of them asked for %.*s, which the site log has %llu time%s: that request is the "
-               "suspect.",
+    say(fs, f,
+        "%llu of them asked for %.*s, which the site log has %llu time%s: that request is the "
+        "suspect.",
         (unsigned long long)top->count, STR_ARG(top->name), (unsigned long long)finished,
         plural(finished));
 }
@@ -60,10 +62,10 @@ static void run(const struct model *m, struct findings *fs)
     }
     if (!f)
         return;
-    f->title = findings_text(fs, "A worker process ended with %llu request%s in its hands%s%.*s",
-                             (unsigned long long)f->count, plural(f->count),
-                             f->pools.n ? ", pool " : "",
-                             STR_ARG(f->pools.n ? f->pools.at[0].name : STR("")));
+    f->title =
+        findings_text(fs, "A worker process ended with %llu request%s in its hands%s%.*s",
+                      (unsigned long long)f->count, plural(f->count), f->pools.n ? ", pool " : "",
+                      STR_ARG(f->pools.n ? f->pools.at[0].name : STR("")));
     f->share = ratio(f->count, m->httperr_records);
     f->why = STR("The worker crashed, was killed, or was recycled without the time to finish. Its "
                  "clients saw the connection close without an answer, and only HTTPERR knows of "
@@ -77,11 +79,13 @@ static void run(const struct model *m, struct findings *fs)
                                STR_ARG(time_text(fs, f->first_s - 5)),
                                STR_ARG(time_text(fs, f->first_s + 5)));
     if (f->first_s == RECORD_NO_TIME)
-        f->command = findings_text(fs, "candor explain %.*s", STR_ARG(first->reason));
+        f->command =
+            findings_text(fs, "candor explain %.*s", STR_ARG(shell_word(fs, first->reason)));
 }
 
 const struct detector detector_worker_died = {
     .id = "worker-died",
-    .title = "workers that ended while they had requests, and the request all of them had in common",
+    .title =
+        "workers that ended while they had requests, and the request all of them had in common",
     .run = run,
 };

@@ -5,11 +5,13 @@
 
 static const struct code_case cases[] = {
     {503, 2, SEVERITY_ERROR, "Too many requests at once in one application",
-     "More requests ran at the same time than serverRuntime/appConcurrentRequestLimit (5000) allows."},
+     "More requests ran at the same time than serverRuntime/appConcurrentRequestLimit (5000) "
+     "allows."},
     {503, 3, SEVERITY_ERROR, "The request queue of ASP.NET is full",
      "All threads of ASP.NET are busy and its own queue (requestQueueLimit) is full."},
     {503, 4, SEVERITY_ERROR, "The queue of a FastCGI application is full",
-     "All maxInstances processes of the FastCGI application are busy, and queueLength (1000) requests "
+     "All maxInstances processes of the FastCGI application are busy, and queueLength (1000) "
+     "requests "
      "wait for one."},
     {500, 13, SEVERITY_ERROR, "The application is too busy",
      "The application's own queue is full."},
@@ -27,12 +29,14 @@ static void run_one(const struct model *m, struct findings *fs, const struct cod
     double usual = usual_ms(m, fs, m->first_s, f->first_s - width - 1);
 
     if (usual > 0 && slow > usual * 2)
-        say(fs, f, "The mean time-taken rose from %.0f ms to %.0f ms: slow requests filled it, not "
-                   "many.",
+        say(fs, f,
+            "The mean time-taken rose from %.0f ms to %.0f ms: slow requests filled it, not "
+            "many.",
             usual, slow);
     else if (usual > 0)
-        say(fs, f, "The mean time-taken did not rise (%.0f ms before, %.0f ms then): look at the "
-                   "number of requests.",
+        say(fs, f,
+            "The mean time-taken did not rise (%.0f ms before, %.0f ms then): look at the "
+            "number of requests.",
             usual, slow);
     finding_relate(f, STR("slow-requests"));
     finding_relate(f, STR("queue-full"));
