@@ -14,7 +14,7 @@
 #include "diagnose/tally.h"
 #include "base/poison.h"
 
-enum { THREADS_MAX = 64, PROGRESS_MS = 100 };
+enum { THREADS_MAX = 64, PROGRESS_MS = 100, WORK_OF_THREAD = 1 << 20 };
 
 struct scan {
     const struct scan_options *options;
@@ -320,22 +320,30 @@ static void *work(void *arg)
     return NULL;
 }
 
-static unsigned thread_count(const struct scan_options *o)
+/* No more than there is work for: fewer threads have larger tables. */
+static unsigned thread_count(const struct scan_options *o, uint64_t total)
 {
     int n = get_nprocs();
     unsigned threads = o->threads ? o->threads : n > 0 ? (unsigned)n : 1;
 
+    if (!o->threads && total / WORK_OF_THREAD + 1 < threads)
+        threads = (unsigned)(total / WORK_OF_THREAD) + 1;
     return threads > THREADS_MAX ? THREADS_MAX : threads;
+}
+
+static uint32_t share_of(uint32_t all, unsigned threads, uint32_t least)
+{
+    return all / threads > least ? all / threads : least;
 }
 
 /* Tables shrink with the number of threads, so that all together stay within the same memory. */
 static struct tally_sizes sizes_for(unsigned threads, const struct scan_options *o)
 {
     return (struct tally_sizes){
-        .urls = threads > 16 ? 4096 : 65536 / threads,
-        .clients = threads > 16 ? 8192 : 131072 / threads,
-        .pairs = threads > 16 ? 16384 : 262144 / threads,
-        .keys = threads > 8 ? 4096 : 32768 / threads,
+        .urls = share_of(65536, threads, 4096),
+        .clients = share_of(131072, threads, 8192),
+        .pairs = share_of(262144, threads, 16384),
+        .keys = share_of(24000, threads, 512),
         .list_max = o->filter.lists ? (o->list_max > LIST_MAX ? LIST_MAX : o->list_max) : 0,
     };
 }
@@ -386,10 +394,10 @@ static struct tally *merge_all(struct worker *workers, unsigned n, const struct 
 }
 
 /* After `started` threads the next one, w, could not be started. Gives how many workers there are. */
-static unsigned start_fewer(struct scan *s, struct worker *w, unsigned started)
+static unsigned start_fewer(struct scan *s, struct worker *w, unsigned started, unsigned threads)
 {
     pthread_mutex_lock(&s->lock);
-    s->running -= thread_count(s->options) - started;
+    s->running -= threads - started;
     s->running += started == 0;
     pthread_mutex_unlock(&s->lock);
     w->thread = 0;
@@ -440,8 +448,6 @@ struct model *scan_paths(const char *const *paths, size_t n, const struct scan_o
 {
     struct scan s = {.options = options, .chunked = SIZE_MAX};
     struct worker workers[THREADS_MAX] = {0};
-    unsigned threads = thread_count(options);
-    struct tally_sizes sizes = sizes_for(threads, options);
 
     pthread_mutex_init(&s.lock, NULL);
     pthread_cond_init(&s.changed, NULL);
@@ -449,6 +455,9 @@ struct model *scan_paths(const char *const *paths, size_t n, const struct scan_o
         files_add(&s.files, paths[i]);
     for (size_t i = 0; i < s.files.n; i++)
         s.total += s.files.at[i]->size;
+    unsigned threads = thread_count(options, s.total);
+    struct tally_sizes sizes = sizes_for(threads, options);
+
     s.step = sample_step(&s);
     s.running = threads;
     for (unsigned i = 0; i < threads; i++) {
@@ -457,7 +466,7 @@ struct model *scan_paths(const char *const *paths, size_t n, const struct scan_o
         if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0)
             continue;
         /* The system allows no more: those that run do the work, or this one alone. */
-        threads = start_fewer(&s, &workers[i], i);
+        threads = start_fewer(&s, &workers[i], i, threads);
         break;
     }
     wait_for_all(&s);

@@ -171,8 +171,8 @@ static struct key_row *key_new(struct tally *t, uint64_t hash, enum key_kind kin
     k->id = (uint32_t)t->key_n;
     k->kind = kind;
     k->first_s = k->last_s = RECORD_NO_TIME;
-    k->samples.max = KEY_SAMPLES;
-    distinct_init(&k->clients, 256, 11);
+    k->samples.max = t->key_n < COMMON_KEYS ? KEY_SAMPLES : 1;
+    distinct_init(&k->clients, 128, 11);
     spans_init(&k->slots, t->key_n < COMMON_KEYS ? KEY_SPANS : RARE_KEY_SPANS);
     t->keys = xgrow(t->keys, t->key_n, &t->key_cap, sizeof(struct key_row *));
     t->keys[t->key_n++] = k;
@@ -248,7 +248,7 @@ static inline void key_count(struct tally *t, struct key_row *k, const struct re
             key_slot(k, r->time_s);
         k->slot->v[0]++;
     }
-    if (UNLIKELY(k->samples.n < KEY_SAMPLES))
+    if (UNLIKELY(k->samples.n < k->samples.max))
         keep(t, &k->samples, r->text, r->time_s, line, 0);
 }
 

@@ -154,7 +154,7 @@ def test_drill_down_lists_the_requests(log):
 @pytest.mark.smoke
 def test_large_file_in_stretches(log):
     """More than one stretch for more than one thread; the layout changes in the middle of one."""
-    lines = [line(i % 3000, f"/p{i % 7}", f"192.0.2.{i % 200}", "404 0 2" if i % 50 == 0 else "200 0 0", i % 100)
+    lines = [line(i % 3000, f"/p{i % 7}", f"192.0.2.{i % 100}", "404 0 2" if i % 50 == 0 else "200 0 0", i % 100)
              for i in range(60000)]
     short = "#Fields: date time cs-uri-stem sc-status\r\n" + "2026-03-14 09:00:00 /late 503\r\n" * 50000
     path = log(w3c(*lines) + "broken\r\n" + short)
@@ -163,7 +163,7 @@ def test_large_file_in_stretches(log):
     assert one["totals"] == two["totals"] and one["by_status"] == two["by_status"] and one["inputs"] == two["inputs"]
     assert one["timeline"] == two["timeline"] and one["urls"] == two["urls"]
     t = one["totals"]
-    assert (t["requests"], t["status_4xx"], t["status_5xx"], t["clients"]) == (110000, 1200, 50000, 200)
+    assert (t["requests"], t["status_4xx"], t["status_5xx"], t["clients"]) == (110000, 1200, 50000, 100)
     assert one["inputs"][0]["not_understood_samples"] == [{"line": 60005, "text": "broken"}]
     late = diagnose(path, "--status", "503", "--top", "2")["requests"]
     assert [r["line"] for r in late] == [60007, 60008]
