@@ -48,9 +48,38 @@ const struct detector *detector_at(size_t i)
     return i < ARRAY_LEN(detectors) ? detectors[i] : NULL;
 }
 
+static bool has_finding(const struct findings *fs, struct str id)
+{
+    for (size_t i = 0; i < fs->n; i++)
+        if (str_eq(str_z(fs->at[i]->id), id))
+            return true;
+    return false;
+}
+
+static bool is_detector(struct str id)
+{
+    for (size_t i = 0; i < ARRAY_LEN(detectors); i++)
+        if (str_eq(str_z(detectors[i]->id), id))
+            return true;
+    return false;
+}
+
+/* A detector names others before they have run: what they did not find is no relative. */
+static void drop_absent_relatives(const struct findings *fs, struct finding *f)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->related_n; i++)
+        if (!is_detector(f->related[i]) || has_finding(fs, f->related[i]))
+            f->related[n++] = f->related[i];
+    f->related_n = n;
+}
+
 void detectors_run(const struct model *m, struct findings *fs)
 {
     for (size_t i = 0; i < ARRAY_LEN(detectors); i++)
         detectors[i]->run(m, fs);
+    for (size_t i = 0; i < fs->n; i++)
+        drop_absent_relatives(fs, fs->at[i]);
     findings_sort(fs);
 }

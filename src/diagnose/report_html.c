@@ -57,7 +57,7 @@ static void put_tile(struct buf *out, uint64_t n, const char *what, uint64_t of)
     html_count(out, n);
     buf_printf(out, "</b><span>%s", what);
     if (of)
-        buf_printf(out, ", %.*f %%", (double)n / (double)of < 0.01 ? 2 : 1,
+        buf_printf(out, ", %.*f\xC2\xA0%%", (double)n / (double)of < 0.01 ? 2 : 1,
                    (double)n * 100 / (double)of);
     buf_str(out, STR("</span></div>\n"));
 }

@@ -80,6 +80,20 @@ static void put_value(struct buf *out, uint64_t v, enum strip strip)
         html_count(out, v);
 }
 
+/* "5 min", "2 h", "3 days". */
+static void put_span(struct buf *out, int64_t seconds)
+{
+    static const struct {
+        int64_t seconds;
+        const char *name;
+    } units[] = {{86400, "days"}, {3600, "h"}, {60, "min"}, {1, "s"}};
+    size_t i = 0;
+
+    while (i + 1 < ARRAY_LEN(units) && seconds < 2 * units[i].seconds)
+        i++;
+    buf_printf(out, "%lld %s", (long long)(seconds / units[i].seconds), units[i].name);
+}
+
 static void put_strip(struct buf *out, const struct bars *b, enum strip strip, uint64_t max, int y)
 {
     double step = (double)(WIDTH - 2 * LEFT) / (double)b->n;
@@ -92,7 +106,11 @@ static void put_strip(struct buf *out, const struct bars *b, enum strip strip, u
                "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">at most ",
                LEFT, y - 8, strips[strip].name, WIDTH - LEFT, y - 8);
     put_value(out, max, strip);
-    buf_printf(out, " in %lld s</text>", (long long)b->seconds);
+    if (strip != STRIP_TIME) {
+        buf_str(out, STR(" in "));
+        put_span(out, b->seconds);
+    }
+    buf_str(out, STR("</text>"));
     for (size_t i = 0; i < b->n; i++) {
         uint64_t v = strip_value(&b->at[i], strip);
         double height = (double)v / (double)max * STRIP_HEIGHT;
@@ -122,7 +140,12 @@ static void put_ticks(struct buf *out, const struct bars *b, int y)
         struct str text = report_time_short(b->start_s + span * i / TICKS, time);
 
         /* Days only where there are several; seconds hardly ever matter. */
-        text = span > 3 * 86400 ? str_sub(text, 5, 16) : str_sub(text, 11, span > 1200 ? 16 : 19);
+        if (span > 60 * 86400)
+            text = str_sub(text, 0, 10);
+        else if (span > 3 * 86400)
+            text = str_sub(text, 5, 16);
+        else
+            text = str_sub(text, 11, span > 1200 ? 16 : 19);
         buf_printf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\">%.*s</text>",
                    LEFT + (WIDTH - 2 * LEFT) * i / TICKS, y,
                    i == 0       ? "start"

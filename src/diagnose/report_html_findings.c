@@ -14,7 +14,7 @@ static void put_facts(struct buf *out, const struct finding *f)
         buf_str(out, f->count == 1 ? STR(" time") : STR(" times"));
     }
     if (f->share > 0)
-        buf_printf(out, " \xC2\xB7 %.*f %% of all of its log", f->share < 0.01 ? 3 : 1,
+        buf_printf(out, " \xC2\xB7 %.*f %% of all records of its log", f->share < 0.01 ? 3 : 1,
                    f->share * 100);
     if (f->first_s != RECORD_NO_TIME) {
         buf_str(out, STR(" \xC2\xB7 from "));

@@ -1,5 +1,6 @@
 #include "diagnose/report_html.h"
 
+#include "tables/ftp.h"
 #include "base/poison.h"
 
 struct column {
@@ -83,8 +84,10 @@ static void put_statuses(struct buf *out, const struct model *m, size_t top)
         const struct model_status *s = &m->statuses[i];
 
         buf_printf(out, "<tr><td data-v=\"%u.%05u\">", s->status, s->substatus);
-        if (s->is_ftp)
+        if (s->is_ftp && ftp_reply_find(s->status))
             buf_printf(out, "<a href=\"#ftp-%s\">FTP %s</a>", s->code, s->code);
+        else if (s->is_ftp)
+            buf_printf(out, "FTP %s", s->status ? s->code : "-");
         else
             html_code_link(out, s->code);
         buf_printf(out, "</td><td class=\"n\" data-v=\"%llu\">", (unsigned long long)s->win32);

@@ -287,6 +287,10 @@ def test_html_fits_narrow_screens_and_paper(browser, page):
     browser.open(page.as_uri())
     browser.call("Emulation.setDeviceMetricsOverride", width=420, height=800, deviceScaleFactor=1, mobile=False)
     assert browser.js("document.documentElement.scrollWidth") <= 440
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    browser.call("Emulation.setDeviceMetricsOverride", width=720, height=1000, deviceScaleFactor=1, mobile=False)
+    assert browser.js("document.documentElement.scrollWidth") <= 720, "wider than paper"
+    browser.call("Emulation.setEmulatedMedia", media="")
     browser.call("Emulation.clearDeviceMetricsOverride")
     browser.js("window.opened = 0; addEventListener('beforeprint', () => setTimeout(() => 0));"
                "addEventListener('beforeprint', () => "

@@ -57,6 +57,9 @@ static void test_pools_stopped(void **state)
     assert_int_equal(scene_finding(&s, "connections-refused")->count, 1);
     assert_int_equal(scene_finding(&s, "queue-wait")->severity, SEVERITY_ERROR);
     assert_true(scene_finding(&s, "pool-disabled")->step_n > 0);
+    /* nothing went offline, so nothing points there */
+    for (size_t i = 0; i < scene_finding(&s, "pool-disabled")->related_n; i++)
+        assert_false(str_eq(scene_finding(&s, "pool-disabled")->related[i], STR("app-offline")));
     scene_fini(&s);
 }
 

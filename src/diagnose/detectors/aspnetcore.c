@@ -68,7 +68,8 @@ static void run(const struct model *m, struct findings *fs)
                 f, STR("Switch on stdoutLogEnabled in aspNetCore, start once, and read the file."));
             finding_step(f, STR("Start the program by hand as the pool's user in its folder."));
         }
-        finding_relate(f, STR("aspnetcore-log"));
+        if (m->ancm_failure_count)
+            finding_relate(f, STR("aspnetcore-log"));
     }
     find_log_failures(m, fs);
 }
