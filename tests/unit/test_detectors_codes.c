@@ -339,6 +339,24 @@ static void test_win32_of_500(void **state)
     scene_fini(&s);
 }
 
+static void test_classic_asp(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    SITE(&s, .url = "/list.asp", .query = "id=1|x|22|80040e07|[Microsoft][ODBC]_Conversion_failed",
+         .status = 500, .substatus = 100);
+    SITE(&s, .url = "/odd.asp", .query = "a||1|zz|", .status = 500);
+    scene_run(&s);
+    assert_true(
+        says(scene_finding(&s, "server-error-500.100")->why,
+             "line 22 of the script, error 0x80040e07, \"[Microsoft][ODBC] Conversion failed\""));
+    assert_int_equal(str_find(scene_finding(&s, "server-error-500")->why, STR("of the script")),
+                     SIZE_MAX);
+    scene_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_revocation),
         cmocka_unit_test(test_logging_only),
         cmocka_unit_test(test_win32_of_500),
+        cmocka_unit_test(test_classic_asp),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "base/poison.h"
 
 static const double rare = 0.001;
+enum { ASP_MESSAGE_MAX = 200 };
 
 static const struct code_case cases[] = {
     {500, 0, SEVERITY_ERROR, "The application, or a module, failed",
@@ -47,6 +48,33 @@ static void name_win32(const struct model *m, struct findings *fs, struct findin
     }
 }
 
+/* Classic ASP appends |line|code|message to the query: the first line that has it is quoted. */
+static bool quote_asp(struct findings *fs, struct finding *f, struct str line)
+{
+    for (size_t at; (at = str_find_char(line, '|')) != SIZE_MAX;) {
+        struct str rest = str_sub(line, at + 1, line.n), number, code, message;
+        uint64_t v;
+
+        line = rest;
+        if (!str_split(&rest, '|', &number) || !str_split(&rest, '|', &code) ||
+            !str_u64(number, 10000000, &v) || code.n != 8)
+            continue;
+        for (size_t i = 0; i < code.n; i++)
+            if (ascii_hex(code.p[i]) < 0)
+                return false;
+        message = str_sub(rest, 0, str_find_char(rest, ' '));
+        message = str_sub(message, 0, ASP_MESSAGE_MAX);
+        char *words = arena_dup_z(&fs->arena, message);
+
+        for (size_t i = 0; i < message.n; i++) /* blanks are logged as one of these */
+            words[i] = words[i] == '_' || words[i] == '+' ? ' ' : words[i];
+        say(fs, f, "One of them says: line %llu of the script, error 0x%.*s, \"%s\".",
+            (unsigned long long)v, STR_ARG(code), words);
+        return true;
+    }
+    return false;
+}
+
 static void run(const struct model *m, struct findings *fs)
 {
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -55,6 +83,9 @@ static void run(const struct model *m, struct findings *fs)
         if (!f)
             continue;
         name_win32(m, fs, f, &cases[i]);
+        for (size_t k = 0; k < f->evidence_n; k++)
+            if (quote_asp(fs, f, f->evidence[k]->text))
+                break;
         if (f->urls.n && f->count >= 3 && ratio(f->urls.at[0].count, f->count) > 0.8)
             say(fs, f, "Nearly all for %.*s.", STR_ARG(f->urls.at[0].name));
         say_onset(m, fs, f);
