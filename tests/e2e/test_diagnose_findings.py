@@ -224,6 +224,12 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def wait(self, condition):
+        until = time.monotonic() + 10
+        while not self.js(condition):
+            assert time.monotonic() < until, condition
+            time.sleep(0.05)
+
     def close(self):
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -264,8 +270,7 @@ def test_html_in_a_browser(browser, page):
 
     # a code opens its explanation, a button hides a severity
     browser.js("document.querySelector('a[href=\"#code-500.19\"]').click()")
-    time.sleep(0.2)
-    assert browser.js("document.getElementById('code-500.19').open") is True
+    browser.wait("document.getElementById('code-500.19').open")
     browser.js("document.querySelector('button[data-severity=critical]').click()")
     assert browser.js("document.querySelector('details.f-critical').hidden") is True
 

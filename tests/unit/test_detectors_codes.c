@@ -357,6 +357,52 @@ static void test_classic_asp(void **state)
     scene_fini(&s);
 }
 
+/* Logs whose fields leave out date and time, and everything that can be left out. */
+static void test_without_times(void **state)
+{
+    static const char *const reasons[] = {"AppOffline",
+                                          "QueueFull",
+                                          "Disabled",
+                                          "ConnLimit",
+                                          "Connection_Abandoned_By_ReqQueue",
+                                          "Timer_ReqQueue",
+                                          "RequestLength",
+                                          "Hostname",
+                                          "Verb",
+                                          "Timer_ConnectionIdle",
+                                          "Nonsense"};
+    static const char *const statuses[] = {"500 19 33",  "502 3 12002", "503 2 0",  "401 2 5",
+                                           "401 1 1326", "404 8 0",     "404 0 2",  "403 14 0",
+                                           "500 0 0",    "304 0 0",     "200 0 64", "999 65535 0"};
+    struct scene s;
+    struct buf site, httperr;
+
+    (void)state;
+    scene_init(&s);
+    buf_init(&site, 1 << 20);
+    buf_init(&httperr, 1 << 20);
+    buf_str(&site,
+            STR("#Software: Microsoft Internet Information Services 10.0\r\n#Fields: cs-method "
+                "cs-uri-stem sc-status sc-substatus sc-win32-status\r\n"));
+    buf_str(&httperr,
+            STR("#Software: Microsoft HTTP API 2.0\r\n#Fields: cs-uri sc-status s-reason\r\n"));
+    for (size_t i = 0; i < 20 * ARRAY_LEN(statuses); i++)
+        buf_printf(&site, "GET /a %s\r\n", statuses[i % ARRAY_LEN(statuses)]);
+    for (size_t i = 0; i < 20 * ARRAY_LEN(reasons); i++)
+        buf_printf(&httperr, "/a 503 %s\r\n", reasons[i % ARRAY_LEN(reasons)]);
+    scene_file(&s, "site.log", buf_view(&site));
+    scene_file(&s, "err.log", buf_view(&httperr));
+    scene_run(&s);
+    assert_int_equal(scene_finding(&s, "config-error-33")->count, 20);
+    const struct finding *f = scene_finding(&s, "worker-died");
+
+    assert_int_equal(f->first_s, RECORD_NO_TIME);
+    assert_true(says(f->command, "candor explain Connection_Abandoned_By_ReqQueue"));
+    buf_fini(&site);
+    buf_fini(&httperr);
+    scene_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -376,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_logging_only),
         cmocka_unit_test(test_win32_of_500),
         cmocka_unit_test(test_classic_asp),
+        cmocka_unit_test(test_without_times),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

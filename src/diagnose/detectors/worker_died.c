@@ -75,12 +75,13 @@ static void run(const struct model *m, struct findings *fs)
     if (model_find_reason(m, STR("AppOffline")))
         finding_relate(f, STR("app-offline"));
     advise_reason(fs, f, first->reason);
-    f->command = findings_text(fs, "candor diagnose PATH... --since \"%.*s\" --until \"%.*s\"",
-                               STR_ARG(time_text(fs, f->first_s - 5)),
-                               STR_ARG(time_text(fs, f->first_s + 5)));
     if (f->first_s == RECORD_NO_TIME)
         f->command =
             findings_text(fs, "candor explain %.*s", STR_ARG(shell_word(fs, first->reason)));
+    else
+        f->command = findings_text(fs, "candor diagnose PATH... --since \"%.*s\" --until \"%.*s\"",
+                                   STR_ARG(time_text(fs, f->first_s - 5)),
+                                   STR_ARG(time_text(fs, f->first_s + 5)));
 }
 
 const struct detector detector_worker_died = {
