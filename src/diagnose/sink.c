@@ -19,11 +19,6 @@ void unit_stats_fini(struct unit_stats *s)
     s->misfit_n = 0;
 }
 
-struct record *sink_slot(struct sink *s)
-{
-    return s->tally ? tally_slot(s->tally) : &s->spare;
-}
-
 void sink_flush(struct sink *s)
 {
     if (s->tally)

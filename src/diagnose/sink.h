@@ -47,7 +47,10 @@ void unit_stats_fini(struct unit_stats *s);
 /* A record that begins in that line of the unit. */
 void sink_record(struct sink *s, const struct record *r, uint64_t line);
 /* The same without a copy: fill what sink_slot gives (all of it), then call sink_slot_record. */
-struct record *sink_slot(struct sink *s);
+static inline struct record *sink_slot(struct sink *s)
+{
+    return s->tally ? tally_slot(s->tally) : &s->spare;
+}
 void sink_slot_record(struct sink *s, uint64_t line);
 /* Ends the views: to be called before the text that records look into goes away. */
 void sink_flush(struct sink *s);

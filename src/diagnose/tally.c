@@ -195,12 +195,14 @@ static uint64_t key_hash(const struct tally *t, enum key_kind kind, uint32_t sta
 struct key_row *tally_key(struct tally *t, enum key_kind kind, uint32_t status, uint32_t substatus,
                           uint64_t win32, struct str reason)
 {
+    if (kind == KEY_HTTP && t->last_key && key_is(t->last_key, kind, status, substatus, win32, reason))
+        return t->last_key;
     reason = str_sub(reason, 0, REASON_TEXT_MAX);
     uint64_t hash = key_hash(t, kind, status, substatus, win32, reason);
     struct key_row **cell = &t->key_cache[hash % ARRAY_LEN(t->key_cache)];
 
     if (*cell && key_is(*cell, kind, status, substatus, win32, reason))
-        return *cell;
+        return t->last_key = *cell;
     uint32_t row;
 
     /* Two keys of one hash are possible in theory: the next hash is as good as any. */

@@ -121,7 +121,7 @@ struct tally {
     struct span *bucket;
     struct spans timeline; /* columns: enum timeline_column */
 
-    struct key_row *key_cache[1024];
+    struct key_row *key_cache[1024], *last_key;
     struct key_row **keys;
     size_t key_n, key_cap;
     struct index key_index;
