@@ -317,7 +317,9 @@ static bool write_out(struct trace_command *k)
     else
         ok = write_text(k, &b, out);
     buf_fini(&b);
-    if ((k->output ? fclose(out) : fflush(out)) != 0)
+    if (fflush(out) != 0)
+        ok = false;
+    if (k->output && fclose(out) != 0)
         ok = false;
     if (!ok)
         fprintf(stderr, "candor trace: cannot write %s: %s\n", k->output ? k->output : "the output",
@@ -437,7 +439,7 @@ static int parse_options(struct trace_command *k, int argc, char **argv, int *re
 static int trace_main(int argc, char **argv)
 {
     struct trace_command k = {0};
-    int n_paths, status = parse_options(&k, argc, argv, &n_paths);
+    int n_paths = 0, status = parse_options(&k, argc, argv, &n_paths);
 
     if (status >= 0)
         return status;

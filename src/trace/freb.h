@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/str.h"
 #include "trace/catalogue.h"
 
@@ -149,6 +150,12 @@ void freb_time_format(int64_t us, char out[FREB_TIME_LEN]);
 
 /* ---- used by the reader ---- */
 
+/* The bytes of a file as UTF-8 that XML allows: UTF-16 is converted, what is not allowed becomes
+ * '?'. Where something had to be changed the view is of *copy, else of the bytes. */
+struct str freb_input_clean(struct buf *copy, struct str bytes);
+/* Where the first element with too many attributes begins, for the parser takes quadratic time for
+ * them; SIZE_MAX: there is none. */
+size_t freb_input_crowded(struct str s);
 /* Hides what must not be shown in one event's fields. */
 void freb_secrets_hide(struct arena *a, struct str event_name, struct freb_field *fields, size_t n);
 /* A URL without the values of parameters that carry secrets, and without a password. */

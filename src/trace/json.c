@@ -100,10 +100,25 @@ static json_t *event_json(const struct freb_event *e)
     return j;
 }
 
+/* Takes j; without the last `cut` bytes of its text. Events are dumped one by one: a large trace as
+ * one object would take many times its size. */
+static void dump(struct buf *out, json_t *j, size_t flags, size_t cut)
+{
+    char *z = json_dumps(j, flags | JSON_REAL_PRECISION(9));
+    struct str s = str_z(z);
+
+    if (z)
+        buf_str(out, str_sub(s, 0, s.n - cut));
+    else
+        out->overflow = true;
+    free(z);
+    json_decref(j);
+}
+
 void trace_json(struct buf *out, const struct freb_trace *t, struct str file)
 {
     const struct freb_request *q = &t->request;
-    json_t *j = json_object(), *events = json_array();
+    json_t *j = json_object();
     bool has_trigger = q->trigger_status.n && !str_eq(q->trigger_status, STR("0"));
 
     json_object_set_new(j, "file", text(file));
@@ -124,14 +139,11 @@ void trace_json(struct buf *out, const struct freb_trace *t, struct str file)
     json_object_set_new(j, "activity_id", text_or_null(q->activity_id));
     json_object_set_new(j, "complete", json_boolean(!t->is_cut && !t->is_full));
     json_object_set_new(j, "why_not_complete", t->is_cut ? text(str_z(t->why_cut)) : json_null());
-    for (size_t i = 0; i < t->n_events; i++)
-        json_array_append_new(events, event_json(&t->events[i]));
-    json_object_set_new(j, "events", events);
-    char *z = json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-    if (z)
-        buf_str(out, str_z(z));
-    else
-        out->overflow = true;
-    free(z);
-    json_decref(j);
+    dump(out, j, JSON_INDENT(1), 2);
+    buf_str(out, STR(",\n \"events\": ["));
+    for (size_t i = 0; i < t->n_events; i++) {
+        buf_str(out, i ? STR(",\n  ") : STR("\n  "));
+        dump(out, event_json(&t->events[i]), 0, 0);
+    }
+    buf_str(out, STR("\n ]\n}"));
 }

@@ -374,15 +374,7 @@ static void read_all(struct reader *r)
 
 static bool ends_well(struct str bytes)
 {
-    struct str s = str_trim_all(str_sub(bytes, bytes.n > 64 ? bytes.n - 64 : 0, bytes.n));
-    char narrow[64];
-    size_t n = 0;
-
-    for (size_t i = 0; i < s.n; i++) /* UTF-16 of either order */
-        if (s.p[i] != '\0')
-            narrow[n++] = s.p[i];
-    s = str_trim_all(str_n(narrow, n));
-    return str_iends(s, STR("</failedRequest>"));
+    return str_iends(str_trim_all(bytes), STR("</failedRequest>"));
 }
 
 bool freb_sniff(struct str head)
@@ -454,30 +446,55 @@ static void settle_status(struct freb_trace *t)
         q->status = arena_printf(&t->arena, "%u", t->status);
 }
 
+/* The parser over r->bytes, which are clean. */
+static void run_parser(struct reader *r)
+{
+    buf_init(&r->text, FREB_TEXT_MAX);
+    r->xml = xmlReaderForMemory(r->bytes.p, (int)r->bytes.n, NULL, "UTF-8",
+                                XML_PARSE_NONET | XML_PARSE_RECOVER | XML_PARSE_NOCDATA |
+                                    XML_PARSE_IGNORE_ENC);
+    if (r->xml) {
+        xmlTextReaderSetStructuredErrorHandler(r->xml, on_error, r);
+        read_all(r);
+        xmlFreeTextReader(r->xml);
+    }
+    buf_fini(&r->text);
+}
+
+static void read_clean(struct reader *r)
+{
+    size_t crowded = freb_input_crowded(r->bytes);
+
+    if (crowded != SIZE_MAX) {
+        cut(r->t, "an element has more attributes than any trace's has");
+        r->bytes.n = crowded;
+    }
+    if (has_doctype(r->bytes))
+        r->is_other = true;
+    else
+        run_parser(r);
+    why_cut(r);
+}
+
 enum rc freb_parse(struct freb_trace *t, struct str bytes, bool hide_secrets)
 {
-    struct reader r = {.t = t, .bytes = bytes, .hide_secrets = hide_secrets};
+    struct reader r = {.t = t, .hide_secrets = hide_secrets};
+    struct buf copy;
 
     *t = (struct freb_trace){
         .slowest = FREB_NONE, .widest_gap = FREB_NONE, .started_us = FREB_NO_TIME};
     t->failure.event = FREB_NONE;
-    if (bytes.n == 0 || !freb_sniff(str_sub(bytes, 0, 8192)) || has_doctype(bytes))
+    if (bytes.n == 0 || !freb_sniff(str_sub(bytes, 0, 8192)))
         return RC_DECLINED;
     arena_init(&t->arena, 0);
     if (bytes.n > FREB_BYTES_MAX) {
         cut(t, "the file is larger than is read");
         bytes.n = FREB_BYTES_MAX;
     }
-    buf_init(&r.text, FREB_TEXT_MAX);
-    r.xml = xmlReaderForMemory(bytes.p, (int)bytes.n, NULL, NULL,
-                               XML_PARSE_NONET | XML_PARSE_RECOVER | XML_PARSE_NOCDATA);
-    if (r.xml) {
-        xmlTextReaderSetStructuredErrorHandler(r.xml, on_error, &r);
-        read_all(&r);
-        xmlFreeTextReader(r.xml);
-    }
-    buf_fini(&r.text);
-    why_cut(&r);
+    buf_init(&copy, (size_t)2 * FREB_BYTES_MAX);
+    r.bytes = freb_input_clean(&copy, bytes);
+    read_clean(&r);
+    buf_fini(&copy);
     if (r.is_other || (!r.has_root && !t->is_cut)) {
         freb_fini(t);
         return RC_DECLINED;

@@ -206,6 +206,50 @@ static void bounds_are_kept(void **state)
     freb_fini(&t);
 }
 
+static void input_is_made_clean(void **state)
+{
+    static const struct {
+        struct str in;
+        const char *want;
+    } rows[] = {
+        {STR("plain"), "plain"},
+        {STR("\xEF\xBB\xBF<a/>"), "<a/>"},
+        {STR("a\x01\x00z"), "a??z"},
+        {STR("tail\0\0"), "tail"},
+        {STR("\xC3\xA4 \xE4 \xE2\x82"), "\xC3\xA4 ? ??"},
+        {STR("\xED\xA0\x80\xC0\x80\xF4\x90\x80\x80"), "?????????"},
+        {STR("\xF0\x9F\x98\x80"), "\xF0\x9F\x98\x80"},
+        {STR("\xFF\xFE<\0\xE4\0>\0"), "<\xC3\xA4>"},
+        {STR("\xFE\xFF\0<\xD8\x3D\xDE\x00\0>"), "<\xF0\x9F\x98\x80>"},
+        {STR("<\0\x3D\xD8>\0a"), "<?>"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct buf copy;
+        buf_init(&copy, 1000);
+        assert_str(str_trim_all(freb_input_clean(&copy, rows[i].in)), rows[i].want);
+        buf_fini(&copy);
+    }
+}
+
+static void crowded_elements_are_not_parsed(void **state)
+{
+    begin("statusCode=\"404\"");
+    add("A", 4, "", "<!-- ' <a b=' --><![CDATA[ <a b='']]><?x \" ?>");
+    assert_int_equal(freb_input_crowded(buf_view(&made)), SIZE_MAX);
+    size_t before = made.n;
+    buf_str(&made, STR("<Event "));
+    for (int i = 0; i < 200000; i++)
+        buf_printf(&made, "a%d='>' ", i);
+    buf_str(&made, STR("/>"));
+    assert_int_equal(freb_input_crowded(buf_view(&made)), before);
+    struct freb_trace t = finish(false);
+    assert_int_equal(t.n_events, 1);
+    assert_true(t.is_cut);
+    assert_non_null(strstr(t.why_cut, "attributes"));
+    freb_fini(&t);
+}
+
 static void times(void **state)
 {
     static const struct {
@@ -505,6 +549,8 @@ int main(void)
         cmocka_unit_test(is_no_trace),
         cmocka_unit_test(reads_what_is_left_of_a_torn_file),
         cmocka_unit_test(bounds_are_kept),
+        cmocka_unit_test(input_is_made_clean),
+        cmocka_unit_test(crowded_elements_are_not_parsed),
         cmocka_unit_test(times),
         cmocka_unit_test(spans_nest_and_tell_times),
         cmocka_unit_test(clock_set_back_stands_still),
