@@ -78,7 +78,8 @@ static void run_row(const struct model *m, struct findings *fs, const struct mod
     }
     say_time(fs, f, row);
     say_onset(m, fs, f);
-    advise_status(fs, f, 502, 3);
+    if (f->step_n == 0)
+        advise_status(fs, f, 502, 3);
 }
 
 static void run(const struct model *m, struct findings *fs)

@@ -51,9 +51,6 @@ static void run(const struct model *m, struct findings *fs)
         finding_step(f,
                      STR("Let an affected user delete the site's cookies: if that helps it is the "
                          "cookie, else the token (klist, whoami /groups)."));
-        finding_step(f,
-                     STR("Raise MaxFieldLength and MaxRequestBytes together: each header must fit "
-                         "the first, all of them the second."));
         finding_relate(f, STR("MaxFieldLength"));
         finding_relate(f, STR("MaxRequestBytes"));
     }

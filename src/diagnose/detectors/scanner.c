@@ -49,8 +49,8 @@ static void find_scanners(const struct model *m, struct findings *fs)
     f->why =
         findings_text(fs,
                       "%llu of their requests ended with 4xx, mostly 404: programs that try the "
-                      "addresses of well-known holes. Every server on the internet gets them; they "
-                      "found nothing.",
+                      "addresses of well-known holes. Every server on the internet gets them, and "
+                      "these answers told them nothing.",
                       (unsigned long long)errors);
     finding_step(f,
                  STR("Nothing, as long as the answers stay 404. Look through their requests that "

@@ -6,6 +6,7 @@ enum {
     SLOW_P95_MS = 2000,
     COUNT_MIN = 5,
     URLS_NAMED = 10,
+    SAMPLES_SHOWN = 3,
     CHANGE_BUCKETS = 3, /* that each side of a change must have */
     CHANGE_COUNT = 50,
 };
@@ -101,7 +102,11 @@ static void find_slow(const struct model *m, struct findings *fs)
     f->count = count;
     f->share = ratio(count, m->requests);
     f->urls = (struct model_counts){.at = at, .n = n};
-    finding_samples(f, &m->slow_requests);
+    /* The longest of all; further down the list they need not be slow. */
+    struct model_samples longest = m->slow_requests;
+
+    longest.n = longest.n < SAMPLES_SHOWN ? longest.n : SAMPLES_SHOWN;
+    finding_samples(f, &longest);
     f->title =
         findings_text(fs, "%zu URL%s take longer than %u s for one request in twenty or more", n,
                       n == 1 ? "" : "s", SLOW_P95_MS / 1000);
