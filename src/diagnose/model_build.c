@@ -53,10 +53,6 @@ static void add_unit(struct build *b, struct model_file *f, struct model_misfit 
     if (u->backward_most_s > f->backward_most_s)
         f->backward_most_s = u->backward_most_s;
     f->layout_changes += u->layout_changes;
-    f->backward += u->backward;
-    if (u->backward_most_s > f->backward_most_s)
-        f->backward_most_s = u->backward_most_s;
-    f->layout_changes += u->layout_changes;
     f->is_headerless |= u->is_headerless;
     f->has_local_time |= u->has_local_time;
     if (u->first_s != RECORD_NO_TIME && (f->first_s == RECORD_NO_TIME || u->first_s < f->first_s))
