@@ -153,6 +153,46 @@ static void freb_status(struct str text, struct record *r)
     r->substatus = (uint32_t)substatus;
 }
 
+/* Index of the last needle, or SIZE_MAX. */
+static size_t rfind(struct str s, struct str needle)
+{
+    for (size_t i = s.n; i >= needle.n; i--)
+        if (memcmp(s.p + i - needle.n, needle.p, needle.n) == 0)
+            return i - needle.n;
+    return SIZE_MAX;
+}
+
+/* What stands between the end of a mark at that index and the next tag. */
+static struct str content(struct str s, size_t at, struct str mark)
+{
+    if (at == SIZE_MAX)
+        return STR("");
+    s = str_sub(s, at + mark.n, s.n);
+    return str_sub(s, 0, str_find_char(s, '<'));
+}
+
+/* The first event by which a module sets an error status, and the name of the event before. An
+ * event's name is the last <Opcode> in it; the first one is a number. */
+static void freb_cause(struct tally *t, struct str text)
+{
+    static const struct str event = STR("<Event"), name = STR("<Opcode>"), module = STR("Name=\"ModuleName\">");
+    size_t end = str_find(text, STR("<Opcode>MODULE_SET_RESPONSE_ERROR_STATUS<"));
+
+    if (end == SIZE_MAX)
+        return;
+    size_t data = rfind(str_sub(text, 0, end), STR("<EventData"));
+    size_t start = data == SIZE_MAX ? SIZE_MAX : rfind(str_sub(text, 0, data), event);
+
+    if (start == SIZE_MAX)
+        return;
+    struct str before = str_sub(text, 0, start);
+
+    struct str its = str_sub(text, start, end);
+
+    tally_trace_cause(t, content(its, str_find(its, module), module),
+                      content(before, rfind(before, name), name));
+}
+
 char *freb_read(struct sink *sink, struct str text)
 {
     enum { F_URL, F_SITE, F_POOL, F_VERB, F_USER, F_REASON, F_STATUS, F_TAKEN, F_COUNT };
@@ -188,8 +228,12 @@ char *freb_read(struct sink *sink, struct str text)
             r.time_s = RECORD_NO_TIME;
     }
     r.text = str_trim_all(str_sub(tag, 0, SAMPLE_TEXT_MAX));
+    size_t traces = sink->tally ? sink->tally->trace_n : 0;
+
     sink_record(sink, &r, 1);
     sink_flush(sink);
+    if (sink->tally && sink->tally->trace_n > traces)
+        freb_cause(sink->tally, text);
     arena_fini(&arena);
     return str_find(text, STR("</failedRequest>")) == SIZE_MAX
                ? xstrdup("the trace is cut off: its end tag is missing")

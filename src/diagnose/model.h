@@ -107,6 +107,8 @@ struct model_trace {
     uint32_t file;
     int64_t time_s;
     struct str url, verb, reason, pool, site;
+    struct str module; /* the first one that set an error status; empty if none did */
+    struct str event;  /* the one before it */
     uint32_t status, substatus;
     uint64_t time_taken_ms;
 };

@@ -530,8 +530,20 @@ static void build_traces(struct build *b)
         t.reason = own(b, t.reason);
         t.pool = own(b, t.pool);
         t.site = own(b, t.site);
+        t.module = own(b, t.module);
+        t.event = own(b, t.event);
         m->traces[i] = t;
     }
+}
+
+static void build_pools(struct build *b)
+{
+    struct few *all = NULL;
+
+    for (size_t i = 0; i < b->t->key_n; i++)
+        few_merge(&all, b->t->keys[i]->queues);
+    b->m->pools = build_few(b, all);
+    few_free(all);
 }
 
 struct model *model_build(const struct tally *t, const struct file_list *files, uint32_t top,
@@ -562,7 +574,7 @@ struct model *model_build(const struct tally *t, const struct file_list *files, 
     build_sites(&b);
     build_timeline(&b);
     build_traces(&b);
-    m->pools = build_few(&b, t->pools);
+    build_pools(&b);
     m->slow_requests = build_samples(&b, bases, &t->slow);
     m->requests_listed = build_samples(&b, bases, &t->listed);
     m->ancm_failures = build_samples(&b, bases, &t->failures);

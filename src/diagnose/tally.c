@@ -93,7 +93,6 @@ struct tally *tally_free(struct tally *t)
     distinct_fini(&t->clients_distinct);
     distinct_fini(&t->urls_distinct);
     spans_fini(&t->timeline);
-    few_free(t->pools);
     samples_fini(&t->slow);
     samples_fini(&t->listed);
     samples_fini(&t->failures);
@@ -160,7 +159,7 @@ static bool key_is(const struct key_row *k, enum key_kind kind, uint32_t status,
                    uint64_t win32, struct str reason)
 {
     return k->status == status && k->substatus == substatus && k->win32 == win32 && k->kind == kind &&
-           (kind != KEY_HTTPERR || str_eq(str_z(k->reason), reason));
+           (kind != KEY_HTTPERR || str_eq(str_n(k->reason, k->reason_n), reason));
 }
 
 static struct key_row *key_new(struct tally *t, uint64_t hash, enum key_kind kind)
@@ -221,6 +220,7 @@ struct key_row *tally_key(struct tally *t, enum key_kind kind, uint32_t status, 
     k->substatus = substatus;
     k->win32 = win32;
     k->reason = kind == KEY_HTTPERR ? str_dup_z(reason) : NULL;
+    k->reason_n = k->reason ? (uint32_t)reason.n : 0;
     return *cell = k;
 }
 
@@ -517,7 +517,6 @@ static void add_httperr(struct tally *t, const struct pending *p)
     if (r->pool.n) {
         uint64_t hash = quick_hash(t->key, r->pool);
         few_add(&k->queues, hash, r->pool, 1, 0);
-        few_add(&t->pools, hash, r->pool, 1, 0);
     }
     uint32_t client = 0;
 
@@ -568,6 +567,14 @@ static void add_trace(struct tally *t, const struct record *r)
         .substatus = r->substatus,
         .time_taken_ms = r->time_taken_ms,
     };
+}
+
+void tally_trace_cause(struct tally *t, struct str module, struct str event)
+{
+    struct model_trace *row = &t->traces[t->trace_n - 1].t;
+
+    row->module = arena_dup(&t->arena, str_sub(module, 0, FEW_NAME_MAX));
+    row->event = arena_dup(&t->arena, str_sub(event, 0, FEW_NAME_MAX));
 }
 
 static void count(struct tally *t, const struct pending *p)

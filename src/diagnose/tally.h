@@ -54,6 +54,7 @@ struct key_row {
     uint32_t status, substatus;
     uint64_t win32;
     char *reason; /* HTTPERR, else NULL */
+    uint32_t reason_n;
     uint64_t count;
     int64_t first_s, last_s;
     int64_t slot_from_s, slot_to_s; /* of slot */
@@ -136,7 +137,6 @@ struct tally {
     struct site_row **sites;
     size_t site_n, site_cap;
     struct site_row *last_site;
-    struct few *pools;
 
     uint64_t ms_count, ms_max;
     uint64_t ms_cells[HIST_CELLS(MS_BITS, MS_TOP)];
@@ -169,6 +169,8 @@ void tally_list(struct tally *t, const struct record *r, uint64_t line);
 void tally_settle(struct tally *t);
 /* A line of an ASP.NET Core Module log that reports a failure. */
 void tally_failure(struct tally *t, struct str text, int64_t time_s, uint64_t line);
+/* What the last trace that was counted says about its failure. */
+void tally_trace_cause(struct tally *t, struct str module, struct str event);
 
 /* Adds b to a, whose sizes must have room for both. */
 void tally_merge(struct tally *a, const struct tally *b);

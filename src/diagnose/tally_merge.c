@@ -45,7 +45,7 @@ static uint32_t *merge_keys(struct tally *a, const struct tally *b)
     for (size_t i = 0; i < b->key_n; i++) {
         const struct key_row *from = b->keys[i];
         struct key_row *to = tally_key(a, from->kind, from->status, from->substatus, from->win32,
-                                       str_z(from->reason));
+                                       str_n(from->reason, from->reason_n));
         merge_key(to, from);
         map[i] = to->id;
     }
@@ -133,6 +133,8 @@ static void merge_traces(struct tally *a, const struct tally *b)
         row.t.reason = arena_dup(&a->arena, row.t.reason);
         row.t.pool = arena_dup(&a->arena, row.t.pool);
         row.t.site = arena_dup(&a->arena, row.t.site);
+        row.t.module = arena_dup(&a->arena, row.t.module);
+        row.t.event = arena_dup(&a->arena, row.t.event);
         a->traces = xgrow(a->traces, a->trace_n, &a->trace_cap, sizeof(*a->traces));
         a->traces[a->trace_n++] = row;
     }
@@ -162,7 +164,6 @@ void tally_merge(struct tally *a, const struct tally *b)
     merge_pairs(&a->key_clients, &b->key_clients, keys, clients);
     merge_sites(a, b);
     merge_traces(a, b);
-    few_merge(&a->pools, b->pools);
     distinct_merge(&a->clients_distinct, &b->clients_distinct);
     distinct_merge(&a->urls_distinct, &b->urls_distinct);
     spans_merge(&a->timeline, &b->timeline);

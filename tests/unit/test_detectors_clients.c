@@ -369,22 +369,31 @@ static void test_trace(void **state)
 
     (void)state;
     scene_init(&s);
-    scene_file(&s, "fr000001.xml",
-               STR("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n"
-                   "<?xml-stylesheet type='text/xsl' href='freb.xsl'?>\r\n"
-                   "<!-- saved from url=(0014)about:internet -->\r\n"
-                   "<failedRequest url=\"http://localhost:80/bin/x\"\r\n siteId=\"1\"\r\n"
-                   " appPoolId=\"DefaultAppPool\"\r\n processId=\"4321\"\r\n verb=\"GET\"\r\n"
-                   " failureReason=\"STATUS_CODE\"\r\n statusCode=\"404.8\"\r\n"
-                   " triggerStatusCode=\"404.8\"\r\n timeTaken=\"15\"\r\n"
-                   " xmlns:freb=\"http://schemas.microsoft.com/win/2006/06/iis/freb\">\r\n"
-                   "</failedRequest>\r\n"));
+    scene_file(
+        &s, "fr000001.xml",
+        STR("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n"
+            "<?xml-stylesheet type='text/xsl' href='freb.xsl'?>\r\n"
+            "<!-- saved from url=(0014)about:internet -->\r\n"
+            "<failedRequest url=\"http://localhost:80/bin/x\"\r\n siteId=\"1\"\r\n"
+            " appPoolId=\"DefaultAppPool\"\r\n processId=\"4321\"\r\n verb=\"GET\"\r\n"
+            " failureReason=\"STATUS_CODE\"\r\n statusCode=\"404.8\"\r\n"
+            " triggerStatusCode=\"404.8\"\r\n timeTaken=\"15\"\r\n"
+            " xmlns:freb=\"http://schemas.microsoft.com/win/2006/06/iis/freb\">\r\n"
+            "<Event><System><Opcode>1</Opcode></System><EventData><Data Name=\"ModuleName\">"
+            "Other</Data></EventData><RenderingInfo><Opcode>FILTER_SCAN</Opcode>"
+            "</RenderingInfo></Event>\r\n<Event><System><Opcode>16</Opcode></System><EventData>"
+            "<Data Name=\"ModuleName\">RequestFilteringModule</Data></EventData><RenderingInfo>"
+            "<Opcode>MODULE_SET_RESPONSE_ERROR_STATUS</Opcode></RenderingInfo></Event>\r\n"
+            "</failedRequest>\r\n"));
     scene_run(&s);
     const struct finding *f = scene_finding(&s, "traces");
 
     assert_int_equal(f->count, 1);
     assert_true(says(f->title, "404.8"));
     assert_true(says(f->command, "fr000001.xml"));
+    assert_true(says(f->why,
+                     "There RequestFilteringModule was the first module to set an error status, "
+                     "right after the event FILTER_SCAN."));
     scene_fini(&s);
 }
 

@@ -43,15 +43,19 @@ static void run(const struct model *m, struct findings *fs)
     }
     f->title = findings_text(fs, "%zu failed request trace%s, most for %.*s", m->trace_n,
                              m->trace_n == 1 ? "" : "s", STR_ARG(code));
-    f->why = findings_text(
-        fs,
-        "%llu of them ended with %.*s, for instance %.*s %.*s. %llu were written because "
-        "a request took too long. A trace names the first module that set the error and "
-        "the event before it.",
-        (unsigned long long)most, STR_ARG(code), STR_ARG(t->verb), STR_ARG(t->url),
-        (unsigned long long)slow);
+    f->why =
+        findings_text(fs, "%llu of them ended with %.*s, for instance %.*s %.*s.",
+                      (unsigned long long)most, STR_ARG(code), STR_ARG(t->verb), STR_ARG(t->url));
+    if (t->module.n)
+        say(fs, f, "There %.*s was the first module to set an error status%s%.*s.",
+            STR_ARG(t->module), t->event.n ? ", right after the event " : "", STR_ARG(t->event));
+    if (slow)
+        say(fs, f, "%llu %s written because a request took too long.", (unsigned long long)slow,
+            slow == 1 ? "was" : "were");
     finding_relate(f, code);
-    finding_step(f, STR("Read one: the first module with an error status is where it failed."));
+    finding_step(f,
+                 STR("Read one: the events before the first error status say what the module was "
+                     "doing."));
     f->command = t->file < m->file_n
                      ? findings_text(fs, "candor trace %.*s",
                                      STR_ARG(shell_word(fs, m->files[t->file].path)))
