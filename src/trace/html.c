@@ -123,7 +123,9 @@ static void put_failure(struct buf *b, const struct freb_trace *t, size_t index)
     buf_printf(b, "<div class=\"card%s\"><h2>%s</h2>", is_failure ? " bad-card" : "",
                t->status >= 400 || f->status ? "What failed" : "What made the trace");
     if (!is_failure) {
-        buf_str(b, STR("<p>Nothing in this trace says that anything failed.</p></div>"));
+        buf_str(b, t->is_cut
+                       ? STR("<p>What is left of this trace does not say what failed.</p></div>")
+                       : STR("<p>Nothing in this trace says that anything failed.</p></div>"));
         return;
     }
     buf_str(b, STR("<p class=\"big\">"));

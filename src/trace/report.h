@@ -55,7 +55,7 @@ void trace_html_end(struct buf *out);
 
 /* "Error", "Warning" …; never NULL. */
 const char *trace_level_name(unsigned level);
-/* A field that says nothing: empty, or an error code of 0. */
+/* A field that says nothing: empty, or an error code or connection of 0. */
 bool trace_is_dull(const struct freb_field *f);
 /* An event's fields for a terminal, 'Name="value", …', the value's words instead of the value where
  * there are any. Values longer than max are shortened; only then dull fields are left out. */

@@ -24,7 +24,8 @@ struct str trace_shorten(struct str s, size_t max)
 
 bool trace_is_dull(const struct freb_field *f)
 {
-    return f->value.n == 0 || (str_eq(f->name, STR("ErrorCode")) && str_eq(f->value, STR("0")));
+    return f->value.n == 0 || (str_eq(f->value, STR("0")) && (str_eq(f->name, STR("ErrorCode")) ||
+                                                              str_eq(f->name, STR("ConnID"))));
 }
 
 void trace_put_fields(struct buf *out, const struct freb_event *e, size_t max)

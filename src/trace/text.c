@@ -15,6 +15,8 @@ enum {
     VALUE_MAX = 100,      /* bytes of a value in the tree */
     VALUE_MAX_LONG = 400, /* and around the failure */
     GAPS_MAX = 5,
+    EVENT_INDENT = 20,
+    TIME_INDENT = 13,
 };
 
 static const char *const styles[] = {
@@ -157,7 +159,8 @@ static void put_failure(const struct text_out *o)
 
     trace_text_heading(o, f->status || t->status >= 400 ? "What failed" : "What made the trace");
     if (f->event == FREB_NONE && t->status < 400) {
-        buf_str(o->b, STR("  Nothing in this trace says that anything failed.\n"));
+        buf_str(o->b, t->is_cut ? STR("  What is left of this trace does not say what failed.\n")
+                                : STR("  Nothing in this trace says that anything failed.\n"));
         return;
     }
     buf_init(&line, 4096);
@@ -200,9 +203,11 @@ static void put_request(const struct text_out *o)
 
     trace_text_heading(o, "Request");
     buf_init(&line, 1 << 20);
-    buf_printf(&line, "%.*s, pool %.*s, process %.*s", STR_ARG(q->site_id), STR_ARG(q->app_pool),
-               STR_ARG(q->process_id));
-    row(o, "site", buf_view(&line));
+    if (q->site_id.n) {
+        buf_printf(&line, "%.*s, pool %.*s, process %.*s", STR_ARG(q->site_id),
+                   STR_ARG(q->app_pool), STR_ARG(q->process_id));
+        row(o, "site", buf_view(&line));
+    }
     row(o, "login", q->authentication);
     row(o, "user", q->user.n ? q->user : q->remote_user);
     row(o, "runs as", q->token_user);
@@ -244,9 +249,11 @@ static void put_headers(const struct text_out *o, const char *title, struct str 
 
 /* ---- warnings ---- */
 
-static void put_event_line(const struct text_out *o, size_t i, size_t value_max)
+/* Name on one line, fields wrapped below it. */
+static void put_event(const struct text_out *o, size_t i)
 {
     const struct freb_event *e = &o->t->events[i];
+    struct buf fields;
 
     buf_printf(o->b, "  #%-5zu %6" PRId64 " ms  ", i + 1, e->at_us / 1000);
     if (e->level == FREB_WARNING)
@@ -255,23 +262,28 @@ static void put_event_line(const struct text_out *o, size_t i, size_t value_max)
         trace_text_style(o, TEXT_RED);
     trace_put_safe(o->b, e->name);
     trace_text_plain(o);
-    if (e->n_fields) {
-        buf_char(o->b, ' ');
-        trace_put_fields(o->b, e, o->look->is_full ? FREB_TEXT_MAX : value_max);
-    }
     buf_char(o->b, '\n');
+    buf_init(&fields, 1 << 29);
+    trace_put_fields(&fields, e, o->look->is_full ? FREB_TEXT_MAX : VALUE_MAX_LONG);
+    if (fields.n) {
+        buf_printf(o->b, "%*s", EVENT_INDENT, "");
+        prose(o, buf_view(&fields), EVENT_INDENT, EVENT_INDENT);
+    }
+    buf_fini(&fields);
 }
 
 static void put_meaning(const struct text_out *o, const struct freb_event *e, bool with_todo)
 {
     if (!e->kind)
         return;
-    buf_str(o->b, STR("           "));
-    prose(o, str_z(e->kind->meaning), 11, 11);
+    trace_text_style(o, TEXT_DIM);
+    buf_printf(o->b, "%*s", EVENT_INDENT, "");
+    prose(o, str_z(e->kind->meaning), EVENT_INDENT, EVENT_INDENT);
+    trace_text_plain(o);
     if (with_todo && e->kind->todo) {
         trace_text_style(o, TEXT_GREEN);
-        buf_str(o->b, STR("           "));
-        prose(o, str_z(e->kind->todo), 11, 11);
+        buf_printf(o->b, "%*s", EVENT_INDENT, "");
+        prose(o, str_z(e->kind->todo), EVENT_INDENT, EVENT_INDENT);
         trace_text_plain(o);
     }
 }
@@ -287,7 +299,7 @@ static void put_warnings(const struct text_out *o)
             continue;
         if (n++ >= WARNINGS_MAX && !o->look->is_full)
             continue;
-        put_event_line(o, i, VALUE_MAX_LONG);
+        put_event(o, i);
         put_meaning(o, e, /* with_todo = */ true);
     }
     if (n == 0)
@@ -308,18 +320,18 @@ static void put_around(const struct text_out *o)
         if (freb_is_telling(&o->t->events[i]))
             before[n++] = i;
     while (n-- > 0) {
-        put_event_line(o, before[n], VALUE_MAX_LONG);
+        put_event(o, before[n]);
         put_meaning(o, &o->t->events[before[n]], /* with_todo = */ false);
     }
-    put_event_line(o, at, VALUE_MAX_LONG);
-    buf_str(o->b, STR("           "));
+    put_event(o, at);
+    buf_printf(o->b, "%*s", EVENT_INDENT, "");
     trace_text_style(o, TEXT_RED);
     buf_str(o->b, STR("^ failed here\n"));
     trace_text_plain(o);
     n = 0;
     for (size_t i = at + 1; i < o->t->n_events && n < AROUND_AFTER; i++) {
         if (freb_is_telling(&o->t->events[i])) {
-            put_event_line(o, i, VALUE_MAX_LONG);
+            put_event(o, i);
             put_meaning(o, &o->t->events[i], /* with_todo = */ false);
             n++;
         }
@@ -327,6 +339,22 @@ static void put_around(const struct text_out *o)
 }
 
 /* ---- time ---- */
+
+static void put_gap(const struct text_out *o, size_t i)
+{
+    const struct freb_event *e = &o->t->events[i];
+    struct str module = freb_module_at(o->t, i);
+    struct buf line;
+
+    buf_init(&line, 1 << 24);
+    buf_printf(&line, "between #%zu %.*s and #%zu %.*s, ", i, STR_ARG(e[-1].name), i + 1,
+               STR_ARG(e->name));
+    buf_str(&line, module.n ? STR("in ") : STR("between modules"));
+    buf_str(&line, module);
+    buf_printf(o->b, "  %6" PRId64 " ms  ", e->gap_us / 1000);
+    prose(o, buf_view(&line), TIME_INDENT, TIME_INDENT);
+    buf_fini(&line);
+}
 
 /* The widest gaps, by selection: there are few. */
 static void put_gaps(const struct text_out *o)
@@ -346,14 +374,7 @@ static void put_gaps(const struct text_out *o)
         if (best == FREB_NONE)
             return;
         shown[n++] = best;
-        struct str module = freb_module_at(t, best);
-        buf_printf(o->b, "  %6" PRId64 " ms  between #%zu ", t->events[best].gap_us / 1000, best);
-        trace_put_safe(o->b, t->events[best - 1].name);
-        buf_printf(o->b, " and #%zu ", best + 1);
-        trace_put_safe(o->b, t->events[best].name);
-        buf_str(o->b, module.n ? STR(", in ") : STR(", between modules"));
-        trace_put_safe(o->b, module);
-        buf_char(o->b, '\n');
+        put_gap(o, best);
     }
 }
 
@@ -373,17 +394,23 @@ static void put_times(const struct text_out *o)
     const struct freb_event *e = &t->events[t->slowest];
     struct str module = freb_module_at(t, t->slowest), notification = freb_notification(e);
 
-    buf_printf(o->b, "  %6" PRId64 " ms  in ", e->own_us / 1000);
-    trace_put_safe(o->b, module.n ? module : e->name);
+    struct buf line;
+
+    buf_init(&line, 1 << 24);
+    buf_str(&line, STR("in "));
+    buf_str(&line, module.n ? module : e->name);
     if (module.n && freb_is_telling(e)) {
-        buf_str(o->b, STR(", "));
-        trace_put_safe(o->b, e->name);
+        buf_str(&line, STR(", "));
+        buf_str(&line, e->name);
     }
     if (notification.n) {
-        buf_str(o->b, STR(", "));
-        trace_put_safe(o->b, notification);
+        buf_str(&line, STR(", "));
+        buf_str(&line, notification);
     }
-    buf_str(o->b, STR(": the most time of its own\n"));
+    buf_str(&line, STR(": the most time of its own"));
+    buf_printf(o->b, "  %6" PRId64 " ms  ", e->own_us / 1000);
+    prose(o, buf_view(&line), TIME_INDENT, TIME_INDENT);
+    buf_fini(&line);
 }
 
 /* ---- all of it ---- */

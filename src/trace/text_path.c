@@ -7,8 +7,9 @@
 #include "base/poison.h"
 
 enum {
-    VALUE_MAX = 100, /* bytes of a value */
-    RESERVE = 26,    /* columns kept for what follows the fields: "  took 1703 ms  <- slowest" */
+    VALUE_MAX = 100,   /* bytes of a value */
+    TOOK_COLUMNS = 16, /* "  took 1234567 ms" and the other marks after the fields */
+    MARK_COLUMNS = 16,
 };
 
 struct path {
@@ -87,9 +88,12 @@ static void put_marks(struct path *p, size_t i)
     if (freb_is_call(e) && e->end != FREB_NONE &&
         freb_number(&t->events[e->end], "NotificationStatus", &status) && status != 0) {
         struct str words = freb_words(&t->events[e->end], "NotificationStatus");
+        if (words.n == 0)
+            words = freb_value(&t->events[e->end], "NotificationStatus");
+        if (str_starts(words, STR("NOTIFICATION_")))
+            words = str_sub(words, sizeof("NOTIFICATION_") - 1, words.n);
         buf_str(p->o->b, STR("  -> "));
-        trace_put_safe(p->o->b,
-                       words.n ? words : freb_value(&t->events[e->end], "NotificationStatus"));
+        trace_put_safe(p->o->b, words);
     }
     if (i == t->slowest) {
         trace_text_style(p->o, TEXT_YELLOW);
@@ -132,12 +136,16 @@ static size_t run_length(const struct freb_trace *t, size_t i)
 }
 
 /* On a terminal no longer than the line, so that the tree keeps its shape. */
-static void put_step_fields(struct path *p, const struct freb_event *e)
+static void put_step_fields(struct path *p, size_t i)
 {
+    const struct freb_event *e = &p->o->t->events[i];
     const struct trace_look *look = p->o->look;
-    size_t used = 14 + (size_t)e->depth * 2 + e->name.n + RESERVE;
+    /* time, indent, name, blank, and the dots where something is cut */
+    size_t used = 13 + (size_t)e->depth * 2 + e->name.n + 1 + 3;
     struct buf fields;
 
+    used += e->took_us > 0 ? TOOK_COLUMNS : 0;
+    used += i == p->o->t->slowest || i == p->o->t->failure.event ? MARK_COLUMNS : 0;
     buf_char(p->o->b, ' ');
     if (look->is_full || look->line == 0) {
         trace_put_fields(p->o->b, e, look->is_full ? FREB_TEXT_MAX : VALUE_MAX);
@@ -177,7 +185,7 @@ static void put_step(struct path *p, size_t i, size_t run)
         if (run > 1) {
             buf_printf(b, ", %zu times", run);
         } else if (e->n_fields) {
-            put_step_fields(p, e);
+            put_step_fields(p, i);
         }
     }
     put_marks(p, i);
