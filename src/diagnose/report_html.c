@@ -96,6 +96,9 @@ static void put_notes(struct buf *out, const struct model *m)
     if (m->is_filtered)
         buf_str(out, STR("<p class=\"note\">Filtered: counts and shares are of the records that "
                          "matched.</p>\n"));
+    if (m->files_were_cut)
+        buf_str(out, STR("<p class=\"note\">There are more files, or deeper folders, than are "
+                         "read.</p>\n"));
 }
 
 static void put_head(struct buf *out, const struct model *m)
