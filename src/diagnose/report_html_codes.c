@@ -154,6 +154,8 @@ static void put_win32(struct buf *out, uint64_t code)
     const struct win32_row *row = win32_row_of(code);
     char digits[20];
 
+    if (!row)
+        return;
     begin(out, "win32", str_n(digits, fmt_u64(digits, code)), row->name);
     put_paragraph(out, row->text);
     put_paragraph(out, row->where);
@@ -205,7 +207,7 @@ void html_codes(struct buf *out, const struct model *m)
             put_reason(out, row);
     }
     for (size_t i = 0; i < n; i++)
-        if (win32_row_of(m->statuses[i].win32) && is_first_win32(m, i))
+        if (is_first_win32(m, i))
             put_win32(out, m->statuses[i].win32);
     for (size_t i = 0; i < n; i++) {
         const struct ftp_row *row =
