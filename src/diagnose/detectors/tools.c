@@ -309,6 +309,8 @@ struct finding *detect_row(const struct model *m, struct findings *fs, const cha
 
     finding_from_status(f, row);
     finish_code(m, fs, f, c, row);
+    f->title = findings_text(fs, "%s (%s, win32 %llu)", c->title, row->code,
+                             (unsigned long long)row->win32);
     finding_relate(f, findings_text(fs, "win32 %llu", (unsigned long long)row->win32));
     return f;
 }
