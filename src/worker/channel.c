@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "queue/message.h"
+#include "worker/dir_watch.h"
 #include "worker/pipeline.h"
 #include "worker/request_core.h"
 #include "worker/response_send.h"
@@ -466,8 +467,10 @@ bool channel_drain(struct channel *c)
             set_broken(c, "request ring is corrupt");
             break;
         }
-        if (n++ == 0)
+        if (n++ == 0) {
             began = clock_mono_ns();
+            dir_watcher_poll(c->thread->worker->watcher);
+        }
         if (LIKELY(rec.type == MSG_REQUEST))
             take_request(c, &rec);
         else

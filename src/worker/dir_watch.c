@@ -148,12 +148,15 @@ void dir_watcher_poll(struct dir_watcher *w)
 {
     _Alignas(struct inotify_event) char data[EVENT_BYTES];
 
+    if (!w)
+        return;
+    /* Locked before the read: nobody may find nothing left while another has not noted it yet. */
+    pthread_mutex_lock(&w->lock);
     for (unsigned k = 0; k < READS_PER_POLL; k++) {
         ssize_t n = read(w->io.fd, data, sizeof(data));
         int last = -1;
         if (n <= 0)
-            return;
-        pthread_mutex_lock(&w->lock);
+            break;
         for (ssize_t at = 0; at < n;) {
             struct inotify_event ev;
             memcpy(&ev, data + at, sizeof(ev));
@@ -163,6 +166,6 @@ void dir_watcher_poll(struct dir_watcher *w)
                 note_event(w, &ev);
             last = ev.wd;
         }
-        pthread_mutex_unlock(&w->lock);
     }
+    pthread_mutex_unlock(&w->lock);
 }

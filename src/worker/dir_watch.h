@@ -33,7 +33,9 @@ struct dir_watch *dir_watch_get(struct dir_watcher *w, const char *path);
 /* Any thread; NULL is allowed. */
 void dir_watch_put(struct dir_watcher *w, struct dir_watch *d);
 
-/* Reads what has happened. The loop does it; tests may. */
+/* Reads what has happened until now. The loop does it, and every pipeline thread before a batch of
+ * requests: the kernel notes a change before the call that makes it returns, so whoever has changed
+ * a file and asks for it then is served the new one. Any thread; NULL is allowed. */
 void dir_watcher_poll(struct dir_watcher *w);
 
 #endif
