@@ -9,8 +9,12 @@ enum { VALUES_MAX = 512, STATUS_MAX = 999, STAMP_LEN = 19 };
 
 /* Other products' logs that look like W3C ones: by their #Software. */
 static const struct str strangers[] = {
-    STR("Microsoft Exchange"), STR("Microsoft Windows Firewall"), STR("NetScaler"), STR("SHOUTcast"),
-    STR("Oracle"),             STR("Incapsula"),
+    STR("Microsoft Exchange"),
+    STR("Microsoft Windows Firewall"),
+    STR("NetScaler"),
+    STR("SHOUTcast"),
+    STR("Oracle"),
+    STR("Incapsula"),
 };
 
 void columns_init(struct columns *c, struct sink *sink)
@@ -155,7 +159,8 @@ static int64_t slow_time(struct columns *c, struct str date, struct str clock)
 }
 
 /* Date and time stand side by side; in most records they are those of the record before. */
-static inline bool fast_time(struct columns *c, const char *p, const char *clock_end, int64_t *ret_s)
+static inline bool fast_time(struct columns *c, const char *p, const char *clock_end,
+                             int64_t *ret_s)
 {
     int64_t date_s, clock_s;
 
@@ -232,7 +237,8 @@ static size_t split_plain(struct str line, struct str *v)
     return n;
 }
 
-/* Values that begin with a quote run to the quote before a blank; doubled quotes are of the value. */
+/* Values that begin with a quote run to the quote before a blank; doubled quotes are of the value.
+ */
 static size_t split_quoted(struct str line, struct str *v)
 {
     size_t n = 0, i = 0;
@@ -384,7 +390,8 @@ static struct str without_nuls(struct columns *c, struct str line)
 
 static void slow_line(struct columns *c, struct str line)
 {
-    struct str v[VALUES_MAX] __attribute__((uninitialized)); /* 8 KB: each use fills what it reads */
+    struct str v[VALUES_MAX]
+        __attribute__((uninitialized)); /* 8 KB: each use fills what it reads */
 
     if (line.n && (line.p[0] == '\0' || line.p[line.n - 1] == '\0'))
         line = without_nuls(c, line);

@@ -14,7 +14,7 @@ struct columns {
     const char *refused;   /* why this is no log of IIS; NULL if it may be one */
     bool is_advanced;      /* #Software names Advanced Logging */
     bool has_software;
-    int64_t base_date_s;   /* #Date, for records without date; RECORD_NO_TIME before one */
+    int64_t base_date_s; /* #Date, for records without date; RECORD_NO_TIME before one */
     int64_t last_clock_s;
     char stamp[24]; /* date and time read last, and their second */
     int64_t stamp_s;
@@ -32,7 +32,8 @@ void columns_directive(struct columns *c, struct str line);
 void columns_lines(struct columns *c, const char *p, const char *end);
 /* The same with a chosen width, for tests: 0 bytes at a time, 16, 32. False if the processor has
  * not got it. */
-MUST_CHECK bool columns_lines_with(unsigned width, struct columns *c, const char *p, const char *end);
+MUST_CHECK bool columns_lines_with(unsigned width, struct columns *c, const char *p,
+                                   const char *end);
 
 /* For columns_lines: one line that ends at nl; starts[0..fields] are where its values begin. */
 void columns_line(struct columns *c, const char **starts, uint32_t fields, const char *nl);

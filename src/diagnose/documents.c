@@ -44,7 +44,8 @@ static void har_entry(struct sink *sink, const json_t *entry, uint64_t number)
 {
     const json_t *request = json_object_get(entry, "request");
     const json_t *response = json_object_get(entry, "response");
-    const json_t *status = json_object_get(response, "status"), *ms = json_object_get(entry, "time");
+    const json_t *status = json_object_get(response, "status"),
+                 *ms = json_object_get(entry, "time");
     struct record r = {.kind = LOG_HAR, .time_s = RECORD_NO_TIME};
     char text[SAMPLE_TEXT_MAX];
 
@@ -52,7 +53,8 @@ static void har_entry(struct sink *sink, const json_t *entry, uint64_t number)
         sink_misfit(sink, STR("an entry without request"), number);
         return;
     }
-    if (json_is_integer(status) && json_integer_value(status) > 0 && json_integer_value(status) <= 999)
+    if (json_is_integer(status) && json_integer_value(status) > 0 &&
+        json_integer_value(status) <= 999)
         r.status = (uint32_t)json_integer_value(status);
     if (json_is_number(ms) && json_number_value(ms) >= 0 && json_number_value(ms) < 1e12) {
         r.time_taken_ms = (uint64_t)json_number_value(ms);
@@ -120,8 +122,9 @@ static struct str attribute(struct str tag, struct str name, struct arena *arena
         if (found == SIZE_MAX)
             return STR_NULL;
         at += found + name.n;
-        bool whole = at > name.n && strchr(" \t\r\n\"'", tag.p[at - name.n - 1]) && at + 1 < tag.n &&
-                     tag.p[at] == '=' && (tag.p[at + 1] == '"' || tag.p[at + 1] == '\'');
+        bool whole = at > name.n && strchr(" \t\r\n\"'", tag.p[at - name.n - 1]) &&
+                     at + 1 < tag.n && tag.p[at] == '=' &&
+                     (tag.p[at + 1] == '"' || tag.p[at + 1] == '\'');
         if (whole)
             break;
     }
@@ -175,7 +178,8 @@ static struct str content(struct str s, size_t at, struct str mark)
  * event's name is the last <Opcode> in it; the first one is a number. */
 static void freb_cause(struct tally *t, struct str text)
 {
-    static const struct str event = STR("<Event"), name = STR("<Opcode>"), module = STR("Name=\"ModuleName\">");
+    static const struct str event = STR("<Event"), name = STR("<Opcode>"),
+                            module = STR("Name=\"ModuleName\">");
     size_t end = str_find(text, STR("<Opcode>MODULE_SET_RESPONSE_ERROR_STATUS<"));
 
     if (end == SIZE_MAX)
@@ -196,9 +200,9 @@ static void freb_cause(struct tally *t, struct str text)
 char *freb_read(struct sink *sink, struct str text)
 {
     enum { F_URL, F_SITE, F_POOL, F_VERB, F_USER, F_REASON, F_STATUS, F_TAKEN, F_COUNT };
-    static const struct str names[F_COUNT] = {STR("url"),      STR("siteId"),        STR("appPoolId"),
-                                              STR("verb"),     STR("userName"),      STR("failureReason"),
-                                              STR("statusCode"), STR("timeTaken")};
+    static const struct str names[F_COUNT] = {
+        STR("url"),      STR("siteId"),        STR("appPoolId"),  STR("verb"),
+        STR("userName"), STR("failureReason"), STR("statusCode"), STR("timeTaken")};
     size_t at = str_find(text, STR("<failedRequest"));
     struct str tag = str_sub(text, at, text.n), v[F_COUNT];
     struct record r = {.kind = LOG_FREB, .time_s = RECORD_NO_TIME};

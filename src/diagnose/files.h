@@ -7,8 +7,8 @@
 enum { FILES_MAX = 200000, FOLDER_DEPTH_MAX = 32 };
 
 struct scan_file {
-    char *path;       /* as shown */
-    char *open_path;  /* of the file, or of the archive it is in */
+    char *path;      /* as shown */
+    char *open_path; /* of the file, or of the archive it is in */
     struct zip_member member;
     bool is_member, is_archive; /* an archive whose members are files of their own */
     bool is_given;              /* on the command line, not found in a folder */

@@ -43,8 +43,8 @@ bool filter_time(struct str text, bool is_end, int64_t *ret_s)
 void filter_finish(struct filter *f)
 {
     f->lists = f->has_status || f->url.n || f->client.n;
-    f->is_active = f->lists || f->site.n || f->since_s != RECORD_NO_TIME ||
-                   f->until_s != RECORD_NO_TIME;
+    f->is_active =
+        f->lists || f->site.n || f->since_s != RECORD_NO_TIME || f->until_s != RECORD_NO_TIME;
 }
 
 /* W3SVC1 of the logs is site 1 of HTTPERR. */

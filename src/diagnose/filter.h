@@ -6,7 +6,7 @@
 
 /* Views belong to the caller (the command line). All zero but for the times: everything counts. */
 struct filter {
-    int64_t since_s, until_s; /* both inclusive; RECORD_NO_TIME: no bound */
+    int64_t since_s, until_s;     /* both inclusive; RECORD_NO_TIME: no bound */
     struct str site, url, client; /* letter case aside; url: a part of it */
     bool has_status;
     uint32_t status_from, status_to; /* inclusive */

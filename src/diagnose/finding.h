@@ -5,7 +5,13 @@
 #include "base/arena.h"
 #include "diagnose/model.h"
 
-enum severity { SEVERITY_CRITICAL, SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_INFO, SEVERITY_NORMAL };
+enum severity {
+    SEVERITY_CRITICAL,
+    SEVERITY_ERROR,
+    SEVERITY_WARNING,
+    SEVERITY_INFO,
+    SEVERITY_NORMAL
+};
 
 /* "critical" and so on. */
 const char *severity_name(enum severity s);

@@ -118,9 +118,14 @@ struct layout *layout_free(struct layout *l)
 
 bool layout_is_ftp_verb(struct str s)
 {
-    static const struct str verbs[] = {STR("ControlChannelOpened"), STR("ControlChannelClosed"),
-                                       STR("DataChannelOpened"), STR("DataChannelClosed"),
-                                       STR("USER"), STR("PASS"), STR("RETR"), STR("STOR")};
+    static const struct str verbs[] = {STR("ControlChannelOpened"),
+                                       STR("ControlChannelClosed"),
+                                       STR("DataChannelOpened"),
+                                       STR("DataChannelClosed"),
+                                       STR("USER"),
+                                       STR("PASS"),
+                                       STR("RETR"),
+                                       STR("STOR")};
 
     if (s.n > 2 && s.p[0] == '[' && ascii_is_digit(s.p[1]))
         return true;
@@ -248,8 +253,9 @@ static struct layout *guess_site(const struct str *v, size_t n)
     struct buf text;
     size_t verb = 2, query = 1;
 
-    while (verb < n && verb <= 5 && !(is_verb(v[verb]) && verb + 6 < n &&
-                                      (v[verb + 1].n && (v[verb + 1].p[0] == '/' || is_dash(v[verb + 1])))))
+    while (verb < n && verb <= 5 &&
+           !(is_verb(v[verb]) && verb + 6 < n &&
+             (v[verb + 1].n && (v[verb + 1].p[0] == '/' || is_dash(v[verb + 1])))))
         verb++;
     if (verb > 5 || verb + 6 >= n)
         return NULL;
@@ -260,7 +266,8 @@ static struct layout *guess_site(const struct str *v, size_t n)
     }
     size_t after = verb + 5 + query, s = after;
 
-    while (s + 2 < n && !(is_status(v[s]) && is_number(v[s + 1], 9999) && is_number(v[s + 2], UINT64_MAX)))
+    while (s + 2 < n &&
+           !(is_status(v[s]) && is_number(v[s + 1], 9999) && is_number(v[s + 2], UINT64_MAX)))
         s++;
     if (s + 2 >= n)
         return NULL;

@@ -38,8 +38,8 @@ struct layout {
     bool is_quoted;        /* strings may stand in quotes and hold blanks */
     bool is_guess;         /* from a record's shape, not from a header: each record is checked */
     bool has_local_time;
-    bool is_settled;       /* kind was checked against a record */
-    struct str fields;     /* names, one blank between; owned, NUL-terminated */
+    bool is_settled;   /* kind was checked against a record */
+    struct str fields; /* names, one blank between; owned, NUL-terminated */
 };
 
 /* The layout of the text after "#Fields:", or NULL when that is no list of an IIS log's columns
@@ -47,8 +47,8 @@ struct layout {
 struct layout *layout_new(struct str fields, const char **ret_why);
 struct layout *layout_free(struct layout *l); /* NULL */
 
-/* A header-less record's layout by what its values look like (IIS 6 to 10, Azure, HTTPERR), or NULL.
- * v are its values. */
+/* A header-less record's layout by what its values look like (IIS 6 to 10, Azure, HTTPERR), or
+ * NULL. v are its values. */
 struct layout *layout_guess(const struct str *v, size_t n);
 
 /* The method column of an FTP log: "[12]USER", "ControlChannelOpened", "PASS". */

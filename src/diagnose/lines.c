@@ -162,15 +162,25 @@ static bool starts_with_any(struct str line, const struct str *marks, size_t n)
 
 static bool is_module_line(struct str line)
 {
-    return line.n && line.p[0] == '[' && str_find(str_sub(line, 0, 120), STR("[aspnetcore")) != SIZE_MAX;
+    return line.n && line.p[0] == '[' &&
+           str_find(str_sub(line, 0, 120), STR("[aspnetcore")) != SIZE_MAX;
 }
 
 bool ancm_is_mark(struct str line)
 {
     static const struct str marks[] = {
-        STR("Now listening on: "), STR("Hosting environment: "), STR("Content root path: "),
-        STR("Application started. "), STR("Application is shutting down"), STR("info: "), STR("warn: "),
-        STR("fail: "), STR("crit: "), STR("dbug: "), STR("trce: "), STR("Unhandled exception"),
+        STR("Now listening on: "),
+        STR("Hosting environment: "),
+        STR("Content root path: "),
+        STR("Application started. "),
+        STR("Application is shutting down"),
+        STR("info: "),
+        STR("warn: "),
+        STR("fail: "),
+        STR("crit: "),
+        STR("dbug: "),
+        STR("trce: "),
+        STR("Unhandled exception"),
         STR("Unhandled Exception"),
     };
 
@@ -180,8 +190,8 @@ bool ancm_is_mark(struct str line)
 static bool is_failure(struct str line)
 {
     static const struct str marks[] = {STR("fail: "), STR("crit: "), STR("Unhandled ")};
-    static const struct str words[] = {STR("Exception"), STR("Failed"), STR("failed"), STR("Error"),
-                                       STR("ErrorCode"), STR("0x800")};
+    static const struct str words[] = {STR("Exception"), STR("Failed"),    STR("failed"),
+                                       STR("Error"),     STR("ErrorCode"), STR("0x800")};
 
     if (starts_with_any(line, marks, ARRAY_LEN(marks)))
         return true;
@@ -237,7 +247,8 @@ static void one_line(struct sink *sink, enum log_kind kind, struct str line, uin
         sink_misfit(sink, line, at);
 }
 
-void lines_read(struct sink *sink, enum log_kind kind, const char *p, const char *end, uint64_t *line)
+void lines_read(struct sink *sink, enum log_kind kind, const char *p, const char *end,
+                uint64_t *line)
 {
     sink->stats->has_local_time |= kind == LOG_IIS;
     while (p < end) {

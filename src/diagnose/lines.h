@@ -13,6 +13,7 @@ bool ancm_is_mark(struct str line);
 
 /* Reads the lines of [p, end), the last one ends with '\n'; *line is the number of lines before p
  * and moves on. Kinds LOG_IIS, LOG_NCSA, LOG_ANCM. */
-void lines_read(struct sink *sink, enum log_kind kind, const char *p, const char *end, uint64_t *line);
+void lines_read(struct sink *sink, enum log_kind kind, const char *p, const char *end,
+                uint64_t *line);
 
 #endif

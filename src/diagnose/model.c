@@ -4,7 +4,7 @@
 
 const char *log_kind_name(enum log_kind kind)
 {
-    static const char *const names[LOG_KIND_MAX] = {"unknown", "w3c",  "iis", "ncsa", "httperr",
+    static const char *const names[LOG_KIND_MAX] = {"unknown", "w3c", "iis", "ncsa", "httperr",
                                                     "freb",    "har", "ftp", "ancm"};
 
     return (unsigned)kind < LOG_KIND_MAX ? names[kind] : "unknown";

@@ -60,7 +60,7 @@ struct model_status {
     uint64_t win32;
     char code[24]; /* "404.8", "200", "500.19" */
     uint64_t count;
-    int64_t first_s, last_s; /* RECORD_NO_TIME without times */
+    int64_t first_s, last_s;         /* RECORD_NO_TIME without times */
     uint64_t clients, clients_error; /* distinct addresses; the estimate is off by at most error */
     uint64_t ms_sum, ms_max;         /* time-taken */
     struct model_counts urls;        /* folded: numbers and GUIDs in segments are {n} and {guid} */
@@ -129,14 +129,14 @@ struct model_file {
     uint64_t nul_bytes;      /* skipped padding */
     uint64_t bytes;          /* after decompression */
     int64_t first_s, last_s;
-    bool is_archive; /* its members are files of their own; nothing else is in it */
+    bool is_archive;         /* its members are files of their own; nothing else is in it */
     uint64_t backward;       /* records older than the one before by more than a minute */
     int64_t backward_most_s; /* the most of these steps */
     uint32_t layout_changes; /* #Fields lines that differ from the one before */
     bool is_headerless;
-    bool has_local_time; /* times are of the machine that wrote it, without offset */
-    struct str fields;  /* names of the last #Fields, separated by one blank */
-    struct str problem; /* why reading ended early or was refused; empty if nothing did */
+    bool has_local_time;          /* times are of the machine that wrote it, without offset */
+    struct str fields;            /* names of the last #Fields, separated by one blank */
+    struct str problem;           /* why reading ended early or was refused; empty if nothing did */
     struct model_misfit *misfits; /* the first few */
     size_t misfit_n;
 };
@@ -173,13 +173,13 @@ struct model {
 
     struct model_trace *traces;
     size_t trace_n;
-    struct model_samples slow_requests; /* the longest time-taken, longest first */
+    struct model_samples slow_requests;   /* the longest time-taken, longest first */
     struct model_samples requests_listed; /* with a filter: the first ones that matched */
-    struct model_samples ancm_failures; /* lines of ANCM logs that report a failure */
+    struct model_samples ancm_failures;   /* lines of ANCM logs that report a failure */
     uint64_t ancm_failure_count;
     bool files_were_cut; /* folders held more files, or went deeper, than is read */
-    bool is_sampled;  /* only a part of the input was read: counts are of that part */
-    bool is_filtered; /* by --status and the like: shares are of what matched */
+    bool is_sampled;     /* only a part of the input was read: counts are of that part */
+    bool is_filtered;    /* by --status and the like: shares are of what matched */
 };
 
 /* Rows of a status whatever their win32 code; substatus -1: whatever it is. Starts at *i (0 first)

@@ -10,7 +10,7 @@ enum {
     SLOW_COUNT_MIN = 5,   /* requests that make a URL's percentiles worth a ranking */
     KEY_LIST = 10,        /* URLs and clients of one key, if --top asks for no more */
     KEY_LIST_MAX = 1000,
-    URLS_KEPT = 1000,     /* of the model's list */
+    URLS_KEPT = 1000, /* of the model's list */
     CLIENTS_KEPT = 1000,
     COMMON_KEYS = 200,
 };
@@ -142,7 +142,8 @@ static struct model_counts build_few(struct build *b, const struct few *f)
     struct model_counts c = {make(b, f ? f->n : 0, sizeof(*c.at)), f ? f->n : 0};
 
     for (size_t i = 0; i < c.n; i++)
-        c.at[i] = (struct model_count){own(b, str_z(f->at[i].name)), f->at[i].count, f->at[i].error};
+        c.at[i] =
+            (struct model_count){own(b, str_z(f->at[i].name)), f->at[i].count, f->at[i].error};
     if (c.n > 1)
         qsort(c.at, c.n, sizeof(*c.at), by_count);
     return c;
@@ -178,9 +179,9 @@ static void build_pairs(struct build *b, const struct pairs *p, const struct tab
     for (uint32_t i = 0; i < p->cap; i++) {
         const struct pair *at = &p->at[i];
         if (at->key != PAIR_FREE)
-            insert_count(b, &lists[at->key >> 32], most,
-                         (struct model_count){table_name(names, (uint32_t)at->key), at->count,
-                                              at->delta});
+            insert_count(
+                b, &lists[at->key >> 32], most,
+                (struct model_count){table_name(names, (uint32_t)at->key), at->count, at->delta});
     }
     for (size_t i = 0; i < keys; i++)
         for (size_t k = 0; k < lists[i].n; k++)

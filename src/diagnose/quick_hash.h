@@ -1,5 +1,5 @@
-/* The hash of the hot path: as base/hash.h's, but inline and with whole loads only. Its key comes from
- * that one, so it is as random, and the same in all threads. */
+/* The hash of the hot path: as base/hash.h's, but inline and with whole loads only. Its key comes
+ * from that one, so it is as random, and the same in all threads. */
 #ifndef CANDOR_DIAGNOSE_QUICK_HASH_H
 #define CANDOR_DIAGNOSE_QUICK_HASH_H
 

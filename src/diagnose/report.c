@@ -32,7 +32,11 @@ struct str report_time_short(int64_t time_s, char out[32])
 static size_t utf8_len(const unsigned char *p, size_t n)
 {
     unsigned c = p[0];
-    size_t len = c < 0x80 ? 1 : c >= 0xC2 && c <= 0xDF ? 2 : (c & 0xF0) == 0xE0 ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
+    size_t len = c < 0x80                 ? 1
+                 : c >= 0xC2 && c <= 0xDF ? 2
+                 : (c & 0xF0) == 0xE0     ? 3
+                 : c >= 0xF0 && c <= 0xF4 ? 4
+                                          : 0;
 
     if (len == 0 || len > n)
         return 0;
@@ -84,8 +88,9 @@ static bool is_utf8(struct str s)
 static bool is_tricky(const unsigned char *p, size_t len)
 {
     return (len == 2 && p[0] == 0xC2 && p[1] < 0xA0) ||
-           (len == 3 && p[0] == 0xE2 && ((p[1] == 0x80 && p[2] >= 0xAA && p[2] <= 0xAE) ||
-                                         (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9)));
+           (len == 3 && p[0] == 0xE2 &&
+            ((p[1] == 0x80 && p[2] >= 0xAA && p[2] <= 0xAE) ||
+             (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9)));
 }
 
 void report_plain(struct buf *out, struct str s)

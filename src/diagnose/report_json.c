@@ -79,8 +79,8 @@ static void fraction(struct json *j, const char *name, double v)
     buf_printf(j->out, "%.6f", v);
 }
 
-static void counts(struct json *j, const char *name, const char *label, const struct model_counts *c,
-                   size_t top)
+static void counts(struct json *j, const char *name, const char *label,
+                   const struct model_counts *c, size_t top)
 {
     open(j, name, '[');
     for (size_t i = 0; i < c->n && i < top; i++) {
@@ -206,7 +206,8 @@ static void percentiles(struct json *j, const struct model_latency *l)
 }
 
 static void samples(struct json *j, const char *name, const struct model *m,
-                    const struct model_sample *const *at, const struct model_samples *list, size_t n)
+                    const struct model_sample *const *at, const struct model_samples *list,
+                    size_t n)
 {
     open(j, name, '[');
     for (size_t i = 0; i < n; i++) {

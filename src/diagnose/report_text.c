@@ -195,7 +195,8 @@ static void summary(struct page *p)
     if (m->is_filtered)
         buf_str(p->out, STR("Only records that match the given filter are counted.\n"));
     if (m->files_were_cut)
-        buf_str(p->out, STR("Some files were left out: there are too many, or they lie too deep.\n"));
+        buf_str(p->out,
+                STR("Some files were left out: there are too many, or they lie too deep.\n"));
 }
 
 static const char *severity_colour(enum severity s)
@@ -333,8 +334,8 @@ static void status_section(struct page *p)
     if (m->status_n == 0)
         return;
     heading(p, "How requests ended");
-    buf_printf(p->out, "  %-9s %10s %13s %8s %9s  %s\n", "status", "win32", "count", "share", "clients",
-               "most frequent URL");
+    buf_printf(p->out, "  %-9s %10s %13s %8s %9s  %s\n", "status", "win32", "count", "share",
+               "clients", "most frequent URL");
     for (size_t i = 0; i < m->status_n && i < p->o->top; i++) {
         const struct model_status *s = &m->statuses[i];
         uint64_t all = s->is_ftp ? m->ftp_records : m->requests;
@@ -387,7 +388,8 @@ static void latency_section(struct page *p)
     if (l->count == 0)
         return;
     heading(p, "Time taken");
-    buf_printf(p->out, "  half below %llu ms, 90 %% %llu, 95 %% %llu, 99 %% %llu, longest %llu ms%s\n",
+    buf_printf(p->out,
+               "  half below %llu ms, 90 %% %llu, 95 %% %llu, 99 %% %llu, longest %llu ms%s\n",
                (unsigned long long)l->p50_ms, (unsigned long long)l->p90_ms,
                (unsigned long long)l->p95_ms, (unsigned long long)l->p99_ms,
                (unsigned long long)l->max_ms, l->p99_ms_error ? " (percentiles within 2 %)" : "");

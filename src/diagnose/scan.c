@@ -20,10 +20,10 @@ struct scan {
     const struct scan_options *options;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct file_list files;  /* under lock, as is all below */
-    size_t next;             /* the next file nobody has taken */
-    size_t chunked;          /* the file whose stretches are given out, or SIZE_MAX */
-    unsigned opening;        /* threads that may still bring stretches or files */
+    struct file_list files; /* under lock, as is all below */
+    size_t next;            /* the next file nobody has taken */
+    size_t chunked;         /* the file whose stretches are given out, or SIZE_MAX */
+    unsigned opening;       /* threads that may still bring stretches or files */
     unsigned running;
     _Atomic uint64_t done;
     uint64_t total;
@@ -393,7 +393,8 @@ static struct tally *merge_all(struct worker *workers, unsigned n, const struct 
     return all;
 }
 
-/* After `started` threads the next one, w, could not be started. Gives how many workers there are. */
+/* After `started` threads the next one, w, could not be started. Gives how many workers there are.
+ */
 static unsigned start_fewer(struct scan *s, struct worker *w, unsigned started, unsigned threads)
 {
     pthread_mutex_lock(&s->lock);

@@ -23,8 +23,8 @@ struct unit_stats {
     uint64_t backward;       /* records that are older than the one before by more than a minute */
     int64_t backward_most_s; /* the most of these steps */
     uint32_t layout_changes; /* #Fields lines that differ from the one before */
-    bool is_module_log; /* LOG_ANCM: lines begin with the module's name, others continue one */
-    char *fields; /* of the last header, or NULL */
+    bool is_module_log;      /* LOG_ANCM: lines begin with the module's name, others continue one */
+    char *fields;            /* of the last header, or NULL */
     struct {
         uint64_t line;
         char *text;
@@ -37,7 +37,7 @@ struct sink {
     struct tally *tally;         /* NULL: count records only */
     const struct filter *filter; /* NULL: everything matches */
     struct unit_stats *stats;
-    struct str site; /* for records that name none: from the folder's name */
+    struct str site;     /* for records that name none: from the folder's name */
     struct record spare; /* the slot when there is no tally */
 };
 

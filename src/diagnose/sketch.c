@@ -160,8 +160,8 @@ void distinct_merge(struct distinct *a, const struct distinct *b)
 /* ---- spans ---- */
 
 /* Each divides the next. */
-static const uint32_t ladder[] = {1,    5,     10,    30,     60,      300,     600,
-                                  1800, 3600,  21600, 86400,  604800,  2419200, 29030400};
+static const uint32_t ladder[] = {1,    5,    10,    30,    60,     300,     600,
+                                  1800, 3600, 21600, 86400, 604800, 2419200, 29030400};
 
 static uint32_t ladder_next(uint32_t width_s)
 {

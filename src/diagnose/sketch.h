@@ -35,9 +35,9 @@ size_t hist_quantile32(const uint32_t *cells, size_t n, uint64_t count, double s
 struct distinct {
     uint64_t *set; /* open addressing, 0 is free; NULL once regs is in use */
     uint8_t *regs;
-    uint32_t n, cap;      /* of set */
-    uint32_t exact_max;   /* from then on registers */
-    unsigned bits;        /* 2^bits registers */
+    uint32_t n, cap;    /* of set */
+    uint32_t exact_max; /* from then on registers */
+    unsigned bits;      /* 2^bits registers */
 };
 
 void distinct_init(struct distinct *d, uint32_t exact_max, unsigned bits);

@@ -19,10 +19,10 @@ struct source {
     int fd;
     bool is_stdin, is_regular, is_member, at_end;
     enum packing packing;
-    uint64_t size;         /* of the file when it was opened */
-    uint64_t left;         /* of a regular file or member, packed, still to read */
-    uint64_t got, given;   /* bytes in and out */
-    size_t in_at, in_n;    /* of in */
+    uint64_t size;       /* of the file when it was opened */
+    uint64_t left;       /* of a regular file or member, packed, still to read */
+    uint64_t got, given; /* bytes in and out */
+    size_t in_at, in_n;  /* of in */
     char *in;
     z_stream z;
     bool has_z, z_is_done; /* a gzip member has ended: another may follow */
@@ -196,8 +196,9 @@ static size_t read_zlib(struct source *s, char *out, size_t n)
         if (rc == Z_STREAM_END) {
             s->z_is_done = true;
         } else if (rc != Z_OK && rc != Z_BUF_ERROR) {
-            set_problem(s, xasprintf("the compressed data is damaged (%s): what came before was read",
-                                     s->z.msg ? s->z.msg : "error"));
+            set_problem(s,
+                        xasprintf("the compressed data is damaged (%s): what came before was read",
+                                  s->z.msg ? s->z.msg : "error"));
             break;
         }
     }
@@ -213,7 +214,8 @@ static size_t read_zstd(struct source *s, char *out, size_t n)
             fill(s);
         if (s->in_at == s->in_n) {
             if (!s->z_is_done)
-                set_problem(s, xstrdup("the compressed data is cut off: what came before was read"));
+                set_problem(s,
+                            xstrdup("the compressed data is cut off: what came before was read"));
             break;
         }
         ZSTD_inBuffer from = {s->in, s->in_n, s->in_at};
@@ -221,8 +223,9 @@ static size_t read_zstd(struct source *s, char *out, size_t n)
         s->in_at = from.pos;
         s->z_is_done = rc == 0;
         if (ZSTD_isError(rc)) {
-            set_problem(s, xasprintf("the compressed data is damaged (%s): what came before was read",
-                                     ZSTD_getErrorName(rc)));
+            set_problem(s,
+                        xasprintf("the compressed data is damaged (%s): what came before was read",
+                                  ZSTD_getErrorName(rc)));
             break;
         }
     }
@@ -281,7 +284,8 @@ bool source_has_grown(const struct source *s)
 {
     struct stat st;
 
-    return s->is_regular && !s->is_member && fstat(s->fd, &st) == 0 && (uint64_t)st.st_size > s->size;
+    return s->is_regular && !s->is_member && fstat(s->fd, &st) == 0 &&
+           (uint64_t)st.st_size > s->size;
 }
 
 bool source_is_zip(const struct source *s)
@@ -350,7 +354,8 @@ static bool find_directory(int fd, uint64_t size, uint64_t *ret_at, uint64_t *re
             return true;
         /* zip64: a locator right before points at the wide record. */
         if (i < 20 || memcmp(tail + i - 20, "PK\x06\x07", 4) != 0 ||
-            !read_at(fd, le64(tail + i - 12), wide, sizeof(wide)) || memcmp(wide, "PK\x06\x06", 4) != 0)
+            !read_at(fd, le64(tail + i - 12), wide, sizeof(wide)) ||
+            memcmp(wide, "PK\x06\x06", 4) != 0)
             return false;
         *ret_n = le64(wide + 40);
         *ret_at = le64(wide + 48);
@@ -450,7 +455,8 @@ bool zip_list(const char *path, struct zip_member **ret, size_t *ret_n, char **r
         *ret_why = xstrdup("a zip archive without a list of its members: cut off or damaged");
     } else {
         _cleanup_free_ char *directory = xmalloc((size_t)n + 1);
-        ok = read_at(s->fd, at, directory, (size_t)n) && read_directory(directory, (size_t)n, ret, ret_n);
+        ok = read_at(s->fd, at, directory, (size_t)n) &&
+             read_directory(directory, (size_t)n, ret, ret_n);
         if (!ok)
             *ret_why = xstrdup("the zip archive's list of members is damaged");
     }
@@ -471,8 +477,8 @@ struct source *source_open_member(const char *path, const struct zip_member *m, 
         return source_close(s);
     }
     uint64_t data = 0;
-    bool ok = s->is_regular && m->offset < s->size && read_at(s->fd, m->offset, head, sizeof(head)) &&
-              memcmp(head, "PK\x03\x04", 4) == 0;
+    bool ok = s->is_regular && m->offset < s->size &&
+              read_at(s->fd, m->offset, head, sizeof(head)) && memcmp(head, "PK\x03\x04", 4) == 0;
 
     if (ok) {
         data = m->offset + LOCAL_SIZE + le16(head + 26) + le16(head + 28);

@@ -6,8 +6,8 @@
 #include "base/str.h"
 
 enum {
-    SOURCE_RATIO_MAX = 250,            /* an input that grows by more is cut off, once it gave */
-    SOURCE_RATIO_FROM = 256 << 20,     /* this many bytes */
+    SOURCE_RATIO_MAX = 250,        /* an input that grows by more is cut off, once it gave */
+    SOURCE_RATIO_FROM = 256 << 20, /* this many bytes */
     ZIP_MEMBERS_MAX = 20000,
 };
 
@@ -33,7 +33,8 @@ size_t source_read(struct source *s, char *out, size_t n);
 /* NULL if everything went well. Lives as long as the source. */
 const char *source_problem(const struct source *s);
 
-/* The descriptor and size of a plain regular file, for reading it in any order; -1 for all others. */
+/* The descriptor and size of a plain regular file, for reading it in any order; -1 for all others.
+ */
 int source_plain_fd(const struct source *s, uint64_t *ret_size);
 /* Whether the file has grown since it was opened. */
 bool source_has_grown(const struct source *s);

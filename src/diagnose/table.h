@@ -83,7 +83,7 @@ uint32_t *table_purge(struct table *t, uint32_t *ret_n);
 /* ---- counts of pairs of numbers ---- */
 
 struct pair {
-    uint64_t key;   /* first << 32 | second; PAIR_FREE: no pair */
+    uint64_t key; /* first << 32 | second; PAIR_FREE: no pair */
     uint64_t count : 40;
     uint64_t delta : 24;
 };
@@ -94,7 +94,7 @@ enum { PAIRS_WAITING = 8 };
 struct pairs {
     struct pair *at;
     uint32_t cap, n, limit;
-    uint32_t next; /* of waiting */
+    uint32_t next;                   /* of waiting */
     uint64_t waiting[PAIRS_WAITING]; /* keys noted and not counted yet; PAIR_FREE: none */
     uint64_t floor;
 };

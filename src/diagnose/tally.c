@@ -136,10 +136,10 @@ void samples_add(struct tally_samples *s, const struct tally_sample *sample, str
 static void keep(struct tally *t, struct tally_samples *s, struct str text, int64_t time_s,
                  uint64_t line, uint64_t weight)
 {
-    samples_add(s,
-                &(struct tally_sample){
-                    .unit = t->unit, .line = line, .time_s = time_s, .weight = weight},
-                text);
+    samples_add(
+        s,
+        &(struct tally_sample){.unit = t->unit, .line = line, .time_s = time_s, .weight = weight},
+        text);
 }
 
 void tally_list(struct tally *t, const struct record *r, uint64_t line)
@@ -158,7 +158,8 @@ void tally_failure(struct tally *t, struct str text, int64_t time_s, uint64_t li
 static bool key_is(const struct key_row *k, enum key_kind kind, uint32_t status, uint32_t substatus,
                    uint64_t win32, struct str reason)
 {
-    return k->status == status && k->substatus == substatus && k->win32 == win32 && k->kind == kind &&
+    return k->status == status && k->substatus == substatus && k->win32 == win32 &&
+           k->kind == kind &&
            (kind != KEY_HTTPERR || str_eq(str_n(k->reason, k->reason_n), reason));
 }
 
@@ -194,7 +195,8 @@ static uint64_t key_hash(const struct tally *t, enum key_kind kind, uint32_t sta
 struct key_row *tally_key(struct tally *t, enum key_kind kind, uint32_t status, uint32_t substatus,
                           uint64_t win32, struct str reason)
 {
-    if (kind == KEY_HTTP && t->last_key && key_is(t->last_key, kind, status, substatus, win32, reason))
+    if (kind == KEY_HTTP && t->last_key &&
+        key_is(t->last_key, kind, status, substatus, win32, reason))
         return t->last_key;
     reason = str_sub(reason, 0, REASON_TEXT_MAX);
     uint64_t hash = key_hash(t, kind, status, substatus, win32, reason);
@@ -241,7 +243,8 @@ static void key_slot(struct key_row *k, int64_t time_s)
     k->slot_to_s = k->slot_from_s + (int64_t)k->slots.width_s;
 }
 
-static inline void key_count(struct tally *t, struct key_row *k, const struct record *r, uint64_t line)
+static inline void key_count(struct tally *t, struct key_row *k, const struct record *r,
+                             uint64_t line)
 {
     k->count++;
     if (r->time_s != RECORD_NO_TIME) {
@@ -610,9 +613,8 @@ static inline void look_ahead(const struct tally *t, const struct pending *p)
     if (url != INDEX_FREE) {
         const struct url_row *row = table_row(&t->urls, url);
         __builtin_prefetch(row, 1);
-        __builtin_prefetch(&row->cells[hist_cell(p->r.time_taken_ms, URL_MS_BITS,
-                                                 ARRAY_LEN(row->cells))],
-                           1);
+        __builtin_prefetch(
+            &row->cells[hist_cell(p->r.time_taken_ms, URL_MS_BITS, ARRAY_LEN(row->cells))], 1);
     }
 }
 

@@ -106,14 +106,14 @@ struct site_row {
     uint64_t count, errors_4xx, errors_5xx, httperr;
 };
 
-enum { TALLY_AHEAD = 32, TALLY_LOOK = 12 };
+enum { TALLY_AHEAD = 16, TALLY_LOOK = 6 };
 
 struct tally {
     struct tally_sizes sizes;
     struct quick_key key;
     uint64_t pushed, counted; /* records */
     struct pending pending[TALLY_AHEAD];
-    uint64_t unit; /* being read */
+    uint64_t unit;        /* being read */
     uint64_t by_class[8]; /* requests by status / 100 */
     uint64_t requests, httperr_records, ftp_records, bytes_sent, bytes_received;
     int64_t first_s, last_s;

@@ -102,7 +102,8 @@ static size_t read_utf16(struct text_stream *t, char *out, size_t n)
         t->head_n = 0;
         for (size_t i = 0; i + 1 < got; i += 2) {
             unsigned a = (unsigned char)raw[i], b = (unsigned char)raw[i + 1];
-            made += put_unit(t, out + made, t->encoding == ENCODING_UTF16LE ? a | b << 8 : a << 8 | b);
+            made +=
+                put_unit(t, out + made, t->encoding == ENCODING_UTF16LE ? a | b << 8 : a << 8 | b);
         }
         if (got % 2)
             t->head[t->head_n++] = raw[got - 1];

@@ -9,10 +9,10 @@
 #include "diagnose/source.h"
 
 enum {
-    CHUNK_SIZE = 256 << 10,       /* of a large file that several threads read */
-    CHUNKED_FROM = 4 << 20,      /* smaller files are read by one thread */
-    SNIFF_SIZE = 64 << 10,       /* what recognising looks at */
-    BUFFER_SLACK = 64,           /* the splitter reads past the end */
+    CHUNK_SIZE = 256 << 10, /* of a large file that several threads read */
+    CHUNKED_FROM = 4 << 20, /* smaller files are read by one thread */
+    SNIFF_SIZE = 64 << 10,  /* what recognising looks at */
+    BUFFER_SLACK = 64,      /* the splitter reads past the end */
 };
 
 /* Text in UTF-8, whatever the source has. */
@@ -22,9 +22,9 @@ struct text_stream {
     struct source *source;
     enum encoding encoding;
     bool has_started;
-    uint64_t bom;      /* bytes of a mark at the start */
-    uint32_t high;     /* the first half of a pair, 0 if none waits */
-    char head[4];      /* bytes read to tell the encoding, or half a character */
+    uint64_t bom;  /* bytes of a mark at the start */
+    uint32_t high; /* the first half of a pair, 0 if none waits */
+    char head[4];  /* bytes read to tell the encoding, or half a character */
     size_t head_n;
 };
 
@@ -58,16 +58,16 @@ struct unit_buffer {
     size_t cap;
 };
 
-/* Reads the rest of t after what was sniffed (which is text's first part). Gives why it ended early,
- * or NULL; the caller frees. give_up is looked at now and then: true ends it. */
+/* Reads the rest of t after what was sniffed (which is text's first part). Gives why it ended
+ * early, or NULL; the caller frees. give_up is looked at now and then: true ends it. */
 char *unit_read_stream(struct text_stream *t, struct str sniffed, enum log_kind kind,
                        struct sink *sink, struct unit_buffer *buffer,
                        bool (*give_up)(void *arg, uint64_t bytes), void *arg);
 
 /* ---- stretches ---- */
 
-/* What the stretches of a file tell each other: the header each one leaves in force. A stretch waits
- * for the one before to have looked, never for it to be read. */
+/* What the stretches of a file tell each other: the header each one leaves in force. A stretch
+ * waits for the one before to have looked, never for it to be read. */
 struct chunk_head {
     _Atomic int is_known;
     char *directives; /* its last #Software, #Date and #Fields lines; NULL if it has none */
@@ -80,7 +80,7 @@ struct chunked_file {
     enum log_kind kind;
     uint64_t bom; /* bytes to skip at the start */
     uint32_t n;
-    uint32_t step; /* only every step-th stretch is read */
+    uint32_t step;            /* only every step-th stretch is read */
     struct chunk_head *heads; /* n */
 };
 

@@ -121,7 +121,8 @@ static int take_arguments(struct arguments *a, int argc, char **argv)
 
 static void on_progress(void *arg, const struct scan_progress *p)
 {
-    double seconds = (double)p->elapsed_ns / 1e9, rate = seconds > 0 ? (double)p->done / seconds : 0;
+    double seconds = (double)p->elapsed_ns / 1e9,
+           rate = seconds > 0 ? (double)p->done / seconds : 0;
 
     if (p->elapsed_ns < 500000000u)
         return;
@@ -202,7 +203,8 @@ static int diagnose(const struct arguments *a)
     struct buf report;
     struct report_options options = {.top = a->top,
                                      .width = terminal_width(),
-                                     .has_colour = !a->output && wants_terminal_extras(STDOUT_FILENO)};
+                                     .has_colour =
+                                         !a->output && wants_terminal_extras(STDOUT_FILENO)};
 
     arena_init(&arena, 0);
     findings_init(&findings);
@@ -270,22 +272,24 @@ const struct command command_diagnose = {
     .name = "diagnose",
     .usage = "PATH... [options]",
     .summary = "Reads logs and traces and reports what goes wrong, and why.",
-    .help = "PATH is a log, a folder of logs, or - for standard input; plain or packed with gzip, zstd\n"
-            "or zip. Each is recognised by its content: W3C, IIS, NCSA, HTTPERR, FTP, failed request\n"
-            "traces, HAR, ASP.NET Core Module logs, of this server or of Windows.\n"
-            "\n"
-            "  --format text|json|html   the report's form\n"
-            "  --output FILE        write it there\n"
-            "  --since TIME         only records from then on: 2026-03-14, 2026-03-14T08:00:01Z\n"
-            "  --until TIME         only records up to then\n"
-            "  --site NAME          only one site: W3SVC1, or its name as logged\n"
-            "  --status CODE        only requests that ended so, and list them: 404.8, 503, 5xx\n"
-            "  --url TEXT           only URLs that contain it, and list the requests\n"
-            "  --client ADDRESS     only this client's requests, and list them\n"
-            "  --top N              rows per table (20), and requests listed (50)\n"
-            "  --sample             read a part only, spread over large files, for a quick picture\n"
-            "  --threads N          threads (one per processor)\n"
-            "\n"
-            "Exit status: 0, or 1 when nothing could be read or written, 2 for wrong usage.\n",
+    .help =
+        "PATH is a log, a folder of logs, or - for standard input; plain or packed with gzip, "
+        "zstd\n"
+        "or zip. Each is recognised by its content: W3C, IIS, NCSA, HTTPERR, FTP, failed request\n"
+        "traces, HAR, ASP.NET Core Module logs, of this server or of Windows.\n"
+        "\n"
+        "  --format text|json|html   the report's form\n"
+        "  --output FILE        write it there\n"
+        "  --since TIME         only records from then on: 2026-03-14, 2026-03-14T08:00:01Z\n"
+        "  --until TIME         only records up to then\n"
+        "  --site NAME          only one site: W3SVC1, or its name as logged\n"
+        "  --status CODE        only requests that ended so, and list them: 404.8, 503, 5xx\n"
+        "  --url TEXT           only URLs that contain it, and list the requests\n"
+        "  --client ADDRESS     only this client's requests, and list them\n"
+        "  --top N              rows per table (20), and requests listed (50)\n"
+        "  --sample             read a part only, spread over large files, for a quick picture\n"
+        "  --threads N          threads (one per processor)\n"
+        "\n"
+        "Exit status: 0, or 1 when nothing could be read or written, 2 for wrong usage.\n",
     .run = run,
 };

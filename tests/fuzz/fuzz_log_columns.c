@@ -5,7 +5,8 @@
 #include "diagnose/unit.h"
 #include "base/poison.h"
 
-static const struct tally_sizes sizes = {.urls = 64, .clients = 64, .pairs = 128, .keys = 32, .list_max = 4};
+static const struct tally_sizes sizes = {
+    .urls = 64, .clients = 64, .pairs = 128, .keys = 32, .list_max = 4};
 
 struct outcome {
     uint64_t records, lines, not_understood, refitted, odd, requests, httperr, keys, sent;
@@ -20,16 +21,16 @@ static struct outcome read_all(unsigned width, const char *p, size_t n, size_t c
 
     unit_stats_init(&stats);
     columns_init(&c, &sink);
-    bool ok = columns_lines_with(width, &c, p, p + cut) && columns_lines_with(width, &c, p + cut, p + n);
+    bool ok =
+        columns_lines_with(width, &c, p, p + cut) && columns_lines_with(width, &c, p + cut, p + n);
     tally_flush(sink.tally);
     tally_settle(sink.tally);
     INVARIANT(ok || width == 32);
     INVARIANT(stats.records + stats.not_understood <= stats.lines);
-    struct outcome o = {stats.records,        stats.lines,
-                        stats.not_understood, stats.refitted,
-                        stats.odd_values,     sink.tally->requests,
-                        sink.tally->httperr_records, sink.tally->key_n,
-                        sink.tally->bytes_sent};
+    struct outcome o = {
+        stats.records,         stats.lines,          stats.not_understood,        stats.refitted,
+        stats.odd_values,      sink.tally->requests, sink.tally->httperr_records, sink.tally->key_n,
+        sink.tally->bytes_sent};
 
     columns_fini(&c);
     unit_stats_fini(&stats);

@@ -1,5 +1,5 @@
-/* The formats without header: any line is a record or is not, its views lie in the line, and reading
- * loses none. */
+/* The formats without header: any line is a record or is not, its views lie in the line, and
+ * reading loses none. */
 #include <stdlib.h>
 
 #include "diagnose/lines.h"

@@ -41,7 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
     struct model *m = scan_paths(paths, 1, &options, &arena);
 
     for (size_t i = 0; i < m->file_n; i++)
-        INVARIANT(m->files[i].kind != LOG_UNKNOWN || m->files[i].problem.n || m->files[i].is_archive);
+        INVARIANT(m->files[i].kind != LOG_UNKNOWN || m->files[i].problem.n ||
+                  m->files[i].is_archive);
     detectors_run(m, &findings);
     report_json(&out, m, &findings, &report);
     check_json(&out);

@@ -13,11 +13,11 @@
 #include "base/buf.h"
 #include "diagnose/unit.h"
 
-#define DEFAULT_FIELDS                                                                             \
-    "#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip "          \
+#define DEFAULT_FIELDS                                                                    \
+    "#Fields: date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip " \
     "cs(User-Agent) cs(Referer) sc-status sc-substatus sc-win32-status time-taken\r\n"
-#define HTTPERR_FIELDS                                                                             \
-    "#Fields: date time c-ip c-port s-ip s-port cs-version cs-method cs-uri streamid sc-status "   \
+#define HTTPERR_FIELDS                                                                           \
+    "#Fields: date time c-ip c-port s-ip s-port cs-version cs-method cs-uri streamid sc-status " \
     "s-siteid s-reason s-queuename\r\n"
 
 static const struct tally_sizes sizes = {.urls = 64, .clients = 64, .pairs = 256, .keys = 64};
@@ -65,9 +65,10 @@ static const struct {
     int64_t first_s;
 } rows[] = {
     {"default layout",
-     DEFAULT_FIELDS "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 404 8 0 15\r\n", LOG_W3C,
-     1, 0, 0, 0, 404, 8, 0, 1773475201},
-    {"win32 above 2^31", DEFAULT_FIELDS
+     DEFAULT_FIELDS "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 404 8 0 15\r\n",
+     LOG_W3C, 1, 0, 0, 0, 404, 8, 0, 1773475201},
+    {"win32 above 2^31",
+     DEFAULT_FIELDS
      "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 401 1 2148074254 15\n",
      LOG_W3C, 1, 0, 0, 0, 401, 1, 2148074254, 1773475201},
     {"directives out of order, last line without end",
@@ -75,18 +76,19 @@ static const struct {
      "#Software: Microsoft Internet Information Services 10.0\n#Version: 1.0\n"
      "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 200 0 0 15",
      LOG_W3C, 1, 0, 0, 0, 200, 0, 0, 1773475201},
-    {"short record", DEFAULT_FIELDS "2026-03-14 08:00:01 10.0.0.4 GET /a - 443\n", LOG_UNKNOWN, 0, 1, 0,
-     0, 0, 0, 0, RECORD_NO_TIME},
+    {"short record", DEFAULT_FIELDS "2026-03-14 08:00:01 10.0.0.4 GET /a - 443\n", LOG_UNKNOWN, 0,
+     1, 0, 0, 0, 0, 0, RECORD_NO_TIME},
     {"an empty value written as nothing",
-     DEFAULT_FIELDS "2026-03-14 08:00:01 ::1 POST /ps a=b 444  dom\\u ::1 UA - 200 0 0 15\n", LOG_W3C, 1,
-     0, 1, 0, 200, 0, 0, 1773475201},
+     DEFAULT_FIELDS "2026-03-14 08:00:01 ::1 POST /ps a=b 444  dom\\u ::1 UA - 200 0 0 15\n",
+     LOG_W3C, 1, 0, 1, 0, 200, 0, 0, 1773475201},
     {"a record of another layout under the header",
-     DEFAULT_FIELDS "2026-03-14 08:00:01 W3SVC1 WEB 10.0.0.4 GET /a - 443 - 192.0.2.7 HTTP/1.1 UA - - "
-                    "example.com 500 19 50 10 20 30\n",
+     DEFAULT_FIELDS
+     "2026-03-14 08:00:01 W3SVC1 WEB 10.0.0.4 GET /a - 443 - 192.0.2.7 HTTP/1.1 UA - - "
+     "example.com 500 19 50 10 20 30\n",
      LOG_W3C, 1, 0, 1, 0, 500, 19, 50, 1773475201},
     {"no header, 16 columns with X-Forwarded-For",
-     "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 200 0 0 15 198.51.100.1\n", LOG_W3C, 1, 0,
-     0, 0, 200, 0, 0, 1773475201},
+     "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 200 0 0 15 198.51.100.1\n",
+     LOG_W3C, 1, 0, 0, 0, 200, 0, 0, 1773475201},
     {"no date column: the header's day, and the next one after midnight",
      "#Date: 2026-03-14 08:00:01\n#Fields: time c-ip cs-method cs-uri-stem sc-status\n"
      "08:00:01 192.0.2.1 GET /a 200\n",
@@ -101,7 +103,8 @@ static const struct {
      "2026-03-14 08:00:01 GET /a \"a=b; c=d\" 200 0\n",
      LOG_W3C, 1, 0, 0, 0, 200, 0, 0, 1773475201},
     {"FTP: win32 before the sub-status",
-     "#Fields: date time c-ip cs-username s-ip s-port cs-method cs-uri-stem sc-status sc-win32-status "
+     "#Fields: date time c-ip cs-username s-ip s-port cs-method cs-uri-stem sc-status "
+     "sc-win32-status "
      "sc-substatus x-session x-fullpath\n"
      "2026-03-14 08:00:01 192.0.2.1 - 10.0.0.4 21 USER joe 534 5 25 abc -\n",
      LOG_FTP, 1, 0, 0, 0, 534, 25, 5, 1773475201},
@@ -109,20 +112,23 @@ static const struct {
      "#Date: 2026-03-14 00:00:00\n#Fields: time c-ip cs-method cs-uri-stem sc-status\n"
      "08:00:01 192.0.2.1 [2]USER anonymous 331\n",
      LOG_FTP, 1, 0, 0, 0, 331, 0, 0, 1773475201},
-    {"HTTPERR", HTTPERR_FIELDS
+    {"HTTPERR",
+     HTTPERR_FIELDS
      "2026-03-14 08:00:01 192.0.2.9 51000 10.0.0.4 80 HTTP/1.1 GET /x?y - 503 1 QueueFull Shop\r\n",
      LOG_HTTPERR, 1, 0, 0, 0, 503, 0, 0, 1773475201},
-    {"HTTPERR of 13 values under a header of 14", HTTPERR_FIELDS
+    {"HTTPERR of 13 values under a header of 14",
+     HTTPERR_FIELDS
      "2026-03-14 08:00:01 192.0.2.9 51000 10.0.0.4 80 HTTP/1.1 GET /x 503 1 QueueFull Shop\r\n",
      LOG_HTTPERR, 1, 0, 1, 0, 503, 0, 0, 1773475201},
     {"HTTPERR without header",
      "2026-03-14 08:00:01 192.0.2.9 51000 10.0.0.4 80 - 145.ll|'|Win 7 - 400 - BadRequest -\n",
      LOG_HTTPERR, 1, 0, 0, 0, 400, 0, 0, 1773475201},
     {"NULs before a block",
-     "\x01" DEFAULT_FIELDS "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 200 0 0 15\n",
+     "\x01" DEFAULT_FIELDS
+     "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 200 0 0 15\n",
      LOG_W3C, 1, 1, 0, 0, 200, 0, 0, 1773475201},
-    {"a value that is no number", DEFAULT_FIELDS
-     "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 404 x 0 15\n",
+    {"a value that is no number",
+     DEFAULT_FIELDS "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 404 x 0 15\n",
      LOG_W3C, 1, 0, 0, 1, 404, 0, 0, 1773475201},
 };
 
@@ -140,24 +146,28 @@ static void test_rows(void **state)
         uint32_t status = r.tally->key_n ? r.tally->keys[0]->status : 0;
         uint32_t substatus = r.tally->key_n ? r.tally->keys[0]->substatus : 0;
 
-        if (r.stats.records != rows[at].records || r.stats.not_understood != rows[at].not_understood ||
+        if (r.stats.records != rows[at].records ||
+            r.stats.not_understood != rows[at].not_understood ||
             r.stats.refitted != rows[at].refitted || r.stats.odd_values != rows[at].odd ||
             r.stats.first_s != rows[at].first_s || win32 != rows[at].win32 ||
-            status != rows[at].status || substatus != rows[at].substatus || r.stats.kind != rows[at].kind)
-            fail_msg("%s (width %u): records %llu, misfits %llu, refitted %llu, odd %llu, %u.%u.%llu, "
-                     "first %lld, kind %s",
-                     rows[at].name, width, (unsigned long long)r.stats.records,
-                     (unsigned long long)r.stats.not_understood, (unsigned long long)r.stats.refitted,
-                     (unsigned long long)r.stats.odd_values, status, substatus, (unsigned long long)win32,
-                     (long long)r.stats.first_s, log_kind_name(r.stats.kind));
+            status != rows[at].status || substatus != rows[at].substatus ||
+            r.stats.kind != rows[at].kind)
+            fail_msg(
+                "%s (width %u): records %llu, misfits %llu, refitted %llu, odd %llu, %u.%u.%llu, "
+                "first %lld, kind %s",
+                rows[at].name, width, (unsigned long long)r.stats.records,
+                (unsigned long long)r.stats.not_understood, (unsigned long long)r.stats.refitted,
+                (unsigned long long)r.stats.odd_values, status, substatus,
+                (unsigned long long)win32, (long long)r.stats.first_s, log_kind_name(r.stats.kind));
         end(&r);
     }
 }
 
 static void test_day_change(void **state)
 {
-    struct result r = read_text(16, "#Date: 2026-03-14 23:59:00\n#Fields: time c-ip cs-uri-stem sc-status\n"
-                                    "23:59:59 192.0.2.1 /a 200\n00:00:01 192.0.2.1 /a 200\n");
+    struct result r =
+        read_text(16, "#Date: 2026-03-14 23:59:00\n#Fields: time c-ip cs-uri-stem sc-status\n"
+                      "23:59:59 192.0.2.1 /a 200\n00:00:01 192.0.2.1 /a 200\n");
 
     assert_int_equal(r.stats.first_s, 1773532799);
     assert_int_equal(r.stats.last_s, 1773532801);
@@ -168,9 +178,10 @@ static void test_day_change(void **state)
 static void test_layout_change(void **state)
 {
     struct result r = read_text(
-        16, DEFAULT_FIELDS "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 404 8 0 15\n"
-                           "#Fields: date time sc-status cs-uri-stem\n2026-03-14 08:00:02 500 /b\n"
-            DEFAULT_FIELDS "2026-03-14 08:00:03 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 404 8 0 15\n");
+        16, DEFAULT_FIELDS
+        "2026-03-14 08:00:01 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 404 8 0 15\n"
+        "#Fields: date time sc-status cs-uri-stem\n2026-03-14 08:00:02 500 /b\n" DEFAULT_FIELDS
+        "2026-03-14 08:00:03 10.0.0.4 GET /a - 443 - 192.0.2.7 UA - 404 8 0 15\n");
 
     assert_int_equal(r.stats.records, 3);
     assert_int_equal(r.stats.not_understood, 0);

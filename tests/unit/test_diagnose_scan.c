@@ -93,7 +93,8 @@ static void test_sample(void **state)
 
     assert_true(m->is_sampled);
     assert_in_range(m->requests, RECORDS / 20, RECORDS / 4);
-    assert_in_range(m->status_4xx * 10, m->requests - m->requests / 50, m->requests + m->requests / 50);
+    assert_in_range(m->status_4xx * 10, m->requests - m->requests / 50,
+                    m->requests + m->requests / 50);
     assert_int_equal(m->statuses[0].samples.n, 0);
     arena_fini(&arena);
     m = scan(&arena, steady, 2, 1 << 30);

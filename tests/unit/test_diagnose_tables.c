@@ -26,7 +26,8 @@ static void test_histogram(void **state)
     }
     for (uint64_t v = 1; v <= 1000; v++)
         cells[hist_cell(v, 5, ARRAY_LEN(cells))]++;
-    uint64_t error, p50 = hist_value(hist_quantile64(cells, ARRAY_LEN(cells), 1000, 0.5), 5, &error);
+    uint64_t error,
+        p50 = hist_value(hist_quantile64(cells, ARRAY_LEN(cells), 1000, 0.5), 5, &error);
 
     assert_in_range(500, p50 - error, p50 + error);
     assert_int_equal(hist_cell(UINT64_MAX, 5, ARRAY_LEN(cells)), ARRAY_LEN(cells) - 1);
@@ -202,17 +203,19 @@ static void test_lines(void **state)
 {
     struct record r;
 
-    assert_true(native_parse(STR("192.0.2.7, NT AUTHORITY\\LOCAL SERVICE, 6/10/2009, 10:11:59, W3SVC1, WEB, "
-                                 "10.0.0.4, 46, 379, 336, 401, 2148074254, GET, /a,b, c, d=e, "),
-                             &r));
+    assert_true(native_parse(
+        STR("192.0.2.7, NT AUTHORITY\\LOCAL SERVICE, 6/10/2009, 10:11:59, W3SVC1, WEB, "
+            "10.0.0.4, 46, 379, 336, 401, 2148074254, GET, /a,b, c, d=e, "),
+        &r));
     assert_int_equal(r.status, 401);
     assert_int_equal(r.win32, 2148074254);
     assert_true(str_eq(r.url, STR("/a,b, c")));
     assert_true(str_eq(r.user, STR("NT AUTHORITY\\LOCAL SERVICE")));
     assert_false(native_parse(STR("192.0.2.7, -, 6/10/2009, 10:11:59, W3SVC1"), &r));
-    assert_true(ncsa_parse(STR("example.com 192.0.2.7 - CORP\\ada lovelace [08/Apr/2001:17:39:04 -0800] "
-                               "\"GET /a \"b\" HTTP/1.0\" 404 - \"-\" \"UA\""),
-                           &r));
+    assert_true(
+        ncsa_parse(STR("example.com 192.0.2.7 - CORP\\ada lovelace [08/Apr/2001:17:39:04 -0800] "
+                       "\"GET /a \"b\" HTTP/1.0\" 404 - \"-\" \"UA\""),
+                   &r));
     assert_int_equal(r.status, 404);
     assert_true(str_eq(r.client, STR("192.0.2.7")) && str_eq(r.user, STR("CORP\\ada lovelace")));
     assert_true(str_eq(r.url, STR("/a \"b\"")));
