@@ -41,7 +41,8 @@ void index_clear(struct index *x)
 
 void index_put(struct index *x, uint64_t hash, uint32_t row)
 {
-    if ((uint64_t)x->n * 3 >= (uint64_t)x->cap * 2) {
+    /* Sparse: a probe that ends at its first slot is guessed right. */
+    if ((uint64_t)x->n * 3 >= x->cap) {
         struct index old = *x;
         index_init(x, old.cap);
         for (uint32_t i = 0; i < old.cap; i++)
