@@ -556,7 +556,8 @@ static const struct xml_elem *included(struct merge *m, const struct xml_elem *x
     size_t slash = str_rfind_char(file, '/');
     struct str dir = slash == SIZE_MAX ? STR(".") : str_sub(file, 0, slash);
 
-    if (at->value.n == 0 || paths_leave_folder(at->value)) {
+    /* What a variable stands for may be absolute. */
+    if (at->value.n == 0 || paths_leave_folder(paths_expand(m->paths, m->arena, at->value))) {
         struct config_error *e =
             fail(m, x, CONFIG_E_INVALID_DATA, "Unrecognized attribute '$'", at->name);
         e->at_line = at->line;

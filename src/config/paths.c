@@ -275,6 +275,7 @@ bool paths_is_windows_absolute(struct str s)
 
 bool paths_leave_folder(struct str path)
 {
+    path = str_trim(path); /* as paths_real does */
     if (path.n && (path.p[0] == '/' || paths_is_windows_absolute(path)))
         return true;
     while (path.n) {

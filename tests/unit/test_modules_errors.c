@@ -255,7 +255,7 @@ static void test_absolute_paths(void **state)
     } rows[] = {
         {"C:\\secret\\404.htm", true}, {"/etc/passwd", true}, {"\\404.htm", true},
         {"..\\404.htm", true},         {"a/../../x", true},   {"own.htm", false},
-        {"errors\\own..htm", false},
+        {"errors\\own..htm", false},    {" /etc/passwd", true}, {" C:\\404.htm", true},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

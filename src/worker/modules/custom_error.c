@@ -78,7 +78,8 @@ static const struct config_error *check_path(const struct config_node *node,
                                              const struct config_elem *e, const char *attr,
                                              struct arena *a)
 {
-    struct str path = config_str(e, attr);
+    /* As config_real_path will read it: blanks around it do not count. */
+    struct str path = str_trim(config_str(e, attr));
     struct str file = config_attr_pos(e, attr).file;
 
     if (file.n == 0 || str_eq(file, config_source_name(config_node_config(node))) ||
