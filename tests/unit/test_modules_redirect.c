@@ -49,6 +49,11 @@ static const struct redirect_case cases[] = {
      "/a%20b%C3%A9%25?c\"d\xe9", "http://new.test/a%20b%C3%A9%25?c%22d%E9"},
     {"no header injection", NULL, REDIRECT(EXACT "destination='http://new.test$V'", ""), "/a%20X:1",
      "http://new.test/a%20X:1"},
+    {"$0 without a wildcard is empty", NULL, REDIRECT(EXACT "destination='http://new.test/$0.$9'", ""),
+     "/a", "http://new.test/."},
+    {"$0 of a wildcard that does not fit is empty", NULL,
+     REDIRECT(EXACT "destination='http://new.test/$0.'", "<add wildcard='*z' destination='/z'/>"),
+     "/abc", "http://new.test/."},
     {"do not redirect", NULL, REDIRECT("destination='!'", ""), "/a", NULL},
     {"nothing to go to", NULL, REDIRECT("", ""), "/a", NULL},
 

@@ -174,6 +174,9 @@ static struct str choose(const struct redirect_conf *c, struct str path, struct 
             wildcard_match(w->pattern, suffix, captures))
             return w->destination;
     }
+    /* What a star of the last attempt stood for means nothing here. */
+    for (size_t k = 0; k < CAPTURES; k++)
+        captures[k] = STR_NULL;
     return c->destination;
 }
 
