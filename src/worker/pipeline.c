@@ -87,7 +87,7 @@ static enum pipe_rc core_begin(struct request_core *c, struct run_frame *f)
     }
     if (UNLIKELY((p->ssl_flags & SSL_FLAG_SSL) && !(r->msg.head.flags & MSGF_TLS)))
         return fail_core(r, &st_403_4_ssl_required, 0);
-    if (UNLIKELY(r->msg.head.content_length > (int64_t)p->max_entity))
+    if (UNLIKELY(r->msg.head.content_length > (int64_t)p->max_entity) && !f->without_body)
         return fail_core(r, &st_413_0_entity_too_large, 0);
     return PIPE_CONTINUE;
 }
@@ -349,6 +349,7 @@ static void pop_child(struct request_core *c)
     r->in_module = f->saved.in_module;
     r->in_module_index = f->saved.in_module_index;
     r->at = f->saved.at;
+    c->known_headers = f->saved.known_headers;
     r->child_depth--;
     c->frame = f->parent;
     c->frame->had_child = true;
@@ -427,6 +428,13 @@ void request_resume(struct request *r, enum pipe_rc rc)
 
 /* ---- child requests ------------------------------------------------------------------------- */
 
+/* Headers that ask for one state or form of what the client named. They mean nothing to a page that
+ * is sent in its place. */
+static const uint64_t selecting_headers =
+    UINT64_C(1) << HDR_ACCEPT | UINT64_C(1) << HDR_IF_MATCH | UINT64_C(1) << HDR_IF_NONE_MATCH |
+    UINT64_C(1) << HDR_IF_MODIFIED_SINCE | UINT64_C(1) << HDR_IF_UNMODIFIED_SINCE |
+    UINT64_C(1) << HDR_IF_RANGE | UINT64_C(1) << HDR_RANGE | UINT64_C(1) << HDR_TRANSLATE;
+
 static enum pipe_rc execute(struct request *r, struct str path, struct str query, bool as_get)
 {
     struct request_core *c = request_core(r);
@@ -449,6 +457,7 @@ static enum pipe_rc execute(struct request *r, struct str path, struct str query
     f->saved.in_module = r->in_module;
     f->saved.in_module_index = r->in_module_index;
     f->saved.at = r->at;
+    f->saved.known_headers = c->known_headers;
     r->path = path;
     r->query = query;
     if (!find_url(r)) {
@@ -460,6 +469,9 @@ static enum pipe_rc execute(struct request *r, struct str path, struct str query
         r->method_id = HTTP_METHOD_GET;
         r->method = STR("GET");
     }
+    if (as_get)
+        c->known_headers &= ~selecting_headers;
+    f->without_body = as_get || f->parent->without_body;
     f->plan = r->url->plan;
     r->child_depth++;
     r->authenticated = false;

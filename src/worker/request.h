@@ -156,7 +156,8 @@ void request_resume(struct request *r, enum pipe_rc rc);
  * configuration, authentication, handler; the log keeps the original URL. Return its result at
  * once: a child that waits answers PIPE_PENDING, and the runner goes on for the caller when it
  * is done. While the child runs, child_depth is above 0. request_execute_get does the same as a
- * GET without body, whatever the client's method (HEAD stays HEAD). */
+ * GET without body, whatever the client's method (HEAD stays HEAD); Range, Accept and conditions
+ * of the client do not count for it. */
 enum pipe_rc request_execute_url(struct request *r, struct str path, struct str query);
 enum pipe_rc request_execute_get(struct request *r, struct str path, struct str query);
 

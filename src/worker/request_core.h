@@ -25,6 +25,7 @@ struct run_frame {
     bool is_child;
     bool had_child;        /* a child request has answered for it */
     bool failed;           /* request_fail was called while it ran */
+    bool without_body;     /* what the client sent is not for it */
     /* The parent's view of the request, restored when the child is done. */
     struct {
         struct str path, query, method, path_info;
@@ -35,6 +36,7 @@ struct run_frame {
         const struct module *in_module;
         unsigned in_module_index;
         enum notification at;
+        uint64_t known_headers;
     } saved;
 };
 

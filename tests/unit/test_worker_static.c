@@ -302,9 +302,61 @@ static void test_script_to_static(void **state)
     fx_free(f);
 }
 
+/* What a client asked about a missing file says nothing about the page that tells it so. */
+static void test_error_page_ignores_conditions(void **state)
+{
+    static const char *const headers[] = {
+        "Range: bytes=1-2",
+        "Range: bytes=100-",
+        "If-None-Match: *",
+        "If-Match: \"x\"",
+        "If-Modified-Since: Thu, 31 May 2018 03:46:26 GMT",
+        "If-Unmodified-Since: Thu, 31 May 2007 03:46:26 GMT",
+        "Accept: image/png",
+        "Translate: f",
+    };
+    struct fx *f = fx_new("<location path='Default Web Site'><system.webServer>"
+                          "<httpErrors errorMode='Custom'><remove statusCode='404'/>"
+                          "<error statusCode='404' path='/page.htm' responseMode='ExecuteURL'/>"
+                          "</httpErrors></system.webServer></location>",
+                          NULL);
+
+    fx_file(f, "page.htm", "<p>gone</p>");
+    set_mtime(f, "page.htm", 1527738386, 0);
+    for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
+        struct fx_answer *a = fx_get(f, i + 1, "GET", "/none.htm", H(headers[i]));
+
+        if (a->head.status != 200 || !a->body.p || strcmp(a->body.p, "<p>gone</p>") != 0)
+            fail_msg("%s: %u", headers[i], a->head.status);
+    }
+    fx_assert_idle(f);
+    fx_free(f);
+}
+
+/* The page for a body that is too large is no body itself. */
+static void test_error_page_of_a_large_body(void **state)
+{
+    struct fx *f = fx_new("<location path='Default Web Site'><system.webServer>"
+                          "<serverRuntime maxRequestEntityAllowed='10'/>"
+                          "<httpErrors errorMode='Custom'>"
+                          "<error statusCode='413' path='/page.htm' responseMode='ExecuteURL'/>"
+                          "</httpErrors></system.webServer></location>",
+                          NULL);
+
+    fx_file(f, "page.htm", "<p>large</p>");
+    struct fx_answer *a = fx_get(f, 1, "POST", "/page.htm", H("Content-Length: 11"));
+
+    fx_assert_code(a, 200, 0);
+    assert_string_equal(a->body.p, "<p>large</p>");
+    fx_assert_idle(f);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_error_page_ignores_conditions),
+        cmocka_unit_test(test_error_page_of_a_large_body),
         cmocka_unit_test(test_plain_file),    cmocka_unit_test(test_folders),
         cmocka_unit_test(test_refusals),      cmocka_unit_test(test_mime_wildcards),
         cmocka_unit_test(test_conditions),    cmocka_unit_test(test_ranges),

@@ -199,6 +199,9 @@ bool fx_push(struct fx *f, uint64_t id, const char *method, const char *target,
                                                 .value_len = v.len,
                                                 .name_len = (uint16_t)n.len,
                                                 .id = (uint16_t)http_header_lookup(name)};
+        uint64_t length;
+        if (str_ieq(name, STR("Content-Length")) && str_u64(value, INT64_MAX, &length))
+            m.content_length = (int64_t)length;
     }
     struct str host = STR("localhost");
 
