@@ -65,7 +65,7 @@ static struct config *load_config(struct supervisor *s)
     fprintf(stderr, "%s\n", text.p);
     if (s->is_ready) {
         char *file = str_dup_z(err->file), *why = str_dup_z(err->text.n ? err->text : err->remedy);
-        SUP_EVENT(s, EV_WAS_CONFIG_FILE, NULL, file, sup_number(err->line).z, why);
+        SUP_EVENT(s, EV_WAS_CONFIG_FILE, NULL, file, sup_number(err->at_line).z, why);
         free(file);
         free(why);
     }
@@ -105,7 +105,7 @@ static bool load_parameters(struct supervisor *s, struct http_parameters *ret)
     (void)say_findings(s, findings);
 
     if (rc == RC_DECLINED && s->o->http_parameters) {
-        fprintf(stderr, "%s:0: error: there is no such file\n", s->parameters_path);
+        fprintf(stderr, "%s: error: there is no such file\n", s->parameters_path);
         rc = RC_FAIL;
     }
     if (rc == RC_FAIL && s->is_ready)
@@ -299,9 +299,17 @@ static bool choose_port(struct supervisor *s)
         while (s->endpoints.n)
             endpoints_close(&s->endpoints, s->endpoints.n - 1);
     }
-    if (s->port == 0)
+    if (s->port)
+        return true;
+    errno = 0;
+    if (endpoints_can_use(list[0]))
         sup_say("there is no free port on %s", list[0]);
-    return s->port != 0;
+    else
+        sup_say("cannot listen on %s: %s", list[0],
+                errno == 0               ? "that is not an address"
+                : errno == EADDRNOTAVAIL ? "this machine has no such address"
+                                         : strerror(errno));
+    return false;
 }
 
 bool configuration_begin(struct supervisor *s)

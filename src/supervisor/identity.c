@@ -200,6 +200,39 @@ enum rc identity_for_pool(const struct config_pool *pool, struct identity *ret,
     return RC_OK;
 }
 
+bool identity_foresee(const struct config_pool *pool, struct identity *ret)
+{
+    char user[IDENTITY_NAME_MAX + 1];
+    const char *why;
+
+    switch (pool->identity) {
+    case CONFIG_IDENTITY_SPECIFIC_USER:
+        return take_specific_user(pool, ret, &why) == RC_OK;
+    case CONFIG_IDENTITY_LOCAL_SYSTEM:
+        take_myself(ret);
+        return true;
+    case CONFIG_IDENTITY_LOCAL_SERVICE:
+        snprintf(user, sizeof(user), "%s", local_service_user);
+        break;
+    case CONFIG_IDENTITY_NETWORK_SERVICE:
+        snprintf(user, sizeof(user), "%s", network_service_user);
+        break;
+    case CONFIG_IDENTITY_APPLICATION_POOL:
+        identity_pool_user(pool->name, user);
+        break;
+    }
+    if (geteuid() != 0) {
+        take_myself(ret);
+        return true;
+    }
+    if (!look_up(user, ret)) {
+        *ret = (struct identity){.uid = 65534, .gid = 65534, .home = "/"};
+        snprintf(ret->user, sizeof(ret->user), "%s", user);
+    }
+    ret->changes = true;
+    return true;
+}
+
 bool identity_assume(const struct identity *id)
 {
     if (!id->changes)

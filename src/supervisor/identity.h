@@ -35,6 +35,10 @@ void identity_for_listener(struct identity *ret, const char **ret_why);
 MUST_CHECK enum rc identity_for_pool(const struct config_pool *pool, struct identity *ret,
                                      const char **ret_why);
 
+/* Whom identity_for_pool would give, without making users: one that is missing has its name and
+ * nobody's rights. False: SpecificUser with a userName that does not exist. */
+MUST_CHECK bool identity_foresee(const struct config_pool *pool, struct identity *ret);
+
 /* In the child, before it executes: becomes the identity for good. False with errno. */
 MUST_CHECK bool identity_assume(const struct identity *id);
 

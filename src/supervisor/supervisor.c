@@ -17,6 +17,7 @@
 #include "supervisor/internal.h"
 #include "supervisor/notify.h"
 #include "supervisor/process.h"
+#include "supervisor/readable.h"
 #include "supervisor/sites.h"
 #include "base/poison.h"
 
@@ -125,6 +126,7 @@ static void say_start(struct supervisor *s)
 
     SUP_EVENT(s, EV_CND_SERVER_STARTED, NULL, CANDOR_VERSION, what);
     sites_say_addresses(s);
+    readable_say(s);
     sup_say("ready");
     notify_manager("READY=1");
 }

@@ -78,6 +78,9 @@ EVENT(CND_MEMORY, CND, 1025, ERROR,
 EVENT(CND_SANDBOX, CND, 1026, WARNING,
       "The %1 process runs without system call filter: %2",
       "Use a kernel with seccomp filters, or a container profile that allows them.")
+EVENT(CND_FOLDER_UNREADABLE, CND, 1027, WARNING,
+      "What is to be served cannot be read: %1",
+      "Give the pool's user the right, or the pool another user.")
 
 EVENT(HTTP_BIND, HTTP, 15005, ERROR,
       "The listener cannot bind to %1",

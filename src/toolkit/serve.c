@@ -153,7 +153,7 @@ static int run(int argc, char **argv)
         return 1;
     }
     if (o.config_path && !file) {
-        fprintf(stderr, "%s:0: %s\n", o.config_path, strerror(errno));
+        fprintf(stderr, "candor: %s: %s\n", o.config_path, strerror(errno));
         return 1;
     }
     o.folder = folder;

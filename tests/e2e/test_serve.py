@@ -345,3 +345,42 @@ def test_example_site_is_clean():
     errors = {pathlib.Path(f["file"]).parent.name for f in json.loads(done.stdout)["findings"]
               if f["severity"] == "error"}
     assert errors == {"typo", "locked"}
+
+
+@pytest.mark.root
+def test_unreadable_folder_is_said_at_start(servers):
+    """A folder above the site that the pool's user cannot walk through, and the remedy."""
+    server = servers(files={"a.txt": "a"}, start=False)
+    closed = server.drive / "closed"
+    closed.mkdir(mode=0o700)
+    site = server.root.rename(closed / "site")
+    server.arguments[0] = str(site)
+    server.tolerate_events("1027")
+    server.start()
+    line = next(line for line in server.lines if "candor-defaultapppool" in line)
+    assert f"may not walk through the folder {closed} (mode 0700" in line
+    assert f"`chmod o+x {closed}`" in line
+    closed.chmod(0o711)                   # the remedy
+    assert server.get("/a.txt").body == b"a"
+
+
+@pytest.mark.root
+def test_unreadable_web_config_is_said_once(servers):
+    """web.config itself; a site that can be read is not mentioned."""
+    server = servers.sites(Site(), Site(name="b", id=2, folder="b"), start=False,
+                           files={"inetpub/wwwroot/a.txt": "a", "b/web.config": "<configuration />"})
+    secret = server.drive / "b" / "web.config"
+    secret.chmod(0o600)
+    server.tolerate_events("1027")
+    server.start()
+    said = [line for line in server.lines if "the worker's user" in line]
+    assert len(said) == 1 and f"may not read the file {secret}" in said[0] and 'site "b"' in said[0]
+
+
+@pytest.mark.parametrize("address, why", [("192.0.2.1", "this machine has no such address"),
+                                          ("foo", "that is not an address")])
+def test_address_that_cannot_be_bound(tmp_path, address, why):
+    ended = subprocess.run([BINARY, "serve", tmp_path, "--port", "0", "--bind", address, "--system-drive",
+                            tmp_path / "drive", "--control", tmp_path / "control"],
+                           capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 1 and ended.stderr == f"candor: cannot listen on {address}: {why}\n"
