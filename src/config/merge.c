@@ -151,6 +151,12 @@ static bool knows_elem(const struct schema_elem *s, struct str name)
            (c && c->clear && str_eq(name, str_z(c->clear)));
 }
 
+static bool knows_name(const struct schema_elem *s, bool is_attr, struct str name)
+{
+    return str_eq(name, STR("*")) ||
+           (is_attr ? schema_attr_index(s, name) >= 0 : knows_elem(s, name));
+}
+
 /* An element's lock attributes; they bind files below, so they come after its own content. */
 static bool apply_locks(struct merge *m, struct config_elem *e, const struct xml_elem *x)
 {
@@ -158,14 +164,23 @@ static bool apply_locks(struct merge *m, struct config_elem *e, const struct xml
         const struct xml_attr *at = xml_attr_find(x, str_z(lock_names[k]));
         bool for_attrs = k == LOCK_ATTRIBUTES || k == LOCK_ATTRIBUTES_EXCEPT;
         struct str rest = at ? at->value : STR_NULL, one;
+        struct buf names; /* each once: every element of the files below is compared with them */
 
         if (!at)
             continue;
+        buf_init(&names, 64 * 1024);
         while (str_split(&rest, ',', &one)) {
             one = str_trim_all(one);
-            if (one.n == 0 || str_eq(one, STR("*")) ||
-                (for_attrs ? schema_attr_index(e->schema, one) >= 0 : knows_elem(e->schema, one)))
+            if (one.n == 0)
                 continue;
+            if (knows_name(e->schema, for_attrs, one)) {
+                if (!names_match(buf_view(&names), one)) {
+                    buf_str(&names, one);
+                    buf_char(&names, ',');
+                }
+                continue;
+            }
+            buf_fini(&names);
             fail(m, x, CONFIG_E_INVALID_DATA,
                  k == LOCK_ATTRIBUTES          ? "lockAttributes contains unknown attribute '$'"
                  : k == LOCK_ATTRIBUTES_EXCEPT ? "lockAllAttributesExcept contains unknown "
@@ -178,10 +193,11 @@ static bool apply_locks(struct merge *m, struct config_elem *e, const struct xml
         struct lock *l = ARENA_NEW(m->arena, struct lock);
         *l = (struct lock){.next = e->locks,
                            .kind = (enum lock_kind)k,
-                           .names = at->value,
+                           .names = arena_dup(m->arena, buf_view(&names)),
                            .elem = x,
                            .rank = m->file->rank};
         e->locks = l;
+        buf_fini(&names);
     }
     return true;
 }

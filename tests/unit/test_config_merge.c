@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "config_fixture.h"
 
 #define WS(x) "<system.webServer>" x "</system.webServer>"
@@ -531,9 +532,43 @@ static void test_suggestions(void **state)
     }
 }
 
+/* Two files of the largest size: a lock that repeats one name, and thousands of elements that are
+ * looked for in it. */
+static void test_a_lock_of_many_names(void **state)
+{
+    struct fixture f;
+    struct buf lock, items;
+
+    buf_init(&lock, 1 << 20);
+    buf_init(&items, 1 << 20);
+    buf_str(&lock, STR("<configuration><system.webServer><defaultDocument><files lockElements='"));
+    while (lock.n < 240000)
+        buf_str(&lock, STR("remove,"));
+    buf_str(&lock, STR("'/></defaultDocument></system.webServer></configuration>"));
+    buf_char(&lock, '\0');
+    buf_str(&items, STR("<configuration><system.webServer><defaultDocument><files>"));
+    for (unsigned i = 0; items.n < 240000; i++)
+        buf_printf(&items, "<add value='%u'/>", i);
+    buf_str(&items, STR("</files></defaultDocument></system.webServer></configuration>"));
+    buf_char(&items, '\0');
+    fixture_init(&f);
+    fixture_write(&f, "root/web.config", lock.p);
+    fixture_write(&f, "root/sub/web.config", items.p);
+    fixture_load(&f, "");
+    uint64_t began = clock_mono_ns();
+    buf_clear(&items);
+    render_at(&f, "/sub", DOC, &items);
+    assert_in_range(clock_mono_ns() - began, 0, UINT64_C(2000000000));
+    assert_true(str_starts(buf_view(&items), STR("files{[add{value=0}")));
+    buf_fini(&lock);
+    buf_fini(&items);
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_lock_of_many_names),
         cmocka_unit_test(test_attributes),   cmocka_unit_test(test_collections),
         cmocka_unit_test(test_locations),    cmocka_unit_test(test_section_locks),
         cmocka_unit_test(test_fine_locks),   cmocka_unit_test(test_texts),
