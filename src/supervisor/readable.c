@@ -16,7 +16,7 @@
 #include "supervisor/sites.h"
 #include "base/poison.h"
 
-enum { WAIT_MS = 2000, LINE_MAX_BYTES = 2048 };
+enum { WAIT_MS = 2000, LINE_MAX_BYTES = 4096 };
 
 /* What refuses, and which rights are missing there. */
 struct refusal {
@@ -58,23 +58,20 @@ static const char *missing_letters(int missing)
     return missing == (R_OK | X_OK) ? "rx" : missing == R_OK ? "r" : "x";
 }
 
-static void describe(const struct refusal *r, const char *user, char *out, size_t room)
+static char *describe(const struct refusal *r, const char *user)
 {
-    struct stat st = {0};
+    const char *verb = r->is_file          ? "read the file"
+                       : r->missing & R_OK ? "read the folder"
+                                           : "walk through the folder";
+    struct stat st;
 
-    if (stat(r->path, &st) < 0) {
-        snprintf(out, room, "%s may not be read by the worker's user %s", r->path, user);
-        return;
-    }
-    snprintf(out, room,
-             "the worker's user %s may not %s %s (mode %04o, owner uid %u); requests will get "
-             "401.3 or 500.19. Give that user the right, with `chmod o+%s %s` for instance",
-             user,
-             r->is_file          ? "read the file"
-             : r->missing & R_OK ? "read the folder"
-                                 : "walk through the folder",
-             r->path, (unsigned)(st.st_mode & 07777), (unsigned)st.st_uid,
-             missing_letters(r->missing), r->path);
+    if (stat(r->path, &st) < 0)
+        return xasprintf("the worker's user %s may not %s %s", user, verb, r->path);
+    return xasprintf("the worker's user %s may not %s %s (mode %04o, owner uid %u); requests will "
+                     "get 401.3 or 500.19. Give that user the right, with `chmod o+%s %s` for "
+                     "instance",
+                     user, verb, r->path, (unsigned)(st.st_mode & 07777), (unsigned)st.st_uid,
+                     missing_letters(r->missing), r->path);
 }
 
 /* The child: one line or nothing goes into the pipe. Only this thread exists, so that a fork may
@@ -82,12 +79,11 @@ static void describe(const struct refusal *r, const char *user, char *out, size_
 _Noreturn static void look(const struct identity *id, const char *folder, int out)
 {
     struct refusal *r = xmalloc(sizeof(*r));
-    char line[LINE_MAX_BYTES];
 
     (void)dup2(out, STDIN_FILENO);
     (void)close_range(3, ~0U, 0);
     if (identity_assume(id) && find_refusal(folder, r)) {
-        describe(r, id->user, line, sizeof(line));
+        char *line = describe(r, id->user);
         (void)!write(STDIN_FILENO, line, strlen(line));
     }
     _exit(0);

@@ -349,7 +349,8 @@ def test_invalid_application_host_config_keeps_the_last_good_state(servers):
     good = server.config_path.read_text()
     replace_file(server.config_path, good.replace("</sites>", "</sits>"))
     event = server.wait_event("5172")
-    assert "applicationHost.config" in str(event)
+    line = good[:good.index("</sites>")].count("\n") + 1
+    assert f"applicationHost.config cannot be read at line {line}:" in event["text"]
     server.tolerate_events("5172", "applicationHost.config")
     assert server.get("/x.txt").body == b"x"
     replace_file(server.config_path, good)

@@ -384,3 +384,16 @@ def test_address_that_cannot_be_bound(tmp_path, address, why):
                             tmp_path / "drive", "--control", tmp_path / "control"],
                            capture_output=True, text=True, timeout=20)
     assert ended.returncode == 1 and ended.stderr == f"candor: cannot listen on {address}: {why}\n"
+
+
+def test_drive_without_write_permission_is_said(servers):
+    """It serves all the same; without the line nobody would know where the logs are."""
+    user = 65534 if os.geteuid() == 0 else None
+    server = servers(files={"a.txt": "a"}, start=False, as_user=user)
+    frozen = server.drive / "frozen"
+    frozen.mkdir()
+    frozen.chmod(0o555)
+    server.arguments[server.arguments.index("--system-drive") + 1] = str(frozen)
+    server.start()
+    assert f"candor: {frozen}/inetpub/logs: Permission denied; events are not written" in server.stderr
+    assert server.get("/a.txt").body == b"a"
