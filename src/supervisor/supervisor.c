@@ -75,10 +75,10 @@ static bool prepare_drive(struct supervisor *s)
     if (!has_logs)
         sup_say("%s: %s; events are not written, nor logs that belong there (see --system-drive)",
                 logs, strerror(errno));
-    s->events = event_log_new(&(struct event_log_options){
-        .path = s->o->log_stdout || !has_logs ? NULL : s->events_path,
-        .fd = s->o->log_stdout ? STDOUT_FILENO : -1,
-        .to_syslog = !s->o->log_stdout});
+    s->events = event_log_new(
+        &(struct event_log_options){.path = s->o->log_stdout || !has_logs ? NULL : s->events_path,
+                                    .fd = s->o->log_stdout ? STDOUT_FILENO : -1,
+                                    .to_syslog = !s->o->log_stdout});
     if (!folders_make(temp, 0755, NULL))
         SUP_EVENT(s, EV_CND_STATE_FOLDER, NULL, temp, strerror(errno));
     return true;
