@@ -140,6 +140,8 @@ static void keep_limits(struct url_cache *c)
         forget(c, c->missing.oldest);
     while (c->found.n > FOUND_MAX)
         forget(c, c->found.oldest);
+    while (plan_table_count(c->thread->plans) > plans_max && c->missing.n > 0)
+        forget(c, c->missing.oldest);
     /* Files of entries that requests still hold count until they are let go; the newest entry is
      * the one at hand and stays. */
     while ((c->content > content_max || c->n_open > open_max ||

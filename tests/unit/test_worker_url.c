@@ -12,6 +12,8 @@
 #include "config/config.h"
 #include "worker/open_file.h"
 
+#include "worker/plan.h"
+
 #include "base/poison.h"
 
 static struct url_entry *get(struct fx *f, const char *path)
@@ -260,9 +262,40 @@ static void test_misses_are_bounded(void **state)
     fx_free(f);
 }
 
+/* Names that do not exist, in many folders that do: their pipelines count, and it is those names
+ * that go, not the site. */
+static void test_scanned_folders(void **state)
+{
+    enum { THREADS = 64, PLANS = 4096 / THREADS, FOLDERS = PLANS * 2 };
+    struct fx *f = fx_new(NULL, NULL);
+    char name[64];
+
+    fx_file(f, "a.txt", "a");
+    for (unsigned i = 0; i < FOLDERS; i++) {
+        snprintf(name, sizeof(name), "d%u/", i);
+        fx_file(f, name, NULL);
+    }
+    f->w.n_threads = THREADS; /* limits are shared between them */
+    struct url_entry *file = url_cache_get(f->t.urls, FX_SITE, STR("/a.txt"));
+
+    for (unsigned i = 0; i < FOLDERS; i++) {
+        snprintf(name, sizeof(name), "/d%u/none", i);
+        url_entry_unref(f->t.urls, url_cache_get(f->t.urls, FX_SITE, str_z(name)));
+        assert_true(plan_table_count(f->t.plans) <= PLANS + 1);
+    }
+    struct url_entry *again = url_cache_get(f->t.urls, FX_SITE, STR("/a.txt"));
+
+    assert_ptr_equal(again, file);
+    url_entry_unref(f->t.urls, again);
+    url_entry_unref(f->t.urls, file);
+    f->w.n_threads = 1;
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scanned_folders),
         cmocka_unit_test(test_letter_case),      cmocka_unit_test(test_names),
         cmocka_unit_test(test_kinds),            cmocka_unit_test(test_hits_and_changes),
         cmocka_unit_test(test_recheck_by_age),   cmocka_unit_test(test_renamed_folder),
