@@ -15,7 +15,7 @@ _candor() {
     esac
     case $command in
     serve)
-        COMPREPLY=($(compgen -W "--config --http-parameters --system-drive --port --bind --log --threads --workers
+        COMPREPLY=($(compgen -W "--config --print-config --http-parameters --system-drive --port --bind --log --threads --workers
             --control --help" -- "$word") $(compgen -d -- "$word")) ;;
     explain)
         COMPREPLY=($(compgen -W "--format --help" -- "$word")) ;;

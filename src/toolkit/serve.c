@@ -6,12 +6,14 @@
 #include <sys/stat.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/str.h"
+#include "config/config.h"
 #include "supervisor/supervisor.h"
 #include "toolkit/command.h"
 #include "base/poison.h"
 
-enum { DEFAULT_PORT = 8080, THREADS_MAX = 64 };
+enum { DEFAULT_PORT = 8080, THREADS_MAX = 64, CONFIG_TEXT_MAX = 16 << 20 };
 
 static const char help[] =
     "With DIR: serves that folder as \"Default Web Site\"; no configuration file is needed.\n"
@@ -20,13 +22,15 @@ static const char help[] =
     "\n"
     "With a configuration file: serves its sites, pools and bindings.\n"
     "  --config FILE        applicationHost.config\n"
+    "  --print-config       writes a complete file to begin with to standard output, and ends\n"
     "\n"
     "  --http-parameters FILE  HTTP.sys parameters, a registry export (default: http.reg beside\n"
     "                       the configuration file, if there)\n"
     "  --system-drive DIR   the folder that %SystemDrive% and drive letters stand for\n"
     "                       (default: /var/lib/candor for root, else ~/.local/state/candor)\n"
     "  --log stdout         logs and events to standard output as JSON lines\n"
-    "  --threads N          threads of the listener and of each worker, 1 to 64 (default: processors);\n"
+    "  --threads N          threads of the listener and of each worker, 1 to 64 (default: "
+    "processors);\n"
     "                       --workers N is the same\n"
     "  --control PATH       control socket\n"
     "\n"
@@ -59,7 +63,7 @@ static const char *const option_names[OPT_COUNT] = {[OPT_CONFIG] = "--config",
 struct arguments {
     const char *folder;
     const char *value[OPT_COUNT];
-    bool wants_help;
+    bool wants_help, prints_config;
 };
 
 /* 0, or EXIT_USAGE with the reason said. */
@@ -71,6 +75,10 @@ static int read_arguments(int argc, char **argv, struct arguments *ret)
         if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
             ret->wants_help = true;
             return 0;
+        }
+        if (strcmp(arg, "--print-config") == 0) {
+            ret->prints_config = true;
+            continue;
         }
         while (o < OPT_COUNT && !command_option(argc, argv, &i, option_names[o], &ret->value[o]))
             o++;
@@ -132,6 +140,22 @@ static char *bare_address(const char *text)
     return str_dup_z(s);
 }
 
+/* The shipped file, for those who want to change it: one without its modules serves nothing. */
+static int print_config(void)
+{
+    struct buf text;
+
+    buf_init(&text, CONFIG_TEXT_MAX);
+    config_builtin_text(&text, NULL, NULL, 0);
+    bool ok = fwrite(text.p, 1, text.n, stdout) == text.n && fflush(stdout) == 0;
+    int e = errno;
+
+    buf_fini(&text);
+    if (!ok)
+        fprintf(stderr, "candor: standard output: %s\n", strerror(e));
+    return ok ? 0 : 1;
+}
+
 static int run(int argc, char **argv)
 {
     struct arguments a = {0};
@@ -140,6 +164,9 @@ static int run(int argc, char **argv)
 
     if (rc == 0 && a.wants_help)
         return command_help(&command_serve);
+    if (rc == 0 && a.prints_config)
+        return argc == 2 ? print_config()
+                         : command_wrong(&command_serve, "--print-config stands alone");
     if (rc == 0)
         rc = check_arguments(&a, &o);
     if (rc)

@@ -11,7 +11,7 @@ import pytest
 
 from harness import AppHost, Pool, Site, wait_until
 from harness.client import build
-from harness.server import BINARY, is_running, replace_file
+from harness.server import BINARY, free_port, is_running, replace_file
 
 FILES = {"a.txt": "a", "big.bin": b"0123456789" * 2_000_000}
 
@@ -397,3 +397,17 @@ def test_drive_without_write_permission_is_said(servers):
     server.start()
     assert f"candor: {frozen}/inetpub/logs: Permission denied; events are not written" in server.stderr
     assert server.get("/a.txt").body == b"a"
+
+
+def test_printed_config_can_be_served(servers):
+    """What --print-config writes is complete: with a port of its own it serves."""
+    text = subprocess.run([BINARY, "serve", "--print-config"], capture_output=True, text=True, check=True,
+                          timeout=20).stdout
+    assert text.count("*:80:") == 1
+    server = servers.sites(Site(), files={"inetpub/wwwroot/a.txt": "a"}, start=False)
+    server.config_path.write_text(text.replace("*:80:", f"127.0.0.1:{free_port()}:"))
+    server.start()
+    assert server.get("/a.txt").body == b"a"
+    alone = subprocess.run([BINARY, "serve", "--print-config", "--port", "1"], capture_output=True, text=True,
+                           timeout=20)
+    assert alone.returncode == 2 and alone.stdout == "" and "stands alone" in alone.stderr
