@@ -7,7 +7,8 @@
 
 struct plan;
 
-/* Adds them to r's response. plan is the one of the client's URL, NULL if there is none. */
+/* Adds them to r's response; one whose headers are too many to be sent becomes a 500.0. plan is the
+ * one of the client's URL, NULL if there is none. */
 void response_finish_headers(struct request *r, const struct plan *plan);
 
 #endif

@@ -90,7 +90,7 @@ static void put(struct writer *w, struct str s)
     w->at += n;
 }
 
-static size_t headers_bytes(const struct response *rs)
+size_t response_headers_bytes(const struct response *rs)
 {
     size_t n = rs->prebuilt.n;
 
@@ -183,7 +183,7 @@ static enum send_result send_head(struct response_sink *s, struct request_core *
     struct str reason = str_sub(rs->reason.n ? rs->reason : rs->row->reason, 0, MESSAGE_REASON_MAX);
     struct str user = str_sub(r->user, 0, MESSAGE_USER_MAX);
     struct str log = rs->log_fields.n <= MESSAGE_LOG_MAX ? rs->log_fields : STR_NULL;
-    size_t headers = headers_bytes(rs), inline_max = 0;
+    size_t headers = response_headers_bytes(rs), inline_max = 0;
 
     if (headers > MESSAGE_HEADERS_MAX)
         return fail(s, core, WIN32_INVALID_DATA);
