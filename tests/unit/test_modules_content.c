@@ -119,6 +119,25 @@ static void test_listing(void **state)
     fixture_free(f);
 }
 
+/* The attribute decides in both directions, as it does when the file is asked for. */
+static void test_listing_of_marked_files(void **state)
+{
+    struct fixture *f = listing_site("");
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/dir/b.txt", f->root);
+    bool marks = setxattr(path, "user.candor.hidden", "0", 1, 0) == 0;
+
+    snprintf(path, sizeof(path), "%s/dir/.hidden", f->root);
+    marks = marks && setxattr(path, "user.candor.hidden", "0", 1, 0) == 0;
+    fixture_request(f, "GET", "/dir/", host);
+    assert_int_equal(fixture_run(f, &mod_directory_listing, N_EXECUTE_REQUEST_HANDLER),
+                     PIPE_FINISH);
+    assert_non_null(strstr(fixture_body(f), ">b.txt<"));
+    assert_int_equal(strstr(fixture_body(f), ">.hidden<") != NULL, marks);
+    fixture_free(f);
+}
+
 static void test_listing_flags(void **state)
 {
     static const struct {
@@ -438,6 +457,7 @@ static void test_ipv6_address(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_listing_of_marked_files),
         cmocka_unit_test(test_default_document),
         cmocka_unit_test(test_default_document_list),
         cmocka_unit_test(test_listing),

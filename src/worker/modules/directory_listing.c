@@ -65,18 +65,20 @@ static void entries_fini(struct entries *list)
     free(list->items);
 }
 
-/* Windows' hidden attribute: a dot-file, or the extended attribute that stands for it here. */
+/* Windows' hidden attribute: the extended attribute that stands for it here ("1" or "0"), else
+ * a dot-file. */
 static bool is_hidden(const char *folder, const char *name)
 {
     char path[PATH_MAX];
     char value;
 
-    if (name[0] == '.')
-        return true;
     int n = snprintf(path, sizeof(path), "%s/%s", folder, name);
 
-    return n < 0 || (size_t)n >= sizeof(path) ||
-           getxattr(path, "user.candor.hidden", &value, sizeof(value)) >= 0 || errno == ERANGE;
+    if (n < 0 || (size_t)n >= sizeof(path) || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return true;
+    ssize_t got = getxattr(path, "user.candor.hidden", &value, sizeof(value));
+
+    return got == 1 ? value != '0' : name[0] == '.' || got == 0 || errno == ERANGE;
 }
 
 static int compare(const void *a, const void *b)
