@@ -220,3 +220,17 @@ def test_remote_clients_get_no_mark_from_the_listener(far_server):
         conn.send(b"get / HTTP/1.1\r\n\r\n")
         raw = conn.read_to_end()
     assert raw.startswith(b"HTTP/1.1 400 ") and b"X-Candor-Error" not in raw
+
+
+def test_path_with_a_slash_in_front_is_below_the_site(servers):
+    """Many a web.config has path="/errors/404.html": no drive, so a file of the site, not of the machine."""
+    config = ('<configuration><system.webServer><httpErrors errorMode="Custom"><remove statusCode="404" />'
+              '<error statusCode="404" path="/errors/404.html" responseMode="File" /><remove statusCode="405" />'
+              '<error statusCode="405" path="/etc/passwd" responseMode="File" /></httpErrors></system.webServer>'
+              "</configuration>")
+    server = servers.sites(Site(), files={"inetpub/wwwroot/web.config": config, "inetpub/wwwroot/a.txt": "a",
+                                          "inetpub/wwwroot/errors/404.html": "the site's own"})
+    missing = server.get("/nope")
+    assert (missing.status, missing.body) == (404, b"the site's own")
+    refused = server.request("POST", "/a.txt", body=b"x")
+    assert refused.status == 405 and b"root:" not in refused.body

@@ -72,18 +72,33 @@ static bool climbs(struct str path)
     return false;
 }
 
+static bool is_delegated(const struct config_node *node, const struct config_elem *e,
+                         const char *attr)
+{
+    struct str file = config_attr_pos(e, attr).file;
+
+    return file.n && !str_eq(file, config_source_name(config_node_config(node)));
+}
+
+/* A path as the author of a web.config means it: "/errors/404.htm" has no drive, so it is a file of
+ * the site. Blanks around it do not count, as in config_real_path. */
+static struct str below_site(struct str path)
+{
+    path = str_trim(path);
+    while (path.n && path.p[0] == '/')
+        path = str_sub(path, 1, path.n);
+    return path;
+}
+
 /* NULL if the attribute may hold what it does. The author of a web.config may not name any file of
  * the machine. */
 static const struct config_error *check_path(const struct config_node *node,
                                              const struct config_elem *e, const char *attr,
                                              struct arena *a)
 {
-    /* As config_real_path will read it: blanks around it do not count. */
-    struct str path = str_trim(config_str(e, attr));
-    struct str file = config_attr_pos(e, attr).file;
+    struct str path = config_str(e, attr), below = below_site(path);
 
-    if (file.n == 0 || str_eq(file, config_source_name(config_node_config(node))) ||
-        !(is_absolute(path) || climbs(path)))
+    if (!is_delegated(node, e, attr) || !(is_absolute(below) || climbs(below)))
         return NULL;
     return config_error_at(a, e, attr, CONFIG_E_INVALID_DATA,
                            "Absolute physical path \"%.*s\" is not allowed in "
@@ -171,6 +186,7 @@ static const struct config_error *load_entry(struct custom_entry *entry,
                                              struct arena *a)
 {
     const struct config_error *error = NULL;
+    struct str prefix = config_str(item, "prefixLanguageFilePath"), path = config_str(item, "path");
 
     entry->status = (uint16_t)config_u32(item, "statusCode");
     entry->substatus = (int32_t)config_i64(item, "subStatusCode");
@@ -179,10 +195,11 @@ static const struct config_error *load_entry(struct custom_entry *entry,
         error = check_path(node, item, "path", a);
         if (!error)
             error = check_path(node, item, "prefixLanguageFilePath", a);
+        path = is_delegated(node, item, "path") ? below_site(path) : path;
+        prefix = is_delegated(node, item, "prefixLanguageFilePath") ? below_site(prefix) : prefix;
     }
     if (!error)
-        load_target(entry, node, config_str(item, "prefixLanguageFilePath"),
-                    config_str(item, "path"), a);
+        load_target(entry, node, prefix, path, a);
     return error;
 }
 
