@@ -95,6 +95,32 @@ static void hand_over(struct logging *lg, struct log_slot *slot)
     log_chunk_hand_over(lg, c);
 }
 
+/* A thread that meets new settings may have one buffer of the old and one of the new open for the
+ * same file: the older goes first, whatever makes the newer go. */
+static void hand_over_older(struct logging *lg, struct log_thread *t, const struct log_slot *slot)
+{
+    struct log_slot **at = &t->listed;
+
+    for (struct log_slot *older; (older = *at) && older != slot;) {
+        if (!older->chunk || older->channel->sink != slot->channel->sink) {
+            at = &older->next_listed;
+            continue;
+        }
+        *at = older->next_listed;
+        older->is_listed = false;
+        hand_over(lg, older);
+    }
+}
+
+static bool has_older(const struct log_thread *t, const struct log_slot *slot)
+{
+    for (const struct log_slot *older = t->listed; older && older != slot;
+         older = older->next_listed)
+        if (older->chunk && older->channel->sink == slot->channel->sink)
+            return true;
+    return false;
+}
+
 /* Hands over the thread's buffers that are due, or all, in the order in which they were begun. */
 static void hand_over_listed(struct logging *lg, struct log_thread *t, bool all)
 {
@@ -105,7 +131,7 @@ static void hand_over_listed(struct logging *lg, struct log_thread *t, bool all)
         bool is_due = all || (t->now_ms - slot->born_ms >= HAND_OVER_MS &&
                               atomic_load_explicit(&slot->waiting, memory_order_acquire) == 0);
 
-        if (slot->chunk && !is_due) {
+        if (slot->chunk && (!is_due || (!all && has_older(t, slot)))) {
             at = &slot->next_listed;
             continue;
         }
@@ -123,15 +149,17 @@ static __attribute__((noinline)) char *new_chunk(struct logging *lg, struct log_
                                                  int64_t wall_us)
 {
     struct log_channel *ch = slot->channel;
-    uint64_t epoch = atomic_load_explicit(&lg->epoch, memory_order_relaxed);
+    uint64_t epoch = atomic_load_explicit(&lg->epoch, memory_order_acquire);
 
     /* Lines written under earlier settings come first. */
     if (UNLIKELY(epoch != t->epoch_flushed)) {
         t->epoch_flushed = epoch;
         hand_over_listed(lg, t, true);
     }
-    if (slot->chunk)
+    if (slot->chunk) {
+        hand_over_older(lg, t, slot);
         hand_over(lg, slot);
+    }
     struct log_chunk *c = log_chunk_take(lg, ch, need, slot->is_large);
 
     if (!c) {
@@ -166,14 +194,17 @@ static inline char *room(struct logging *lg, struct log_thread *t, struct log_sl
     return new_chunk(lg, t, slot, key, need, wall_us);
 }
 
-static inline void end_line(struct logging *lg, struct log_slot *slot, char *end)
+static inline void end_line(struct logging *lg, struct log_thread *t, struct log_slot *slot,
+                            char *end)
 {
     uint32_t flush_lines = slot->channel->flush_lines;
 
     slot->at = end;
     slot->lines++;
-    if (UNLIKELY(flush_lines && slot->lines >= flush_lines))
+    if (UNLIKELY(flush_lines && slot->lines >= flush_lines)) {
+        hand_over_older(lg, t, slot);
         hand_over(lg, slot);
+    }
 }
 
 static inline void write_line(struct logging *lg, unsigned thread, const struct log_program *p,
@@ -188,7 +219,7 @@ static inline void write_line(struct logging *lg, unsigned thread, const struct 
                     log_program_room(p, record, custom), wall_us);
 
     if (LIKELY(at != NULL))
-        end_line(lg, slot, log_program_run(p, &t->clock, record, custom, at));
+        end_line(lg, t, slot, log_program_run(p, &t->clock, record, custom, at));
 }
 
 static __attribute__((noinline)) void site_with_custom(struct logging *lg, unsigned thread,
@@ -237,7 +268,7 @@ void logging_stdout_line(struct logging *lg, unsigned thread, struct str json)
         return;
     memcpy(at, json.p, json.n);
     at[json.n] = '\n';
-    end_line(lg, slot, at + json.n + 1);
+    end_line(lg, t, slot, at + json.n + 1);
 }
 
 void logging_tick(struct logging *lg, unsigned thread, uint64_t now_ms)
