@@ -9,6 +9,7 @@
 #include "worker/handlers.h"
 #include "worker/open_file.h"
 #include "worker/plan.h"
+#include "tables/win32.h"
 #include "worker/request_core.h"
 #include "worker/thread.h"
 #include "worker/url_cache.h"
@@ -124,13 +125,6 @@ struct str request_header_named(struct request *r, struct str name)
 
 /* ---- outcome -------------------------------------------------------------------------------- */
 
-/* What the site's log calls sc-win32-status: the code inside a Win32 HRESULT, others as they
- * are. */
-static uint32_t win32_of(uint32_t hresult)
-{
-    return (hresult & 0xffff0000u) == 0x80070000u ? hresult & 0xffffu : hresult;
-}
-
 static void note_failure(struct request *r, const struct status_row *row, uint32_t hresult)
 {
     r->failure = (struct failure){.row = row,
@@ -154,7 +148,7 @@ enum pipe_rc request_fail(struct request *r, const struct status_row *row, uint3
         return PIPE_FINISH; /* the first one stays, unless a child's answer takes its place */
     }
     r->response.row = row;
-    r->response.win32 = win32_of(hresult);
+    r->response.win32 = win32_from_hresult(hresult);
     r->response.reason = STR_NULL;
     r->response.prebuilt = STR_NULL;
     response_body_clear(r);
