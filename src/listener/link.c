@@ -168,6 +168,7 @@ enum push_result link_push_request(struct link *k, struct exchange *x)
                             .local = c->local,
                             .n_fields = (uint16_t)h->n_headers,
                             .method_id = h->method,
+                            .major = (uint8_t)h->version_major,
                             .minor = (uint8_t)(h->version_major ? h->version_minor : 0)};
 
     m.method = span_of(&b, x, http1_method(h, head));
@@ -376,10 +377,23 @@ static bool want_body(struct exchange *x, const struct ring_record *rec)
     return true;
 }
 
+/* Nothing of this worker is kept yet, so there is nothing to forget. */
+static bool flush_cache(const struct ring_record *rec)
+{
+    struct msg_flush m;
+
+    if (rec->len < sizeof(m))
+        return false;
+    memcpy(&m, rec->payload, sizeof(m));
+    return m.path_len == rec->len - sizeof(m);
+}
+
 static bool handle(struct link *k, const struct ring_record *rec)
 {
     if (rec->type == MSG_FILE_CLOSE)
         return close_file(k, rec);
+    if (rec->type == MSG_CACHE_FLUSH)
+        return flush_cache(rec);
     struct exchange *x = find_exchange(k, rec->id);
 
     if (!x || x->ended)

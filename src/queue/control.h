@@ -21,6 +21,11 @@
  *   reopen_logs    {}
  *   status         {token}       answered, once all threads follow what came before, by status
  *                  {token, connections, pools:[{pool, queued}]}
+ *   tls            {...}         certificates, and which binding uses which: supervisor/certificates.h
+ *   certificate    {name, ...}   the answer to certificate_wanted
+ *   metrics        {} [listening socket]
+ *   cache_clear    {url?, subtree?}
+ *   cache_list     {token}       answered by cache {token, bytes, entries:[…]}
  *   stop           {timeout_ms}  close the doors, finish what is under way, flush logs, exit 0
  * listener -> supervisor
  *   ready          {}            after start

@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "http/headers.h"
 
-enum { MESSAGE_VERSION = 1 };
+enum { MESSAGE_VERSION = 2 };
 
 /* Bytes of response body that a worker may have under way before the listener grants more. */
 enum { RESPONSE_CREDIT = 256 * 1024 };
@@ -40,6 +40,7 @@ enum message_type {
     MSG_REQUEST_BODY,     /* bytes; MSG_END on the last */
     MSG_REQUEST_ABORT,    /* struct msg_abort: client gone, timer: stop; still needs its closing record */
     MSG_CREDIT,           /* struct msg_amount: response bytes that left, to be added to the credit */
+    MSG_CLIENT_CERT,      /* struct msg_client_cert + DER: the answer to MSG_CLIENT_CERT_WANTED */
     /* worker to listener */
     MSG_RESPONSE = 32,    /* struct msg_response + header block + user + body bytes; MSG_END */
     MSG_RESPONSE_BODY,    /* bytes; MSG_END on the last */
@@ -48,6 +49,8 @@ enum message_type {
     MSG_RESPONSE_RESET,   /* struct msg_end: close the connection without (further) answer */
     MSG_BODY_WANTED,      /* struct msg_amount: so many more request body bytes may come */
     MSG_FILE_CLOSE,       /* struct msg_amount: the handle is no longer used */
+    MSG_CLIENT_CERT_WANTED, /* no payload: ask the client for its certificate now; once a request */
+    MSG_CACHE_FLUSH,      /* struct msg_flush + path; id 0: it belongs to no request */
 };
 
 enum { MSG_END = 1 };
@@ -70,11 +73,31 @@ struct msg_span {
     uint32_t off, len;
 };
 
+/* What became of a client certificate (403.7, 403.16, 403.17, 403.13). */
+enum client_cert_verdict {
+    CLIENT_CERT_NONE, /* none was sent */
+    CLIENT_CERT_GOOD,
+    CLIENT_CERT_UNTRUSTED,
+    CLIENT_CERT_OUT_OF_DATE, /* expired or not yet valid */
+    CLIENT_CERT_REVOKED,
+    CLIENT_CERT_REVOCATION_UNKNOWN, /* the binding asks for a check and there was no list or answer */
+};
+
+/* The TLS connection of a request; version 0: there is none. */
+struct msg_tls {
+    uint16_t version;     /* as on the wire: 0x0303 is TLS 1.2 */
+    uint16_t cipher_bits; /* key size of the symmetric cipher */
+    uint16_t key_bits;    /* of the server's certificate */
+    uint16_t verdict;     /* enum client_cert_verdict */
+    struct msg_span cipher, server_name, client_cert; /* client_cert: DER */
+};
+
 enum msg_request_flags {
     MSGF_TLS = 1,
     MSGF_HAS_BODY = 2,     /* content_length says how long, -1: chunked */
     MSGF_KEEP_ALIVE = 4,
     MSGF_EXPECT_CONTINUE = 8,
+    MSGF_CERT_ASKABLE = 16, /* MSG_CLIENT_CERT_WANTED can succeed on this connection */
 };
 
 struct msg_request {
@@ -87,8 +110,10 @@ struct msg_request {
     struct msg_span method, raw_target, path, query, host; /* path: cooked, decoded UTF-8 */
     uint16_t n_fields;
     uint8_t method_id;       /* enum http_method_id */
-    uint8_t minor;           /* HTTP/1.minor */
+    uint8_t major, minor;    /* of the HTTP version */
+    uint8_t unused[3];
     uint32_t n_bytes;        /* of the blob behind the table */
+    struct msg_tls tls;
 };
 
 enum msg_response_flags {
@@ -96,6 +121,8 @@ enum msg_response_flags {
     MSGR_CLOSE = 2,      /* close the connection after the response */
     MSGR_NO_LOG = 4,     /* httpLogging dontLog / selectiveLogging */
     MSGR_NO_BODY = 8,    /* nothing follows the head (304, 204, HEAD with MSGR_LENGTH) */
+    MSGR_CACHE = 16,     /* may be given again for cache_seconds, until MSG_CACHE_FLUSH */
+    MSGR_HTTP11 = 32,    /* HTTP/2: the request has to come again by HTTP/1.1 (HTTP_1_1_REQUIRED) */
 };
 
 struct msg_response {
@@ -107,7 +134,7 @@ struct msg_response {
     uint32_t user_len;       /* for the log */
     uint32_t log_len;        /* custom log fields: "name=value\n" lines (ServerVariable sources) */
     uint32_t body_len;       /* inline bytes */
-    uint32_t unused;
+    uint32_t cache_seconds;  /* with MSGR_CACHE; UINT32_MAX: until it is flushed */
     int64_t content_length;
     /* then: reason, headers, user, log, body */
 };
@@ -132,11 +159,28 @@ struct msg_end {
     uint32_t unused;
 };
 
+struct msg_client_cert {
+    uint32_t verdict; /* enum client_cert_verdict */
+    uint32_t der_len;
+};
+
+enum msg_flush_flags { FLUSH_SUBTREE = 1 };
+
+/* Answers of this worker that must not be given again. A worker thread flushes what went over its
+ * own ring, so a flush never overtakes the answer it is about. */
+struct msg_flush {
+    uint32_t site_id; /* 0: everything that this worker has offered */
+    uint32_t flags;
+    uint32_t path_len; /* the cooked path as in the request */
+    uint32_t unused;
+};
+
 /* A request as decoded: views into bytes that the worker owns (they were copied out of the ring). */
 struct request_message {
     struct msg_request head;
     const struct msg_field *fields;
     struct str method, raw_target, path, query, host;
+    struct str tls_cipher, tls_server_name, client_cert;
     const char *bytes;
 };
 
