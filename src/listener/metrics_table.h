@@ -31,9 +31,9 @@ FAMILY(REQUESTS, "candor_requests", COUNTER, "", "site,status,substatus",
 FAMILY(REQUEST_DURATION, "candor_request_duration_seconds", HISTOGRAM, "seconds", "site",
        "time-taken of those requests: from the first byte read to the last one accepted for sending.")
 FAMILY(RECEIVED_BYTES, "candor_received_bytes", COUNTER, "bytes", "site",
-       "cs-bytes of those requests; site \"-\" is what the listener refused by itself.")
+       "cs-bytes of those requests; site - is what the listener refused by itself.")
 FAMILY(SENT_BYTES, "candor_sent_bytes", COUNTER, "bytes", "site",
-       "sc-bytes of those requests; site \"-\" is what the listener answered by itself.")
+       "sc-bytes of those requests; site - is what the listener answered by itself.")
 FAMILY(HTTPERR, "candor_httperr", COUNTER, "", "reason",
        "Lines of the HTTPERR log, by s-reason.")
 FAMILY(QUEUE_LENGTH, "candor_queue_length", GAUGE, "", "pool",
