@@ -41,6 +41,8 @@ static struct str host_name(const struct connection *c)
 /* Counts the connection for its site. False: maxConnections is reached. */
 static bool count_connection(struct connection *c, const struct site *site)
 {
+    if (c->parent)
+        c = c->parent; /* streams of one connection are one */
     if (c->counted == site->state)
         return true;
     if (c->counted)

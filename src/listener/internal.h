@@ -13,6 +13,7 @@
 #include "http/response1.h"
 #include "http/http1_parser.h"
 #include "listener/generation.h"
+#include "listener/metrics.h"
 #include "listener/timer_wheel.h"
 #include "logging/logging.h"
 #include "queue/message.h"
@@ -22,6 +23,8 @@
 struct exchange;
 struct link;
 struct thread;
+struct tls_conn;
+struct tls_table;
 
 /* How many connections of a site are open; for maxConnections. */
 struct site_state {
@@ -86,6 +89,7 @@ enum letter_kind {
     LETTER_WORKER_DRAIN,
     LETTER_WORKER_GONE,
     LETTER_STOP,
+    LETTER_TLS,
     LETTER_SYNC, /* goes from thread to thread, then back as LETTER_SYNCED */
     /* event thread to control thread */
     LETTER_DEMAND,
@@ -102,7 +106,9 @@ struct letter {
     struct generation *generation;
     struct worker_process *worker;
     struct pool *pool;
+    struct tls_table *tls;
     uint64_t id; /* endpoint, or timeout in ms */
+    bool https;
     int fd;
     uint16_t port;
     const char *text; /* static */
@@ -116,7 +122,7 @@ struct acceptor {
     struct thread *thread;
     uint64_t id;
     uint16_t port;
-    bool any_address;
+    bool any_address, https;
     struct sockaddr_storage address;
 };
 
@@ -187,7 +193,7 @@ struct exchange {
     uint8_t state; /* enum exchange_state */
 
     /* request */
-    uint64_t request_id, begin_ms;
+    uint64_t request_id, begin_ms, queued_ms;
     int64_t begin_wall_us;
     uint64_t bytes_received;
     struct url_cooked url;
@@ -195,7 +201,8 @@ struct exchange {
     uint8_t body;    /* enum body_state */
     bool sent_continue, aborted, client_gone;
     uint8_t unsent;
-    uint64_t body_left, body_credit;
+    uint64_t body_left; /* UINT64_MAX: until the stream ends */
+    uint64_t body_credit;
     struct chunked chunked;
 
     /* response */
@@ -237,8 +244,36 @@ struct out_segment {
 
 enum timer_kind { T_NONE, T_IDLE, T_HEADER, T_BODY, T_QUEUE, T_SEND, T_LINGER, T_DRAIN };
 
+/* A connection that carries streams (HTTP/2): who reads and writes it instead of the code for
+ * HTTP/1. A stream is a connection of its own, without a socket and for one exchange; so routing,
+ * queues, bodies, answers, timers and logs are the same for both. */
+struct carrier_ops {
+    void (*readable)(struct connection *c);
+    void (*writable)(struct connection *c); /* all of c->out has left */
+    void (*finish)(struct connection *c);   /* no new streams; close when the last has ended */
+    void (*end)(struct connection *c);      /* the socket goes: end every stream, free the session */
+};
+
+/* What leaves a stream as the head of its answer. lines: "Name: value\r\n", checked; valid during
+ * the call. */
+struct stream_head {
+    uint16_t status;
+    struct str lines;
+    uint64_t length; /* Content-Length; UINT64_MAX: none is stated */
+    bool no_body;    /* nothing follows */
+};
+
+struct stream_ops {
+    void (*head)(struct connection *c, const struct stream_head *h);
+    void (*output)(struct connection *c); /* c->out has grown, or the exchange has ended */
+    void (*consumed)(struct connection *c, size_t n); /* body bytes gone: the window may open */
+    /* The listener is done with the stream, by reset if it is to be reset. The carrier forgets c. */
+    void (*end)(struct connection *c, bool reset);
+};
+
 enum conn_state {
     C_READING,   /* waits for a request, or reads its head */
+    C_OPENING,   /* before the first request: PROXY header, TLS handshake */
     C_BUSY,      /* a request is under way */
     C_DRAINING,  /* answered; the rest of its body is read and dropped */
     C_LINGERING, /* our side is shut; waits for the client's */
@@ -254,6 +289,15 @@ struct connection {
     struct input *in;
     struct out_segment *out, **out_end;
     struct site_state *counted;
+    struct tls_conn *tls;             /* NULL: the bytes are on the socket as they are */
+    const struct carrier_ops *carrier; /* NULL: HTTP/1, or a stream */
+    void *carrier_data;
+    const struct stream_ops *stream;  /* NULL: no stream, or one that has ended */
+    struct connection *parent;        /* of a stream: its carrier, while stream is set */
+    void *stream_data;
+    uint32_t stream_id;
+    bool is_stream;
+    struct connection *ready_next, **ready_prev; /* TLS holds input that the socket has no more */
     uint8_t state, timer_kind;
     bool read_eof, read_paused;
     uint16_t bind_port;
@@ -272,6 +316,7 @@ struct thread {
     unsigned index;
     pthread_t id;
     struct loop *loop;
+    struct metrics *metrics;
     struct held_generation *current;
     struct thread_pool **pools; /* by pool index */
     unsigned n_pools;
@@ -279,6 +324,8 @@ struct thread {
     struct acceptor *acceptors;
     struct connection *connections; /* the youngest first */
     struct connection *dead;        /* freed in this turn; an event for one may still come */
+    struct connection *ready;       /* to be read without an event */
+    struct tls_table *tls;          /* certificates in force; NULL: none yet */
     struct connection *free_connections;
     unsigned n_free_connections;
     uint64_t n_connections, last_tick_ms;
@@ -330,8 +377,38 @@ void exchange_free(struct thread *t, struct exchange *x);
 struct input *input_new(struct thread *t, uint32_t cap);
 void input_free(struct thread *t, struct input *in);
 
-/* connection.c: accept, read, parse, the connection's life */
+/* accept.c */
 void acceptor_on_event(struct loop_io *io, uint32_t events);
+/* A stream of carrier, ready for its head; NULL: no memory. */
+struct connection *conn_new_stream(struct connection *carrier, const struct stream_ops *ops);
+
+/* http2.c: c carries streams from now on; its input, if there is any, is HTTP/2's. */
+void http2_begin(struct connection *c);
+
+/* opening.c: what comes before HTTP: PROXY header, TLS handshake */
+void opening_begin(struct connection *c);
+void opening_step(struct connection *c);
+
+/* transport.c: bytes through the socket or TLS, with the conventions of recv, send, sendfile */
+ssize_t transport_recv(struct connection *c, void *p, size_t n);
+ssize_t transport_send(struct connection *c, const void *p, size_t n, bool more);
+ssize_t transport_sendfile(struct connection *c, int fd, uint64_t offset, size_t n);
+bool transport_pending(const struct connection *c); /* input that no event will tell of */
+uint32_t transport_tls_events(const struct connection *c, uint32_t wanted);
+void transport_shutdown(struct connection *c);
+void transport_close(struct connection *c, bool reset);
+void transport_end_carrier(struct connection *c);
+void transport_end_stream(struct connection *c, bool reset);
+
+/* input.c */
+void input_read(struct connection *c);
+bool input_make_body_room(struct connection *c); /* behind the head; may move the head */
+
+/* connection.c: parse, timers, the connection's life */
+void conn_on_event(struct loop_io *io, uint32_t events);
+void conn_read_on(struct connection *c); /* after a pause */
+void conn_ready(struct connection *c);
+bool conn_read_ready(struct thread *t); /* true: there is more to read */
 void conn_advance(struct connection *c);
 void conn_timer_fired(struct timer_entry *e);
 void conn_set_timer(struct connection *c, enum timer_kind kind, uint64_t ms);
@@ -345,7 +422,6 @@ void conn_arm(struct connection *c);
 void conn_drop_idle(struct thread *t);
 void conn_watch_young(struct thread *t); /* those that no event was needed for so far */
 void conn_bury(struct thread *t);        /* at the end of a turn */
-bool input_make_body_room(struct connection *c); /* behind the head; may move the head */
 
 /* intake.c: from a complete head to the pool's queue */
 void intake_request(struct connection *c);
@@ -367,6 +443,11 @@ bool out_file(struct connection *c, struct out_file *f, uint64_t offset, uint64_
 bool out_flush(struct connection *c);
 uint64_t response_due_ms(const struct exchange *x); /* what it may take at the least rate */
 void out_drop(struct connection *c);
+/* For the carrier of a stream: moves up to n of the bytes that wait to leave to buf; *ret_last: none
+ * will follow. -1: the stream had to be reset, c may be gone. */
+ssize_t out_take(struct connection *c, char *buf, size_t n, bool *ret_last);
+/* All that was taken has been framed: ends the exchange if it was the last. c may be gone. */
+void out_taken(struct connection *c);
 
 /* pool_queue.c */
 void pool_enqueue(struct connection *c, struct thread_pool *tp);
@@ -402,7 +483,7 @@ bool response_file(struct exchange *x, const struct ring_record *rec);
 bool response_end(struct exchange *x, const struct ring_record *rec);
 void response_sent(struct connection *c, uint64_t n, uint64_t credit); /* bytes that have left */
 bool response_check_done(struct connection *c); /* false: the request is over, c may be gone */
-void response_finish(struct connection *c);     /* on to the next request */
+void response_finish(struct connection *c);     /* on to the next request, or the stream's end */
 void response_abandoned(struct exchange *x);
 /* site_log.c */
 void site_log(struct exchange *x);

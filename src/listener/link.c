@@ -30,7 +30,8 @@ void link_wake_dirty(struct thread *t)
         struct link *k = t->dirty;
         t->dirty = k->next_dirty;
         k->dirty = false;
-        ring_wake_consumer(&k->requests);
+        if (ring_wake_consumer(&k->requests))
+            metrics_count(t->metrics, METRIC_RING_WAKES);
     }
 }
 
@@ -87,6 +88,8 @@ void link_update_taken(struct link *k)
         if (!x->aborted)
             pool_remove(x);
         x->state = X_HELD;
+        metrics_queue_wait(k->thread->metrics, x->pool->pool->index,
+                           thread_now_ms(k->thread) - x->queued_ms);
         held_add(k, x);
         if (!x->client_gone)
             conn_body_timer(x->conn);
@@ -122,9 +125,11 @@ static uint32_t request_flags(const struct exchange *x)
 }
 
 /* A body length beyond what the message can say is beyond every limit as well. */
-static int64_t content_length_of(const struct http1_head *h)
+static int64_t content_length_of(const struct exchange *x)
 {
-    if (h->chunked)
+    const struct http1_head *h = &x->head;
+
+    if (h->chunked || (x->conn->is_stream && h->content_length == UINT64_MAX))
         return -1;
     return h->content_length > INT64_MAX ? INT64_MAX : (int64_t)h->content_length;
 }
@@ -162,7 +167,7 @@ enum push_result link_push_request(struct link *k, struct exchange *x)
                             .flags = request_flags(x),
                             .request_id = x->request_id,
                             .generation = x->gen->generation->id,
-                            .content_length = content_length_of(h),
+                            .content_length = content_length_of(x),
                             .begin_wall_us = x->begin_wall_us,
                             .remote = c->remote,
                             .local = c->local,
@@ -184,6 +189,7 @@ enum push_result link_push_request(struct link *k, struct exchange *x)
     x->state = X_PUSHED;
     x->link = k;
     untaken_append(k, x);
+    metrics_count(k->thread->metrics, METRIC_RING_REQUESTS);
     link_mark_dirty(k);
     return PUSH_DONE;
 }
@@ -436,9 +442,11 @@ static void report_if_empty(struct link *k)
 
 void link_receive(struct link *k)
 {
+    struct metrics *metrics = k->thread->metrics;
     struct ring_record rec;
+    uint64_t n = 0;
 
-    for (int i = 0; !k->gone && i < RECORDS_PER_TURN; i++) {
+    for (; !k->gone && n < RECORDS_PER_TURN; n++) {
         enum rc rc = ring_peek(&k->responses, &rec);
         if (rc == RC_AGAIN)
             break;
@@ -447,6 +455,10 @@ void link_receive(struct link *k)
             return;
         }
         ring_pop(&k->responses, &rec);
+    }
+    if (n) {
+        metrics_add(metrics, METRIC_RING_RESPONSES, n);
+        metrics_count(metrics, METRIC_RING_TURNS);
     }
     ring_wake_producer(&k->responses);
     link_update_taken(k);

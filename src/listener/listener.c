@@ -208,6 +208,7 @@ static size_t add_endpoint(struct listener *l, const json_t *msg, const int *fds
                     &(struct letter){.kind = LETTER_ENDPOINT_ADD,
                                      .id = (uint64_t)ipc_get_int(msg, "id", 0),
                                      .port = (uint16_t)ipc_get_int(msg, "port", 0),
+                                     .https = strcmp(ipc_get_str(msg, "scheme", ""), "https") == 0,
                                      .fd = fds[i]});
     return i;
 }

@@ -65,15 +65,19 @@ void own_log(struct connection *c, enum httperr_reason reason)
 
     if (c->x && c->in)
         fill_request(&r, c, version);
+    metrics_httperr(t->metrics, reason, r.bytes_received, r.bytes_sent);
     logging_httperr(t->listener->logging, t->index, &r);
 }
 
-static struct str build(struct connection *c, const struct httperr_row *row, bool head_only)
+/* As text at the thread's scratch memory; *ret_lines is the part of it that every version of HTTP
+ * has: Content-Type, Server, Date. */
+static struct str build(struct connection *c, const struct httperr_row *row, bool head_only,
+                        struct str *ret_lines)
 {
     struct thread *t = c->thread;
     struct str body = httperr_response(row->reason);
     uint32_t no_banner = c->x ? c->x->gen->generation->parameters.disable_server_header : 0;
-    char *p = t->scratch, num[20];
+    char *p = t->scratch, num[20], *lines;
 
 #define PUT(s)                                                                                     \
     do {                                                                                           \
@@ -85,18 +89,38 @@ static struct str build(struct connection *c, const struct httperr_row *row, boo
     PUT(str_n(num, fmt_u64(num, row->status)));
     PUT(STR(" "));
     PUT(row->title);
-    PUT(STR("\r\nContent-Type: text/html; charset=us-ascii\r\n"));
+    PUT(STR("\r\n"));
+    lines = p;
+    PUT(STR("Content-Type: text/html; charset=us-ascii\r\n"));
     if (!no_banner)
         PUT(STR("Server: Microsoft-HTTPAPI/2.0\r\n"));
     PUT(STR("Date: "));
     PUT(str_n(t->date, HTTP_DATE_LEN));
-    PUT(STR("\r\nConnection: close\r\nContent-Length: "));
+    PUT(STR("\r\n"));
+    *ret_lines = str_n(lines, (size_t)(p - lines));
+    PUT(STR("Connection: close\r\nContent-Length: "));
     PUT(str_n(num, fmt_u64(num, body.n)));
     PUT(STR("\r\n\r\n"));
     if (!head_only)
         PUT(body);
 #undef PUT
     return str_n(t->scratch, (size_t)(p - t->scratch));
+}
+
+static void answer_stream(struct connection *c, const struct httperr_row *row, struct str lines,
+                          bool head_only)
+{
+    struct str body = httperr_response(row->reason);
+    struct stream_head h = {.status = row->status,
+                            .lines = lines,
+                            .length = body.n,
+                            .no_body = head_only};
+
+    c->stream->head(c, &h);
+    if (!head_only && c->stream && !out_bytes(c, body.p, body.n, /* more = */ false, 0))
+        return;
+    if (c->stream)
+        conn_linger(c); /* ends with the last byte */
 }
 
 void own_response(struct connection *c, enum httperr_reason reason)
@@ -110,12 +134,17 @@ void own_response(struct connection *c, enum httperr_reason reason)
         conn_reset(c);
         return;
     }
-    struct str out = build(c, row, x->head.method == HTTP_METHOD_HEAD);
+    bool head_only = x->head.method == HTTP_METHOD_HEAD;
+    struct str lines, out = build(c, row, head_only, &lines);
 
     x->bytes_sent = out.n;
     own_log(c, reason);
     x->state = X_OWN;
     c->state = C_LINGERING;
+    if (c->is_stream) {
+        answer_stream(c, row, lines, head_only);
+        return;
+    }
     if (out_bytes(c, out.p, out.n, /* more = */ false, /* credit = */ 0))
         conn_linger(c);
 }

@@ -111,6 +111,7 @@ void pool_enqueue(struct connection *c, struct thread_pool *tp)
         }
     }
     x->state = X_QUEUED;
+    x->queued_ms = thread_now_ms(c->thread);
     count_waiting(x, 1);
     append(tp, x);
     conn_set_timer(c, T_QUEUE, x->site->connection_timeout_ms);

@@ -35,6 +35,8 @@ bool body_is_buffered(const struct connection *c)
 {
     enum httperr_reason why;
 
+    if (c->is_stream)
+        return c->read_eof;
     if (!c->x->head.chunked)
         return c->in->end - head_end(c) >= c->x->body_left;
     return probe_chunks(c, &why) == RC_OK;
@@ -50,7 +52,7 @@ enum httperr_reason body_begin(struct connection *c)
         return HTTPERR_NONE;
     }
     x->body = BODY_COMING;
-    x->body_left = x->head.content_length;
+    x->body_left = x->head.content_length; /* UINT64_MAX on a stream that does not tell */
     if (!input_make_body_room(c))
         return HTTPERR_NOT_AVAILABLE;
     if (!x->head.chunked)
@@ -65,16 +67,25 @@ enum httperr_reason body_begin(struct connection *c)
     return probe_chunks(c, &why) == RC_FAIL ? why : HTTPERR_NONE;
 }
 
+/* The length was not told, and what goes up to p is the last that the stream brought. */
+static bool ends_with_stream(const struct exchange *x, const char *p)
+{
+    const struct connection *c = x->conn;
+
+    return c->is_stream && x->body_left == UINT64_MAX && c->read_eof && p == c->in->data + c->in->end;
+}
+
 /* Takes up to n bytes at p as body. *ret_data is what they carry. False: the framing is broken. */
 static bool decode(struct exchange *x, const char *p, size_t n, size_t *ret_used,
                    struct str *ret_data)
 {
     if (!x->head.chunked) {
         size_t k = n < x->body_left ? n : (size_t)x->body_left;
-        x->body_left -= k;
+        if (!x->conn->is_stream || x->body_left != UINT64_MAX)
+            x->body_left -= k;
         *ret_used = k;
         *ret_data = str_n(p, k);
-        if (x->body_left == 0)
+        if (x->body_left == 0 || ends_with_stream(x, p + k))
             x->body = BODY_DONE;
         return true;
     }
@@ -95,6 +106,8 @@ static void consume_input(struct connection *c, uint32_t from, size_t n)
 
     memmove(in->data + from, in->data + from + n, in->end - from - n);
     in->end -= (uint32_t)n;
+    if (c->stream)
+        c->stream->consumed(c, n);
 }
 
 static void broken_framing(struct connection *c)
@@ -127,8 +140,7 @@ static void drop(struct connection *c)
         return;
     }
     conn_set_timer(c, T_DRAIN, c->idle_ms);
-    c->read_paused = false;
-    conn_arm(c);
+    conn_read_on(c);
 }
 
 void body_pump(struct connection *c)
@@ -140,7 +152,8 @@ void body_pump(struct connection *c)
         drop(c);
         return;
     }
-    while (x->state == X_HELD && x->body == BODY_COMING && c->in->end > from && x->body_credit) {
+    while (x->state == X_HELD && x->body == BODY_COMING && x->body_credit &&
+           (c->in->end > from || ends_with_stream(x, c->in->data + from))) {
         size_t n = c->in->end - from, used = 0;
         if (n > MESSAGE_BODY_MAX)
             n = MESSAGE_BODY_MAX;
@@ -169,7 +182,9 @@ void body_pump(struct connection *c)
     }
     bool pause = c->in->end == c->in->cap;
 
-    if (pause != c->read_paused || (x->body == BODY_COMING && !c->io.armed)) {
+    if (!pause && c->read_paused) {
+        conn_read_on(c);
+    } else if (pause != c->read_paused || (x->body == BODY_COMING && !c->io.armed)) {
         c->read_paused = pause;
         conn_arm(c);
     }
@@ -187,7 +202,9 @@ void body_wanted(struct exchange *x, uint64_t amount)
     if (x->head.expect_100 && !x->sent_continue && !x->started && c->in->end == head_end(c)) {
         struct str interim = STR("HTTP/1.1 100 Continue\r\n\r\n");
         x->sent_continue = true;
-        if (!out_bytes(c, interim.p, interim.n, /* more = */ false, /* credit = */ 0))
+        if (c->is_stream)
+            c->stream->head(c, &(struct stream_head){.status = 100, .length = UINT64_MAX});
+        else if (!out_bytes(c, interim.p, interim.n, /* more = */ false, /* credit = */ 0))
             return;
     }
     x->sent_continue = true;

@@ -50,6 +50,8 @@ static void decide_framing(struct exchange *x, const struct msg_response *h, boo
         x->length_left = (uint64_t)h->content_length;
     else if (closing)
         x->length_left = h->body_len;
+    else if (x->conn->is_stream)
+        return; /* frames say where it ends */
     else if (!x->no_body && x->head.version_minor >= 1)
         x->chunk_response = true;
     else if (!x->no_body)
@@ -60,6 +62,8 @@ static char *write_framing(char *p, const struct exchange *x)
 {
     p = PUT_LIT(p, "Date: ");
     p = put(p, x->conn->thread->date, HTTP_DATE_LEN);
+    if (x->conn->is_stream)
+        return PUT_LIT(p, "\r\n");
     if (x->close)
         p = PUT_LIT(p, "\r\nConnection: close");
     else if (x->head.version_minor == 0)
@@ -74,8 +78,9 @@ static char *write_framing(char *p, const struct exchange *x)
     return PUT_LIT(p, "\r\n\r\n");
 }
 
-/* Status line and the worker's headers at out; NULL: malformed. */
-static char *write_head(char *out, const struct msg_response *h, const unsigned char *parts)
+/* Status line and the worker's headers at out; NULL: malformed. *ret_lines: where they begin. */
+static char *write_head(char *out, const struct msg_response *h, const unsigned char *parts,
+                        char **ret_lines)
 {
     char num[20];
     struct str reason = str_n((const char *)parts, h->reason_len);
@@ -90,6 +95,7 @@ static char *write_head(char *out, const struct msg_response *h, const unsigned 
     if (!message_reason_ok(str_n(written, reason.n)))
         return NULL;
     p = PUT_LIT(p, "\r\n");
+    *ret_lines = p;
     written = p;
     p = put(p, parts + h->reason_len, h->headers_len);
     return message_header_block_ok(str_n(written, h->headers_len)) ? p : NULL;
@@ -200,10 +206,44 @@ static void send_body(struct exchange *x, char *at, size_t n, bool last, bool mo
         out_bytes(x->conn, at, n, more, credit);
 }
 
+static void send_stream_head(struct exchange *x, struct str lines, struct str body)
+{
+    struct connection *c = x->conn;
+    struct stream_head sh = {.status = x->status,
+                             .lines = lines,
+                             .length = x->length_left,
+                             .no_body = x->no_body};
+
+    if (status_has_no_body(x->status))
+        sh.length = UINT64_MAX;
+    else if (sh.length != UINT64_MAX)
+        sh.length += body.n;
+    c->stream->head(c, &sh);
+    if (body.n && c->stream)
+        out_bytes(c, body.p, body.n, /* more = */ false, /* credit = */ 0);
+}
+
 /* The next record is here and has bytes to send: what stands before them need not leave alone. */
 static bool body_follows(const struct exchange *x, const struct ring_record *rec)
 {
     return !x->no_body && x->length_left > 0 && link_has_more(x->link, rec);
+}
+
+/* out..p is the head as text; there is room for the body behind it. */
+static void send_text_head(struct exchange *x, char *out, char *p, struct str body,
+                           const struct ring_record *rec)
+{
+    if (body.n) {
+        if (x->chunk_response)
+            p += response1_chunk_head(p, body.n);
+        p = put(p, body.p, body.n);
+        if (x->chunk_response)
+            p = PUT_LIT(p, "\r\n");
+    }
+    /* More body follows, or the end of the connection: either sends the head along with itself. */
+    bool more = x->closing ? x->close && x->body != BODY_COMING : body_follows(x, rec);
+
+    out_bytes(x->conn, out, (size_t)(p - out), more, /* credit = */ 0);
 }
 
 bool response_head(struct exchange *x, const struct ring_record *rec)
@@ -219,7 +259,7 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
         ((h.flags & MSGR_NO_BODY) && !may_have_no_body(x, h.status)))
         return false;
     const unsigned char *parts = rec->payload + sizeof(h);
-    char *out = c->thread->scratch, *p = write_head(out, &h, parts);
+    char *out = c->thread->scratch, *lines, *p = write_head(out, &h, parts, &lines);
 
     if (!p)
         return false;
@@ -232,29 +272,24 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
     }
     decide_framing(x, &h, closing);
     p = write_framing(p, x);
-    if (!x->no_body && !take_length(x, h.body_len))
-        return false;
     x->response_begin_ms = thread_now_ms(c->thread);
     x->response_bytes = (uint64_t)(p - out) +
                         (h.flags & MSGR_LENGTH ? (uint64_t)h.content_length : 0);
-    if (h.body_len && !x->no_body) {
-        const unsigned char *body = rec->payload + rec->len - h.body_len;
-        if (x->chunk_response)
-            p += response1_chunk_head(p, h.body_len);
-        p = put(p, body, h.body_len);
-        if (x->chunk_response)
-            p = PUT_LIT(p, "\r\n");
-    }
-    x->body_sent_uncredited += h.body_len;
-    /* More body follows, or the end of the connection: either sends the head along with itself. */
-    bool more = closing ? x->close && x->body != BODY_COMING : body_follows(x, rec);
-
     x->closing = closing;
-    if (!out_bytes(c, out, (size_t)(p - out), more, /* credit = */ 0) && !closing)
-        return true;
+    x->body_sent_uncredited += h.body_len;
+    struct str body = str_n((const char *)rec->payload + rec->len - h.body_len, h.body_len);
+
+    if (x->no_body)
+        body = STR_NULL;
+    else if (!take_length(x, body.n))
+        return false;
+    if (c->is_stream)
+        send_stream_head(x, str_n(lines, (size_t)(p - lines)), body);
+    else
+        send_text_head(x, out, p, body, rec);
     if (closing)
         close_exchange(x);
-    else if (x->body == BODY_COMING)
+    else if (!x->client_gone && x->body == BODY_COMING)
         conn_body_timer(c);
     return true;
 }
@@ -384,6 +419,10 @@ bool response_check_done(struct connection *c)
     site_log(x);
     if (!x->no_body && x->length_left != 0 && x->length_left != UINT64_MAX) {
         conn_reset(c); /* less than was promised */
+        return false;
+    }
+    if (c->is_stream) {
+        conn_close(c);
         return false;
     }
     if (x->close) {

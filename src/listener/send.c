@@ -1,8 +1,7 @@
 /* What leaves a connection: at once when the socket takes it, else in a queue of segments. */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/sendfile.h>
-#include <sys/socket.h>
+#include <unistd.h>
 
 #include "listener/internal.h"
 #include "base/poison.h"
@@ -55,7 +54,13 @@ static void wait_for_room(struct connection *c)
     struct exchange *x = c->x;
     uint32_t rate = x ? x->gen->generation->min_bytes_per_second : 0;
 
+    if (c->stream) {
+        c->stream->output(c);
+        return;
+    }
     conn_arm(c);
+    if (c->carrier)
+        return; /* has timers of its own */
     if (c->timer_kind == T_SEND || c->timer_kind == T_LINGER)
         return;
     if (!x || c->state == C_LINGERING)
@@ -87,9 +92,9 @@ static uint64_t part_of_credit(uint64_t sent, uint64_t credit)
 
 bool out_bytes(struct connection *c, const void *p, size_t n, bool more, uint64_t credit)
 {
-    if (c->out)
+    if (c->out || c->stream)
         return queue_bytes(c, p, n, credit);
-    ssize_t sent = send(c->io.fd, p, n, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
+    ssize_t sent = transport_send(c, p, n, more);
 
     if (UNLIKELY(sent < 0)) {
         if (errno != EAGAIN && errno != EINTR) {
@@ -111,9 +116,8 @@ bool out_bytes(struct connection *c, const void *p, size_t n, bool more, uint64_
 static int send_file_part(struct connection *c, int fd, uint64_t *offset, uint64_t *length)
 {
     while (*length) {
-        off_t at = (off_t)*offset;
         size_t want = *length < SENDFILE_PER_CALL ? (size_t)*length : SENDFILE_PER_CALL;
-        ssize_t n = sendfile(c->io.fd, fd, &at, want);
+        ssize_t n = transport_sendfile(c, fd, *offset, want);
 
         if (n > 0) {
             *offset += (uint64_t)n;
@@ -134,7 +138,7 @@ static int send_file_part(struct connection *c, int fd, uint64_t *offset, uint64
 
 bool out_file(struct connection *c, struct out_file *f, uint64_t offset, uint64_t length)
 {
-    if (!c->out) {
+    if (!c->out && !c->stream) {
         int rc = send_file_part(c, f->fd, &offset, &length);
         if (rc != 0)
             return rc > 0;
@@ -153,6 +157,56 @@ bool out_file(struct connection *c, struct out_file *f, uint64_t offset, uint64_
     return true;
 }
 
+ssize_t out_take(struct connection *c, char *buf, size_t n, bool *ret_last)
+{
+    size_t have = 0;
+
+    while (c->out && have < n) {
+        struct out_segment *s = c->out;
+        size_t part = s->length < n - have ? (size_t)s->length : n - have;
+        uint64_t paid = 0;
+
+        if (s->file) {
+            ssize_t got = pread(s->file->fd, buf + have, part, (off_t)s->offset);
+            if (got <= 0) {
+                conn_reset(c); /* shorter than promised: the client must not believe it whole */
+                return -1;
+            }
+            part = (size_t)got;
+        } else {
+            memcpy(buf + have, s->data + s->offset, part);
+            paid = part_of_credit(part, s->credit);
+        }
+        have += part;
+        s->offset += part;
+        s->length -= part;
+        s->credit -= paid;
+        response_sent(c, part, paid);
+        if (s->length)
+            continue;
+        if (s->file && c->x)
+            c->x->queued_files--;
+        pop(c);
+    }
+    *ret_last = !c->out && (!c->x || c->x->ended);
+    return (ssize_t)have;
+}
+
+void out_taken(struct connection *c)
+{
+    if (c->out)
+        return;
+    if (c->timer_kind == T_SEND) {
+        conn_set_timer(c, T_NONE, 0);
+        if (c->state == C_BUSY)
+            conn_body_timer(c);
+    }
+    if (c->state == C_LINGERING)
+        conn_linger(c);
+    else
+        response_check_done(c);
+}
+
 bool out_flush(struct connection *c)
 {
     while (c->out) {
@@ -167,8 +221,7 @@ bool out_flush(struct connection *c)
             if (c->x)
                 c->x->queued_files--;
         } else {
-            ssize_t n = send(c->io.fd, s->data + s->offset, s->length,
-                             MSG_NOSIGNAL | (s->next ? MSG_MORE : 0));
+            ssize_t n = transport_send(c, s->data + s->offset, s->length, s->next != NULL);
             if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return true;
             if (n < 0) {
@@ -191,6 +244,10 @@ bool out_flush(struct connection *c)
             conn_body_timer(c);
     }
     conn_arm(c);
+    if (c->carrier) {
+        c->carrier->writable(c);
+        return c->io.fd >= 0;
+    }
     if (c->state == C_LINGERING) {
         conn_linger(c);
         return false;

@@ -59,10 +59,14 @@ void site_log(struct exchange *x)
     if (x->logged)
         return; /* one line per request */
     x->logged = true;
+    uint64_t time_taken_ms = thread_now_ms(t) - x->begin_ms;
+
+    metrics_request(t->metrics, x->site->id, x->status, x->substatus, time_taken_ms,
+                    x->bytes_received, x->bytes_sent);
     if (x->no_log || !x->site->log)
         return;
     struct log_record r = {.wall_us = t->wall_us,
-                           .time_taken_ms = thread_now_ms(t) - x->begin_ms,
+                           .time_taken_ms = time_taken_ms,
                            .bytes_sent = x->bytes_sent,
                            .bytes_received = x->bytes_received,
                            .win32 = x->client_gone && !x->win32 ? ERROR_NETNAME_DELETED : x->win32,

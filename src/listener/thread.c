@@ -177,6 +177,7 @@ static void add_endpoint(struct thread *t, const struct letter *m)
     a->thread = t;
     a->id = m->id;
     a->port = m->port;
+    a->https = m->https;
     a->any_address = !bound_address(m->fd, &a->address);
     /* A connection is reported together with its first bytes, or after a second without any: one
      * event instead of two, and no descriptor for those who only connect. */
@@ -284,6 +285,7 @@ static bool before_wait(void *arg)
         next = k->next_all;
         link_receive(k);
     }
+    more = conn_read_ready(t);
     link_wake_dirty(t);
     for (struct link *k = t->links; k; k = k->next_all)
         if (!k->gone && !ring_sleep_begin(&k->responses))
@@ -372,6 +374,7 @@ void thread_fini(struct thread *t)
     for (unsigned i = 0; i < t->n_pools; i++)
         free(t->pools[i]);
     thread_release_generation(t, t->current);
+    metrics_free(t->metrics);
     free(t->slots);
     free(t->pools);
     free(t->scratch);
@@ -415,6 +418,7 @@ void thread_init(struct listener *l, unsigned index)
     t->mail_end = &t->mail;
     pthread_mutex_init(&t->lock, NULL);
     timer_wheel_init(&t->wheel, thread_now_ms(t));
+    t->metrics = metrics_new();
     t->scratch = xmalloc(SCRATCH_BYTES);
     t->next_request = (uint64_t)index << 56;
     refresh_clock(t);
