@@ -1,0 +1,320 @@
+/*
+ * Two loads that wrk cannot make.
+ *
+ *   load handshake PORT PATH CONNECTIONS SECONDS
+ *      Closed loop, a new TLS connection per request and never a resumed session (wrk resumes, which
+ *      spares the server its signature). Prints one line: requests errors resumed p50_us p99_us.
+ *
+ *   load idle PORT PATH COUNT plain|tls
+ *      Opens COUNT connections to 127.0.0.1 from as many source addresses as that takes, has one
+ *      answer on each and keeps them. Prints "open N", and then for each line on standard input asks
+ *      every 97th connection again and prints "alive N of M". Ends at the end of standard input.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BUCKETS = 200000 }; /* of ten microseconds */
+
+struct conn {
+    int fd;
+    SSL *ssl;
+    uint64_t started;
+    size_t got;
+    bool asked;
+};
+
+static SSL_CTX *tls;
+static struct sockaddr_in server;
+static char request[1024];
+static size_t request_len;
+static uint64_t requests, errors, resumed;
+static uint32_t histogram[BUCKETS];
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static uint64_t now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static unsigned long number(const char *text)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+
+    if (*text == '\0' || *end != '\0') {
+        fprintf(stderr, "load: not a number: %s\n", text);
+        exit(2);
+    }
+    return value;
+}
+
+static void make_context(void)
+{
+    tls = SSL_CTX_new(TLS_client_method());
+    if (!tls)
+        die("SSL_CTX_new");
+    SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_verify(tls, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION);
+    SSL_CTX_set1_groups_list(tls, "X25519");
+}
+
+/* --- a connection per request --- */
+
+static void watch(int poller, struct conn *c, int how, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = c};
+
+    if (epoll_ctl(poller, how, c->fd, &event) < 0)
+        die("epoll_ctl");
+}
+
+static void open_next(int poller, struct conn *c)
+{
+    int on = 1;
+
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd < 0)
+        die("socket");
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    c->started = now_us();
+    if (connect(c->fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)
+        die("connect");
+    c->ssl = SSL_new(tls);
+    SSL_set_fd(c->ssl, c->fd);
+    SSL_set_connect_state(c->ssl);
+    c->asked = false;
+    c->got = 0;
+    watch(poller, c, EPOLL_CTL_ADD, EPOLLOUT | EPOLLIN | EPOLLET);
+}
+
+static void finish(struct conn *c, bool good)
+{
+    uint64_t taken = (now_us() - c->started) / 10;
+
+    if (good) {
+        requests++;
+        histogram[taken < BUCKETS ? taken : BUCKETS - 1]++;
+        resumed += (uint64_t)SSL_session_reused(c->ssl);
+    } else {
+        errors++;
+    }
+    SSL_free(c->ssl);
+    close(c->fd);
+}
+
+/* Takes a connection as far as it goes; true when it is over. */
+static bool advance(struct conn *c)
+{
+    char data[16384];
+    int n;
+
+    if (!c->asked) {
+        n = SSL_do_handshake(c->ssl);
+        if (n == 1) {
+            c->asked = true;
+            n = SSL_write(c->ssl, request, (int)request_len);
+        }
+        if (n <= 0) {
+            n = SSL_get_error(c->ssl, n);
+            if (n == SSL_ERROR_WANT_READ || n == SSL_ERROR_WANT_WRITE)
+                return false;
+            finish(c, false);
+            return true;
+        }
+    }
+    while ((n = SSL_read(c->ssl, data, sizeof data)) > 0) {
+        if (c->got == 0 && (n < 12 || memcmp(data, "HTTP/1.1 200", 12) != 0)) {
+            finish(c, false);
+            return true;
+        }
+        c->got += (size_t)n;
+    }
+    n = SSL_get_error(c->ssl, n);
+    if (n == SSL_ERROR_WANT_READ)
+        return false;
+    finish(c, c->got > 1024);
+    return true;
+}
+
+static uint64_t percentile(unsigned percent)
+{
+    uint64_t seen = 0;
+
+    for (size_t i = 0; i < BUCKETS; i++) {
+        seen += histogram[i];
+        if (seen * 100 >= requests * percent)
+            return i * 10;
+    }
+    return 0;
+}
+
+static int run_handshakes(const char *path, size_t count, uint64_t seconds)
+{
+    struct conn *conns = calloc(count, sizeof *conns);
+    struct epoll_event events[256];
+    int poller = epoll_create1(0);
+    uint64_t end = now_us() + seconds * 1000000;
+
+    request_len = (size_t)snprintf(request, sizeof request,
+                                   "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
+    for (size_t i = 0; i < count; i++)
+        open_next(poller, &conns[i]);
+    while (now_us() < end) {
+        int n = epoll_wait(poller, events, 256, 100);
+
+        for (int i = 0; i < n; i++) {
+            struct conn *c = events[i].data.ptr;
+
+            if (advance(c))
+                open_next(poller, c);
+        }
+    }
+    printf("%lu %lu %lu %lu %lu\n", (unsigned long)requests, (unsigned long)errors, (unsigned long)resumed,
+           (unsigned long)percentile(50), (unsigned long)percentile(99));
+    free(conns);
+    return 0;
+}
+
+/* --- connections that wait --- */
+
+static void connect_from(struct conn *c, size_t index)
+{
+    struct sockaddr_in source = {.sin_family = AF_INET};
+    int on = 1;
+
+    /* 127.0.1.1 and on: each address has the whole range of ports. */
+    source.sin_addr.s_addr = htonl(0x7f000101u + (uint32_t)(index / 4000));
+    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (c->fd < 0)
+        die("socket");
+    setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (bind(c->fd, (struct sockaddr *)&source, sizeof source) < 0)
+        die("bind");
+    if (connect(c->fd, (struct sockaddr *)&server, sizeof server) < 0)
+        die("connect");
+    if (tls) {
+        c->ssl = SSL_new(tls);
+        SSL_set_fd(c->ssl, c->fd);
+        if (SSL_connect(c->ssl) != 1)
+            die("SSL_connect");
+    }
+}
+
+static ssize_t get_some(struct conn *c, char *into, size_t size)
+{
+    struct pollfd waiting = {.fd = c->fd, .events = POLLIN};
+
+    if (c->ssl)
+        return SSL_read(c->ssl, into, (int)size);
+    if (poll(&waiting, 1, 20000) != 1)
+        return -1;
+    return recv(c->fd, into, size, 0);
+}
+
+/* One request and its whole answer, which must have a Content-Length. */
+static bool ask(struct conn *c)
+{
+    char data[65536];
+    size_t got = 0;
+
+    if (c->ssl ? SSL_write(c->ssl, request, (int)request_len) <= 0
+               : send(c->fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len)
+        return false;
+    for (;;) {
+        ssize_t n = get_some(c, data + got, sizeof data - 1 - got);
+        char *body, *length;
+
+        if (n <= 0)
+            return false;
+        got += (size_t)n;
+        data[got] = '\0';
+        if (memcmp(data, "HTTP/1.1 200", 12) != 0)
+            return false;
+        body = strstr(data, "\r\n\r\n");
+        length = strcasestr(data, "\r\nContent-Length: ");
+        if (!body || !length)
+            continue;
+        if (got >= (size_t)(body + 4 - data) + strtoul(length + 18, NULL, 10))
+            return true;
+    }
+}
+
+static int run_idle(const char *path, size_t count, bool with_tls)
+{
+    struct conn *conns = calloc(count, sizeof *conns);
+    char line[64];
+
+    if (!with_tls) {
+        SSL_CTX_free(tls);
+        tls = NULL;
+    }
+    request_len =
+        (size_t)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+    for (size_t i = 0; i < count; i++) {
+        connect_from(&conns[i], i);
+        if (!ask(&conns[i])) {
+            fprintf(stderr, "load: connection %zu got no answer\n", i);
+            return 1;
+        }
+    }
+    printf("open %zu\n", count);
+    fflush(stdout);
+    while (fgets(line, sizeof line, stdin)) {
+        size_t alive = 0, asked = 0;
+
+        for (size_t i = 0; i < count; i += 97, asked++)
+            alive += ask(&conns[i]);
+        printf("alive %zu of %zu\n", alive, asked);
+        fflush(stdout);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct rlimit limit;
+
+    signal(SIGPIPE, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (argc != 6) {
+        fprintf(stderr, "usage: load handshake PORT PATH CONNECTIONS SECONDS\n"
+                        "       load idle PORT PATH COUNT plain|tls\n");
+        return 2;
+    }
+    make_context();
+    server = (struct sockaddr_in){.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)number(argv[2])),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (strcmp(argv[1], "handshake") == 0)
+        return run_handshakes(argv[3], number(argv[4]), number(argv[5]));
+    return run_idle(argv[3], number(argv[4]), strcmp(argv[5], "tls") == 0);
+}
