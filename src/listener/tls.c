@@ -1,0 +1,584 @@
+/* A TLS connection: handshake, records, what is known of the client. */
+#include "listener/tls.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "listener/tls_internal.h"
+#include "base/poison.h"
+
+enum { HELD_MAX = 128 * 1024, CLIENT_CERT_MAX = 16 * 1024, RECORD_MAX = 16384 };
+enum { EXT_SERVER_NAME = 0, EXT_POST_HANDSHAKE_AUTH = 49 };
+
+/* ---- the socket under OpenSSL ---------------------------------------------------------------- */
+
+/* OpenSSL's own socket BIO asks the kernel once more than needed after each record, and sends a
+ * handshake's flight and session ticket in pieces. It is used where the kernel encrypts. */
+
+static int bio_read(BIO *b, char *p, int n)
+{
+    struct tls_conn *c = BIO_get_data(b);
+
+    BIO_clear_retry_flags(b);
+    if (c->dry) {
+        BIO_set_retry_read(b);
+        return -1;
+    }
+    ssize_t got = recv(c->fd, p, (size_t)n, 0);
+
+    if (got > 0) {
+        c->dry = got < n; /* the kernel had no more; events tell when it has */
+        return (int)got;
+    }
+    if (got == 0) {
+        BIO_set_flags(b, BIO_FLAGS_IN_EOF);
+        return 0;
+    }
+    if (errno == EAGAIN || errno == EINTR)
+        BIO_set_retry_read(b);
+    else
+        c->err = errno;
+    return -1;
+}
+
+static bool hold(struct tls_conn *c, const char *p, size_t n)
+{
+    size_t need = c->held_n + n;
+
+    if (need > HELD_MAX)
+        return false;
+    if (need > c->held_cap) {
+        size_t cap = need < 4096 ? 4096 : need;
+        char *bigger = realloc(c->held, cap);
+        if (!bigger)
+            return false;
+        c->held = bigger;
+        c->held_cap = (uint32_t)cap;
+    }
+    memcpy(c->held + c->held_n, p, n);
+    c->held_n = (uint32_t)need;
+    return true;
+}
+
+static void drop_held(struct tls_conn *c)
+{
+    free(c->held);
+    c->held = NULL;
+    c->held_n = c->held_sent = c->held_cap = 0;
+}
+
+/* Sends what is held, then p[0, n). How many bytes of p have left, or -1. */
+static ssize_t send_all(struct tls_conn *c, const char *p, size_t n)
+{
+    struct iovec iov[2] = {{c->held + c->held_sent, c->held_n - c->held_sent},
+                           {(void *)(uintptr_t)p, n}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t sent = sendmsg(c->fd, &m, MSG_NOSIGNAL | (c->more ? MSG_MORE : 0));
+
+    if (sent < 0)
+        return -1;
+    if ((size_t)sent < iov[0].iov_len) {
+        c->held_sent += (uint32_t)sent;
+        errno = EAGAIN;
+        return -1;
+    }
+    sent -= (ssize_t)iov[0].iov_len;
+    drop_held(c);
+    if (sent == 0 && n > 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return sent;
+}
+
+static int write_result(BIO *b, struct tls_conn *c, ssize_t sent)
+{
+    if (sent >= 0)
+        return (int)sent;
+    if (errno == EAGAIN || errno == EINTR)
+        BIO_set_retry_write(b);
+    else
+        c->err = errno;
+    return -1;
+}
+
+static int bio_write(BIO *b, const char *p, int n)
+{
+    struct tls_conn *c = BIO_get_data(b);
+
+    BIO_clear_retry_flags(b);
+    if (c->gather != GATHER_NONE)
+        return hold(c, p, (size_t)n) ? n : -1;
+    if (UNLIKELY(c->held != NULL))
+        return write_result(b, c, send_all(c, p, (size_t)n));
+    return write_result(b, c, send(c->fd, p, (size_t)n, MSG_NOSIGNAL | (c->more ? MSG_MORE : 0)));
+}
+
+static long bio_ctrl(BIO *b, int command, long number, void *arg)
+{
+    struct tls_conn *c = BIO_get_data(b);
+
+    if (command == BIO_CTRL_EOF)
+        return BIO_test_flags(b, BIO_FLAGS_IN_EOF) != 0;
+    if (command != BIO_CTRL_FLUSH)
+        return 0;
+    if (c->gather == GATHER_FLIGHT && c->held) {
+        BIO_clear_retry_flags(b);
+        return write_result(b, c, send_all(c, NULL, 0)) >= 0;
+    }
+    return 1;
+}
+
+static BIO_METHOD *method;
+
+static void make_method(void)
+{
+    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "connection");
+    INVARIANT(method && BIO_meth_set_read(method, bio_read) == 1 &&
+              BIO_meth_set_write(method, bio_write) == 1 &&
+              BIO_meth_set_ctrl(method, bio_ctrl) == 1);
+}
+
+static bool attach_socket(struct tls_conn *c)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    if (c->ktls)
+        return SSL_set_fd(c->ssl, c->fd) == 1;
+    pthread_once(&once, make_method);
+    BIO *b = BIO_new(method);
+
+    if (!b)
+        return false;
+    BIO_set_data(b, c);
+    BIO_set_init(b, 1);
+    SSL_set_bio(c->ssl, b, b);
+    return true;
+}
+
+/* ---- the client's hello ---------------------------------------------------------------------- */
+
+/* The name in the extension's bytes, RFC 6066 section 3; empty if there is none that could be a
+ * host's. */
+static struct str name_in(const unsigned char *p, size_t n)
+{
+    if (n < 5 || p[2] != 0)
+        return STR_NULL;
+    size_t len = (size_t)p[3] << 8 | p[4];
+
+    if (len == 0 || len > TLS_NAME_MAX || len > n - 5)
+        return STR_NULL;
+    return str_n((const char *)p + 5, len);
+}
+
+/* In lower case, without a dot at the end. False: other characters than names are made of. */
+static bool normalize_name(struct str name, char ret[TLS_NAME_MAX + 1])
+{
+    if (name.n > 1 && name.p[name.n - 1] == '.')
+        name.n--;
+    for (size_t i = 0; i < name.n; i++) {
+        char ch = ascii_lower(name.p[i]);
+        bool dot = ch == '.';
+        if (!ascii_is_alpha(ch) && !ascii_is_digit(ch) && ch != '-' && ch != '_' && !dot)
+            return false;
+        if (dot && (i == 0 || ret[i - 1] == '.'))
+            return false;
+        ret[i] = ch;
+    }
+    ret[name.n] = '\0';
+    return name.n > 0;
+}
+
+static bool read_hello(struct tls_conn *c)
+{
+    const unsigned char *p;
+    size_t n;
+    char name[TLS_NAME_MAX + 1];
+
+    c->offers_pha = SSL_client_hello_get0_ext(c->ssl, EXT_POST_HANDSHAKE_AUTH, &p, &n) == 1;
+    if (c->server_name || SSL_client_hello_get0_ext(c->ssl, EXT_SERVER_NAME, &p, &n) != 1 ||
+        !normalize_name(name_in(p, n), name))
+        return true;
+    c->server_name = strdup(name);
+    return c->server_name != NULL;
+}
+
+/* DONE, WAITS or FAILED. */
+static enum tls_rc choose(struct tls_conn *c)
+{
+    struct str host = str_z(c->server_name);
+    const struct tls_entry *e = tls_table_find(c->table, &c->local, host);
+
+    if (e && e->central && !c->central) {
+        enum tls_rc rc = tls_central_find(c->table, host, &c->central);
+        if (rc == TLS_WAITS)
+            return rc;
+        if (rc == TLS_FAILED)
+            e = tls_table_find_any(c->table, &c->local);
+    }
+    c->entry = e;
+    return e ? TLS_DONE : TLS_FAILED;
+}
+
+/* A context that a connection is switched to gives it the certificate only. */
+static bool apply(struct tls_conn *c)
+{
+    const struct tls_entry *e = c->entry;
+    const struct tls_cert *cert = c->central ? c->central : e->cert;
+
+    if (SSL_get_SSL_CTX(c->ssl) != cert->ctx && !SSL_set_SSL_CTX(c->ssl, cert->ctx))
+        return false;
+    if (!e->tls13 && SSL_set_max_proto_version(c->ssl, TLS1_2_VERSION) != 1)
+        return false;
+    if (e->asks_client_cert)
+        tls_trust_ask(c->ssl, false);
+    return SSL_set_session_id_context(c->ssl, e->context, sizeof(e->context)) == 1;
+}
+
+int tls_on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+    struct tls_conn *c = tls_conn_of(ssl);
+
+    if (c->established)
+        return SSL_CLIENT_HELLO_SUCCESS; /* a renegotiation changes nothing of this */
+    if (!read_hello(c)) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    switch (choose(c)) {
+    case TLS_DONE:
+        if (apply(c))
+            return SSL_CLIENT_HELLO_SUCCESS;
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    case TLS_WAITS:
+        return SSL_CLIENT_HELLO_RETRY;
+    default:
+        c->failure = "no certificate for this name";
+        *alert = SSL_AD_UNRECOGNIZED_NAME;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+struct tls_conn *tls_conn_new(struct tls_table *t, int fd, const struct msg_address *local)
+{
+    struct tls_conn *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->table = tls_table_ref(t);
+    c->fd = fd;
+    c->local = *local;
+    c->ktls = t->ktls;
+    /* With the likely certificate from the start the hello need not switch contexts. */
+    const struct tls_entry *likely = tls_table_by_address(t, local);
+
+    if (!likely)
+        likely = tls_table_find_any(t, local);
+    c->ssl = SSL_new(likely ? likely->cert->ctx : t->base);
+    if (!c->ssl || !attach_socket(c) || SSL_set_app_data(c->ssl, c) != 1) {
+        ERR_clear_error();
+        tls_conn_free(c);
+        return NULL;
+    }
+    SSL_set_accept_state(c->ssl);
+    return c;
+}
+
+void tls_conn_free(struct tls_conn *c)
+{
+    if (!c)
+        return;
+    if (c->ssl) {
+        /* Else the session would be taken for a failed one, and looked for in the cache. */
+        SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        SSL_free(c->ssl);
+    }
+    tls_cert_unref(c->central);
+    tls_table_unref(c->table);
+    drop_held(c);
+    free(c->server_name);
+    OPENSSL_free(c->der);
+    free(c);
+}
+
+/* Remembers the first reason and leaves OpenSSL's queue of errors empty, as every call expects. */
+static void fail(struct tls_conn *c)
+{
+    unsigned long e = ERR_peek_error();
+    const char *reason = e ? ERR_reason_error_string(e) : NULL;
+
+    if (!c->failure)
+        c->failure = reason ? reason : c->err ? "connection lost" : "closed by the client";
+    c->failed = true;
+    ERR_clear_error();
+}
+
+const char *tls_failure(const struct tls_conn *c)
+{
+    return c->failure ? c->failure : "";
+}
+
+/* From a result that is not success. */
+static enum tls_rc waits_for(struct tls_conn *c, int rc)
+{
+    switch (SSL_get_error(c->ssl, rc)) {
+    case SSL_ERROR_WANT_READ:
+        return TLS_READS;
+    case SSL_ERROR_WANT_WRITE:
+        return TLS_WRITES;
+    case SSL_ERROR_WANT_CLIENT_HELLO_CB:
+        return TLS_WAITS;
+    default:
+        fail(c);
+        return TLS_FAILED;
+    }
+}
+
+/* ---- handshake ------------------------------------------------------------------------------- */
+
+/* What an idle connection does not need. */
+static void drop_leftovers(struct tls_conn *c)
+{
+    if (SSL_get_tlsext_status_type(c->ssl) > 0)
+        SSL_set_tlsext_status_ocsp_resp(c->ssl, NULL, 0);
+    if (!c->held)
+        return;
+    if (c->held_sent == c->held_n)
+        drop_held(c);
+}
+
+enum tls_rc tls_handshake(struct tls_conn *c)
+{
+    if (c->failed)
+        return TLS_FAILED;
+    c->dry = false;
+    c->gather = GATHER_FLIGHT;
+    int rc = SSL_do_handshake(c->ssl);
+
+    c->gather = GATHER_NONE;
+    if (rc != 1)
+        return waits_for(c, rc);
+    c->established = true;
+    c->owes_ticket = SSL_version(c->ssl) == TLS1_3_VERSION;
+    drop_leftovers(c);
+    return TLS_DONE;
+}
+
+bool tls_is_http2(const struct tls_conn *c)
+{
+    return c->http2;
+}
+
+/* A TLS 1.3 session ticket is of use to the client only later: it travels with the first answer
+ * instead of in a packet of its own. */
+static void add_ticket(struct tls_conn *c)
+{
+    c->owes_ticket = false;
+    c->gather = GATHER_KEEP;
+    if (SSL_new_session_ticket(c->ssl) == 1)
+        (void)SSL_do_handshake(c->ssl);
+    c->gather = GATHER_NONE;
+    ERR_clear_error();
+}
+
+/* ---- records --------------------------------------------------------------------------------- */
+
+static ssize_t io_failed(struct tls_conn *c, int rc, bool *ret_other, enum tls_rc own)
+{
+    switch (SSL_get_error(c->ssl, rc)) {
+    case SSL_ERROR_WANT_READ:
+        *ret_other = own != TLS_READS;
+        errno = EAGAIN;
+        return -1;
+    case SSL_ERROR_WANT_WRITE:
+        *ret_other = own != TLS_WRITES;
+        errno = EAGAIN;
+        return -1;
+    case SSL_ERROR_ZERO_RETURN:
+        ERR_clear_error();
+        return 0;
+    default:
+        fail(c);
+        errno = c->err ? c->err : ECONNRESET;
+        return -1;
+    }
+}
+
+ssize_t tls_recv(struct tls_conn *c, void *buf, size_t n)
+{
+    size_t total = 0, got;
+    int rc;
+
+    c->recv_wants_room = false;
+    c->pending = false;
+    c->dry = false;
+    if (UNLIKELY(c->failed)) {
+        errno = ECONNRESET;
+        return -1;
+    }
+    while ((rc = SSL_read_ex(c->ssl, (char *)buf + total, n - total, &got)) == 1) {
+        total += got;
+        c->dry = true; /* what else has been received already, but no further call of the kernel */
+        if (!SSL_has_pending(c->ssl))
+            return (ssize_t)total;
+        if (total == n) {
+            c->pending = true;
+            return (ssize_t)total;
+        }
+        if (c->ktls && SSL_pending(c->ssl) == 0)
+            return (ssize_t)total;
+    }
+    if (total == 0)
+        return io_failed(c, rc, &c->recv_wants_room, TLS_READS);
+    if (SSL_get_error(c->ssl, rc) != SSL_ERROR_WANT_READ)
+        c->pending = true; /* the end, or a fault: told by the next call */
+    return (ssize_t)total;
+}
+
+bool tls_pending(const struct tls_conn *c)
+{
+    return c->pending;
+}
+
+ssize_t tls_send(struct tls_conn *c, const void *buf, size_t n, bool more)
+{
+    size_t done = 0;
+
+    c->send_wants_input = false;
+    if (UNLIKELY(c->failed)) {
+        errno = ECONNRESET;
+        return -1;
+    }
+    if (UNLIKELY(c->owes_ticket) && !c->ktls)
+        add_ticket(c);
+    while (done < n) {
+        size_t part = n - done, sent;
+        c->more = more || part > RECORD_MAX;
+        int rc = SSL_write_ex(c->ssl, (const char *)buf + done, part, &sent);
+        if (rc != 1)
+            return done ? (ssize_t)done : io_failed(c, rc, &c->send_wants_input, TLS_WRITES);
+        done += sent;
+    }
+    return (ssize_t)done;
+}
+
+bool tls_recv_wants_room(const struct tls_conn *c)
+{
+    return c->recv_wants_room;
+}
+
+bool tls_send_wants_input(const struct tls_conn *c)
+{
+    return c->send_wants_input;
+}
+
+ssize_t tls_sendfile(struct tls_conn *c, int file, uint64_t off, size_t n, char *buf, size_t buf_n)
+{
+    if (c->ktls && BIO_get_ktls_send(SSL_get_wbio(c->ssl))) {
+        ossl_ssize_t sent = SSL_sendfile(c->ssl, file, (off_t)off, n, 0);
+        return sent >= 0 ? sent : io_failed(c, (int)sent, &c->send_wants_input, TLS_WRITES);
+    }
+    ssize_t got = pread(file, buf, n < buf_n ? n : buf_n, (off_t)off);
+
+    return got <= 0 ? got : tls_send(c, buf, (size_t)got, (size_t)got < n);
+}
+
+/* ---- the client's certificate ---------------------------------------------------------------- */
+
+bool tls_can_ask_client_cert(const struct tls_conn *c)
+{
+    if (!c->established || c->failed || c->http2 || c->asking != ASK_NOT ||
+        c->entry->asks_client_cert)
+        return false;
+    return SSL_version(c->ssl) == TLS1_2_VERSION || c->offers_pha;
+}
+
+static void on_info(const SSL *ssl, int where, int value)
+{
+    if (where & SSL_CB_HANDSHAKE_DONE)
+        tls_conn_of(ssl)->ask_done = true;
+}
+
+static bool begin_asking(struct tls_conn *c)
+{
+    tls_trust_ask(c->ssl, true);
+    if (SSL_version(c->ssl) == TLS1_3_VERSION)
+        return SSL_verify_client_post_handshake(c->ssl) == 1;
+    SSL_clear_options(c->ssl, SSL_OP_NO_RENEGOTIATION);
+    return SSL_renegotiate(c->ssl) == 1;
+}
+
+enum tls_rc tls_ask_client_cert(struct tls_conn *c)
+{
+    enum tls_rc rc;
+
+    if (c->failed)
+        return TLS_FAILED;
+    if (c->asking == ASK_NOT) {
+        c->asking = ASK_RUNNING;
+        if (!begin_asking(c)) {
+            fail(c);
+            return TLS_FAILED;
+        }
+    }
+    c->dry = false;
+    int done = SSL_do_handshake(c->ssl);
+
+    if (done != 1)
+        return waits_for(c, done);
+    SSL_set_info_callback(c->ssl, on_info);
+    for (char byte; !c->ask_done;) {
+        /* Its answer is read as if it were data, of which none may come. */
+        int got = SSL_peek(c->ssl, &byte, 1);
+        if (got > 0) {
+            c->failure = "data in place of a certificate";
+            fail(c);
+            return TLS_FAILED;
+        }
+        if (!c->ask_done && (rc = waits_for(c, got)) != TLS_DONE)
+            return rc;
+    }
+    ERR_clear_error();
+    SSL_set_info_callback(c->ssl, NULL);
+    SSL_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION);
+    c->asking = ASK_OVER;
+    return TLS_DONE;
+}
+
+void tls_get_facts(struct tls_conn *c, struct tls_facts *ret)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(c->ssl);
+    const struct tls_cert *cert = c->central ? c->central : c->entry->cert;
+    X509 *x = SSL_get0_peer_certificate(c->ssl);
+
+    if (x && !c->der) {
+        c->der_n = i2d_X509(x, &c->der);
+        if (c->der_n > CLIENT_CERT_MAX)
+            c->der_n = 0; /* larger than any real one, and than a request's record */
+    }
+    *ret = (struct tls_facts){.version = (uint16_t)SSL_version(c->ssl),
+                              .cipher_bits = (uint16_t)SSL_CIPHER_get_bits(cipher, NULL),
+                              .key_bits = cert->key_bits,
+                              .verdict = tls_trust_verdict(c->ssl),
+                              .cipher = str_z(SSL_CIPHER_get_name(cipher)),
+                              .server_name = str_z(c->server_name),
+                              .client_cert = str_n((const char *)c->der,
+                                                   c->der_n > 0 ? (size_t)c->der_n : 0)};
+}
+
+void tls_close(struct tls_conn *c)
+{
+    if (!c->established || c->failed)
+        return;
+    c->more = false;
+    (void)SSL_shutdown(c->ssl); /* only once: the client's own is not waited for */
+    ERR_clear_error();
+}
