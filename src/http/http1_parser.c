@@ -269,8 +269,7 @@ static enum rc read_version(struct http1_parser *p, const struct input *in, stru
     return RC_OK;
 }
 
-/* Room for one more header line; all move to the heap when the inline ones are used up. */
-static struct http1_header *add_header(struct http1_head *head)
+struct http1_header *http1_add_header(struct http1_head *head)
 {
     if (!head->more && head->n_headers < HTTP1_HEADERS_INLINE)
         return &head->first[head->n_headers++];
@@ -348,7 +347,7 @@ static inline enum rc read_name(struct http1_parser *p, const struct input *in, 
 static inline enum rc end_line(struct http1_parser *p, const char *buf, uint32_t end,
                                struct http1_head *head)
 {
-    struct http1_header *h = add_header(head);
+    struct http1_header *h = http1_add_header(head);
     uint32_t from = p->value_at;
 
     if (UNLIKELY(!h))
