@@ -25,7 +25,7 @@ struct bandwidth {
     _Alignas(64) uint64_t start_ms;
     uint32_t rate;    /* bytes a second, below BANDWIDTH_UNLIMITED */
     uint32_t quantum; /* a turn: 20 ms, within bounds */
-    uint32_t small;   /* an answer up to this does not take turns while there is little backlog */
+    uint32_t small;   /* an answer up to this takes no turn while there is little backlog */
     uint32_t slack;   /* bytes that an idle line may save up, or small answers may go ahead: 250 ms */
 };
 
@@ -35,6 +35,7 @@ void bandwidth_init(struct bandwidth *b, uint32_t rate, uint64_t now_ms);
 /* A connection's side; zeroed, then site and global set with each response (either may be NULL). */
 struct bandwidth_share {
     struct bandwidth *site, *global;
+    uint64_t given;    /* of this response so far */
     uint64_t reserved; /* bytes of the turn it waits for */
     uint64_t at_ms;    /* after bandwidth_take gave 0: when to ask again */
 };

@@ -31,7 +31,6 @@ enum {
     RESPONSE_CACHE_HEADERS_MAX = 1024,   /* header lines of a worker; HTTP.sys's bound */
     RESPONSE_CACHE_PATH_MAX = 4096,      /* longer paths are not kept */
     RESPONSE_CACHE_VARIANTS_MAX = 16,    /* of one key, by Accept-Encoding */
-    RESPONSE_CACHE_MEMORY_MAX = 20 * 1024, /* a body up to this is kept in memory, if it came so */
     CACHED_HEAD_MAX = RESPONSE_CACHE_HEADERS_MAX + MESSAGE_REASON_MAX + 256,
 };
 

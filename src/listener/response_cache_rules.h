@@ -39,6 +39,7 @@
     X(PRAGMA, "pragma", "Pragma")                                                                  \
     X(AUTHENTICATE, "authenticate", "WWW-Authenticate or Proxy-Authenticate")                      \
     X(CONTENT_RANGE, "contentRange", "Content-Range: a part")                                      \
+    X(ERROR_ID, "errorId", "X-Candor-Error names one request")                                     \
     X(CODING, "coding", "Content-Encoding without Vary: Accept-Encoding, or an unknown one")       \
     X(VALIDATOR, "validator", "Last-Modified is no date, or a validator stands there twice")       \
     X(PATH_SIZE, "pathSize", "host and path are longer than is kept")                              \
