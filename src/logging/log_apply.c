@@ -9,6 +9,7 @@
 
 static const char iis_software[] = "Microsoft Internet Information Services 10.0";
 static const char api_software[] = "Microsoft HTTP API 2.0";
+static const char api_software_2003[] = "Microsoft HTTP API 1.0";
 
 void log_event_report(struct logging *lg, enum log_event_code code, uint32_t site_id,
                       const char *path, const char *text)
@@ -214,7 +215,7 @@ static struct log_program *compile_httperr(struct generation *g)
     struct log_channel *ch =
         file_channel(lg, &h->files, "HTTPERR", 0, log_naming_httperr(h->files.period), true);
 
-    ch->software = api_software;
+    ch->software = h->columns == LOG_HTTPERR_2003 ? api_software_2003 : api_software;
     ch->header = log_httperr_header(&ch->arena, h).p;
     return log_program_httperr(h, LOG_LINE_COLUMNS, g->settings->computer_name, ch);
 }

@@ -32,8 +32,11 @@ static const struct choice custom_names[] = {{"RequestHeader", LOG_CUSTOM_REQUES
                                              {"ResponseHeader", LOG_CUSTOM_RESPONSE_HEADER},
                                              {"ServerVariable", LOG_CUSTOM_SERVER_VARIABLE},
                                              {0}};
-static const struct choice columns_names[] = {
-    {"2008", LOG_HTTPERR_2008}, {"2016", LOG_HTTPERR_2016}, {"current", LOG_HTTPERR_CURRENT}, {0}};
+static const struct choice columns_names[] = {{"2003", LOG_HTTPERR_2003},
+                                              {"2008", LOG_HTTPERR_2008},
+                                              {"2016", LOG_HTTPERR_2016},
+                                              {"current", LOG_HTTPERR_CURRENT},
+                                              {0}};
 
 static void complain(struct reader *rd, const char *key, const char *what)
 {

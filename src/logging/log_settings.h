@@ -90,9 +90,10 @@ enum log_httperr_flag {
 
 /* Which Windows generation's columns HTTPERR has. */
 enum log_httperr_columns {
-    LOG_HTTPERR_2008 = 0,
-    LOG_HTTPERR_2016 = 1,    /* streamid */
-    LOG_HTTPERR_CURRENT = 2, /* streamid streamid_ex … transport fault-code extended-fault-code */
+    LOG_HTTPERR_2003 = 0,    /* as 2008, but HTTP API 1.0 */
+    LOG_HTTPERR_2008 = 1,    /* also 2012 R2 */
+    LOG_HTTPERR_2016 = 2,    /* streamid */
+    LOG_HTTPERR_CURRENT = 3, /* streamid streamid_ex … transport fault-code extended-fault-code */
 };
 
 enum {

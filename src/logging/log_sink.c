@@ -256,7 +256,8 @@ static int write_block(struct log_sink *s, struct log_out *o, const struct log_c
 {
     const struct log_channel *ch = c->channel;
 
-    if (!ch->header || (o->shown && strcmp(o->shown, ch->header) == 0))
+    if (!ch->header || (o->shown && strcmp(o->shown, ch->header) == 0 &&
+                        strcmp(o->shown_software, ch->software) == 0))
         return 0;
     if (!s->block) {
         struct log_clock clock;
@@ -276,6 +277,7 @@ static int write_block(struct log_sink *s, struct log_out *o, const struct log_c
     s->block = NULL;
     free(o->shown);
     o->shown = xstrdup(ch->header);
+    o->shown_software = ch->software;
     return 0;
 }
 

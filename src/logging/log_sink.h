@@ -19,6 +19,7 @@ struct log_out {
     ino_t ino;
     uint64_t used_ms, checked_ms;
     char *shown; /* the #Fields text that the last block in the file has */
+    const char *shown_software;
     char *path;
 };
 

@@ -74,35 +74,39 @@ static struct config *load_config(struct supervisor *s)
     return NULL;
 }
 
-static bool say_findings(struct supervisor *s, const struct http_parameters_finding *f)
+static void say_findings(struct supervisor *s, const struct http_parameters_finding *f)
 {
-    bool failed = false;
-
     for (; f; f = f->next) {
         const char *kind = f->severity == HTTP_PARAMETERS_ERROR     ? "error"
                            : f->severity == HTTP_PARAMETERS_WARNING ? "warning"
                                                                     : "note";
         fprintf(stderr, "%s:%u:%u: %s: %s\n", s->parameters_path, f->line, f->column, kind,
                 f->text);
-        failed = failed || f->severity == HTTP_PARAMETERS_ERROR;
-        if (f->severity == HTTP_PARAMETERS_WARNING)
+        if (f->severity != HTTP_PARAMETERS_NOTE)
             SUP_EVENT(s, EV_CND_PARAMETER_REFUSED, NULL, s->parameters_path, sup_number(f->line).z,
                       f->text);
     }
-    return failed;
 }
 
 /* False: the file is unusable; said. */
-static bool load_parameters(struct supervisor *s, struct http_parameters *ret)
+static bool load_parameters(struct supervisor *s, struct http_parameters *ret,
+                            struct http_bindings *ret_bindings)
 {
     struct http_parameters_finding *findings = NULL;
 
     if (!s->parameters_path) {
         http_parameters_default(ret);
+        http_bindings_init(ret_bindings);
         return true;
     }
-    enum rc rc = http_parameters_load(s->parameters_path, ret, &findings);
-    (void)say_findings(s, findings);
+    enum rc rc = http_parameters_load(s->parameters_path, ret, ret_bindings, &findings);
+
+    /* A file that cannot be used at all has an event of its own. */
+    if (rc != RC_FAIL)
+        say_findings(s, findings);
+    else if (findings)
+        fprintf(stderr, "%s:%u:%u: error: %s\n", s->parameters_path, findings->line,
+                findings->column, findings->text);
 
     if (rc == RC_DECLINED && s->o->http_parameters) {
         fprintf(stderr, "%s: error: there is no such file\n", s->parameters_path);
@@ -316,7 +320,7 @@ bool configuration_begin(struct supervisor *s)
 {
     if (s->o->folder && !choose_port(s))
         return false;
-    if (!load_parameters(s, &s->parameters))
+    if (!load_parameters(s, &s->parameters, &s->bindings))
         return false;
     s->config = load_config(s);
     if (!s->config)
@@ -350,14 +354,16 @@ static void recycle_all(struct supervisor *s)
 void configuration_reload(struct supervisor *s)
 {
     struct http_parameters parameters;
+    struct http_bindings bindings = {0};
 
     loop_timer_clear(s->loop, &s->reload);
     if (s->stopping || !s->is_ready)
         return;
     notify_manager("RELOADING=1");
-    struct config *c = load_parameters(s, &parameters) ? load_config(s) : NULL;
+    struct config *c = load_parameters(s, &parameters, &bindings) ? load_config(s) : NULL;
 
     if (!c) {
+        http_bindings_fini(&bindings);
         notify_manager("READY=1");
         return;
     }
@@ -371,6 +377,8 @@ void configuration_reload(struct supervisor *s)
     config_unref(s->config);
     s->config = c;
     s->parameters = parameters;
+    http_bindings_fini(&s->bindings);
+    s->bindings = bindings;
     s->generation++;
     if (s->watch)
         config_watch_switch(s->watch, c);
@@ -399,4 +407,5 @@ void configuration_end(struct supervisor *s)
         pool_free(s->pools[i]);
     free(s->pools);
     s->config = config_unref(s->config);
+    http_bindings_fini(&s->bindings);
 }

@@ -50,6 +50,7 @@ struct supervisor {
     struct event_log *events;
     struct config *config; /* in force */
     struct http_parameters parameters;
+    struct http_bindings bindings; /* of the same file */
     struct config_watch *watch;
     struct loop_timer reload; /* a change has been seen; waits for it to settle */
     struct loop_timer tick;   /* for what is looked at now and then */

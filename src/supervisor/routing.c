@@ -97,10 +97,15 @@ static json_t *httperr(const struct config *c, const struct http_parameters *p, 
     static const char *const names[] = {"EnableErrorLogging", "ErrorLogFileTruncateSize",
                                         "ErrorLoggingFields", "ErrorLoggingRolloverType",
                                         "ErrorLoggingLocaltimeRollover"};
+    static const char *const columns[] = {[HTTP_ERROR_COLUMNS_2016] = "2016",
+                                          [HTTP_ERROR_COLUMNS_2003] = "2003",
+                                          [HTTP_ERROR_COLUMNS_2008] = "2008",
+                                          [HTTP_ERROR_COLUMNS_CURRENT] = "current"};
     json_t *o = json_object();
     struct arena a;
 
     arena_init(&a, 0);
+    put(o, "columns", json_string(columns[p->error_logging_columns]));
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         json_t *v = json_object_get(parameters, names[i]);
         if (v)

@@ -14,6 +14,11 @@
 #define HTTP_API "HTTP Server API documentation"
 #define IIS_CONFIG "IIS configuration reference"
 #define OBSERVED "behaviour of current versions of Windows; not in KB 820129"
+#define NOTHING_FETCHED \
+    "chains of certificates are built from the folders of the stores, nothing is fetched"
+#define NO_HTTP3 "HTTP/3 is not served"
+#define KERNEL_SENDS "the kernel sizes the send buffer of each connection by itself"
+#define CANDOR_OWN "Candor; Windows has no such value"
 #define SERVER_2003_ON "HTTP API 1.0 (Windows Server 2003) and later"
 
 /* Sorted by name. A BOOLEAN counts every number but 0 as true; a SWITCH is documented as 0 or 1. */
@@ -69,6 +74,16 @@ static const struct http_parameter rows[] = {
      .text = "Accepts raw control characters in the values of headers.",
      .warning = "A proxy in front may read such a header differently.",
      .violated = "400, reason Header"},
+    {.name = "CertChainCacheOnlyUrlRetrieval",
+     .change = "client certificates are refused because an intermediate certificate is not at hand",
+     .versions = SERVER_2003_ON,
+     .source = KB820129,
+     .key = HTTP_PARAMETER_KEY_HTTPFILTER,
+     BOOLEAN(1),
+     FIELD(cert_chain_cache_only_url_retrieval),
+     .text = "0: the check of a client certificate may fetch what is missing from the network.",
+     .warning = "The handshake then waits for other servers.",
+     .no_effect = NOTHING_FETCHED},
     {.name = "DisableServerHeader",
      .command = "curl -i http://HOST/%zz",
      .change = "a scan of the server complains about the Server header",
@@ -86,7 +101,8 @@ static const struct http_parameter rows[] = {
      BOOLEAN(0),
      FIELD(disable_ssl_cert_chain_cache_only_url_retrieval),
      .text = "Lets the check of a client certificate fetch what is missing from the network.",
-     .warning = "The handshake then waits for other servers."},
+     .warning = "The handshake then waits for other servers.",
+     .no_effect = NOTHING_FETCHED},
     {.name = "EnableAggressiveMemoryUsage",
      .change = "HTTPERR has Connections_Refused while there is memory",
      .versions = SERVER_2003_ON,
@@ -101,7 +117,8 @@ static const struct http_parameter rows[] = {
      .source = OBSERVED,
      BOOLEAN(0),
      FIELD(enable_alt_svc),
-     .text = "Announces HTTP/3 with an Alt-Svc header."},
+     .text = "Announces HTTP/3 with an Alt-Svc header.",
+     .no_effect = NO_HTTP3},
     {.name = "EnableErrorLogging",
      .change = "HTTPERR is empty: somebody switched it off",
      .versions = SERVER_2003_ON,
@@ -130,7 +147,8 @@ static const struct http_parameter rows[] = {
      .source = OBSERVED,
      BOOLEAN(0),
      FIELD(enable_http3),
-     .text = "Offers HTTP/3."},
+     .text = "Offers HTTP/3.",
+     .no_effect = NO_HTTP3},
     {.name = "EnableNonUTF8",
      .command = "curl -i http://HOST/%E9",
      .change = "paths in an old code page are to be refused",
@@ -165,6 +183,14 @@ static const struct http_parameter rows[] = {
      NUMBER(BYTES, 0x100000, 0x100000, UINT32_MAX),
      FIELD(error_log_file_truncate_size),
      .text = "Size at which HTTPERR begins a new file when it rolls over by size."},
+    {.name = "ErrorLoggingColumns",
+     .change = "a program that reads HTTPERR expects the form of another Windows",
+     .versions = "none",
+     .source = CANDOR_OWN,
+     NUMBER(CHOICE, HTTP_ERROR_COLUMNS_2016, 0, HTTP_ERROR_COLUMNS_CURRENT),
+     FIELD(error_logging_columns),
+     .text = "Whose form HTTPERR has. 0: Windows Server 2016 (streamid). 1: 2003. 2: 2008 to "
+             "2012 R2. 3: the current one (transport and fault codes)."},
     {.name = "ErrorLoggingDir",
      .change = "HTTPERR is to be on another volume",
      .versions = SERVER_2003_ON,
@@ -249,7 +275,8 @@ static const struct http_parameter rows[] = {
      NUMBER(BYTES, 0, 0, UINT32_MAX),
      FIELD(max_buffered_send_bytes),
      .text =
-         "Bytes of an answer that may be copied and waiting to be sent; 0: chosen by the server."},
+         "Bytes of an answer that may be copied and waiting to be sent; 0: chosen by the server.",
+     .no_effect = KERNEL_SENDS},
     {.name = "MaxBytesPerSend",
      .change = "few large answers are sent slowly over a long line",
      .versions = SERVER_2003_ON,
@@ -257,7 +284,8 @@ static const struct http_parameter rows[] = {
      NUMBER(BYTES, 65536, 1, 0xFFFFF),
      FIELD(max_bytes_per_send),
      .text = "Bytes handed to a connection at once.",
-     .warning = "Large values cost memory for each slow client."},
+     .warning = "Large values cost memory for each slow client.",
+     .no_effect = KERNEL_SENDS},
     {.name = "MaxConnections",
      .change = "the computed maximum of connections does not fit the machine",
      .versions = SERVER_2003_ON,

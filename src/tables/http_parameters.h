@@ -10,8 +10,17 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "tables/http_bindings.h"
 
 enum { HTTP_PARAMETERS_DIR_MAX = 1024 };
+
+/* ErrorLoggingColumns: which Windows's form HTTPERR has. */
+enum http_error_columns {
+    HTTP_ERROR_COLUMNS_2016,
+    HTTP_ERROR_COLUMNS_2003,
+    HTTP_ERROR_COLUMNS_2008,
+    HTTP_ERROR_COLUMNS_CURRENT,
+};
 
 /* A plain value: copy it freely. Names are the registry's. */
 struct http_parameters {
@@ -39,6 +48,7 @@ struct http_parameters {
     uint32_t header_wait_timeout_s;     /* first byte to end of headers */
     bool enable_ssl_close_notify;
     bool disable_ssl_cert_chain_cache_only_url_retrieval;
+    bool cert_chain_cache_only_url_retrieval; /* of HTTPFilter\Parameters */
 
     /* response cache */
     bool uri_enable_cache;
@@ -63,6 +73,7 @@ struct http_parameters {
     uint32_t error_log_file_truncate_size;
     uint32_t error_logging_fields;        /* bit mask */
     uint32_t error_logging_rollover_type; /* 0 size, 1 daily, 2 weekly, 3 monthly, 4 hourly */
+    uint32_t error_logging_columns;       /* enum http_error_columns; ours */
     bool error_logging_localtime_rollover;
     char error_logging_dir[HTTP_PARAMETERS_DIR_MAX]; /* as written: may begin with %SystemRoot% */
 };
@@ -79,8 +90,9 @@ enum http_parameter_kind {
 };
 
 enum http_parameter_key {
-    HTTP_PARAMETER_KEY_HTTP,  /* Services\HTTP\Parameters */
-    HTTP_PARAMETER_KEY_W3SVC, /* Services\W3SVC\Parameters */
+    HTTP_PARAMETER_KEY_HTTP,       /* Services\HTTP\Parameters */
+    HTTP_PARAMETER_KEY_W3SVC,      /* Services\W3SVC\Parameters */
+    HTTP_PARAMETER_KEY_HTTPFILTER, /* Services\HTTPFilter\Parameters */
 };
 
 /* One row per parameter; constant. Strings are never NULL unless the comment says so. */
@@ -98,6 +110,7 @@ struct http_parameter {
     const char *change;     /* what makes people change it */
     const char *versions;   /* of HTTP.sys that have it */
     const char *source;     /* the document it is in */
+    const char *no_effect;  /* why it is read and nothing follows from it; NULL: it counts */
 };
 
 size_t http_parameter_count(void);
@@ -129,12 +142,15 @@ void http_parameters_default(struct http_parameters *ret);
 /* Reads the registry export path. RC_OK: *ret is filled; RC_DECLINED: there is no such file, *ret
  * is the defaults; RC_FAIL: the file cannot be read or is no export, *ret is the defaults and a
  * finding says why. A value out of its range or of the wrong type becomes the default and a
- * warning. *ret_findings (never dangling, NULL if there are none) is the caller's to free. */
+ * warning. *ret_bindings (initialised here, also on failure) is the caller's to fini, *ret_findings
+ * (never dangling, NULL if there are none) to free. */
 MUST_CHECK enum rc http_parameters_load(const char *path, struct http_parameters *ret,
+                                        struct http_bindings *ret_bindings,
                                         struct http_parameters_finding **ret_findings);
 
 /* The same from memory: UTF-16 with a byte order mark, UTF-8 with or without one. */
 MUST_CHECK enum rc http_parameters_parse(struct str bytes, struct http_parameters *ret,
+                                         struct http_bindings *ret_bindings,
                                          struct http_parameters_finding **ret_findings);
 
 /* As one object, registry names as keys. The caller owns the reference. */

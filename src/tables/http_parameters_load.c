@@ -10,13 +10,13 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "tables/http_parameters_set.h"
-#include "tables/registry_text.h"
+#include "tables/http_registry.h"
 
 #include "base/poison.h"
 
 enum {
-    FILE_MAX = 1 << 20,
-    TEXT_MAX = 3 << 20, /* one byte that is no UTF-8 becomes three */
+    FILE_MAX = 16 << 20, /* thousands of certificates, in UTF-16 */
+    TEXT_MAX = 48 << 20, /* one byte that is no UTF-8 becomes three */
     NAME_MAX_BYTES = 16384,
     VALUE_MAX_BYTES = 65536,
     FINDINGS_MAX = 100,
@@ -34,39 +34,47 @@ static const struct {
      PATH("HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\HTTP\\Parameters")},
     {HTTP_PARAMETER_KEY_W3SVC,
      PATH("HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\W3SVC\\Parameters")},
+    {HTTP_PARAMETER_KEY_HTTPFILTER,
+     PATH("HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\HTTPFilter\\Parameters")},
 #undef PATH
 };
-enum { KEY_OTHER = -1 };
+enum { KEY_OTHER = -1, KEY_BELOW = -2 };
 
 struct reader {
     struct registry_cursor c;
     struct http_parameters *p;
-    struct http_parameters_finding **tail;
-    size_t finding_count;
-    int key;                           /* enum http_parameter_key, or KEY_OTHER */
+    struct http_findings findings;
+    struct http_bindings_reader bindings;
+    int key;                           /* enum http_parameter_key, KEY_OTHER or KEY_BELOW */
     bool has_http;                     /* the file has the listener's key */
     uint32_t limit_line, limit_column; /* where MaxFieldLength or MaxRequestBytes was set last */
 };
 
-static void add_finding(struct reader *r, enum http_parameters_severity severity, uint32_t line,
-                        uint32_t column, char *text)
+void http_findings_add(struct http_findings *f, enum http_parameters_severity severity,
+                       uint32_t line, uint32_t column, char *text)
 {
-    struct http_parameters_finding *f;
+    struct http_parameters_finding *one;
 
-    if (r->finding_count > FINDINGS_MAX) {
+    if (f->n > FINDINGS_MAX) {
         free(text);
         return;
     }
-    if (r->finding_count++ == FINDINGS_MAX) {
+    if (f->n++ == FINDINGS_MAX) {
         free(text);
         text = xstrdup("there is more that is wrong with this file");
         severity = HTTP_PARAMETERS_NOTE;
     }
-    f = xcalloc(1, sizeof(*f));
-    *f = (struct http_parameters_finding){
+    one = xcalloc(1, sizeof(*one));
+    *one = (struct http_parameters_finding){
         .severity = severity, .line = line, .column = column, .text = text};
-    *r->tail = f;
-    r->tail = &f->next;
+    *f->tail = one;
+    f->tail = &one->next;
+}
+
+static void add_finding(struct reader *r, enum http_parameters_severity severity, uint32_t line,
+                        uint32_t column, char *text)
+{
+    http_findings_add(&r->findings, severity, line, column, text);
 }
 
 void http_parameters_findings_free(struct http_parameters_finding *first)
@@ -123,7 +131,7 @@ static void take_value(struct reader *r, const struct http_parameter *row,
     if (v->type == REGISTRY_NUMBER)
         fits = http_parameter_set_number(row, r->p, v->number);
     else if (v->type == REGISTRY_TEXT)
-        fits = http_parameter_set_text(row, r->p, buf_view(v->text));
+        fits = http_parameter_set_text(row, r->p, buf_view(v->data));
     if (!fits)
         refuse(r, row, v);
     if (row->offset == offsetof(struct http_parameters, max_field_length) ||
@@ -133,22 +141,58 @@ static void take_value(struct reader *r, const struct http_parameter *row,
     }
 }
 
+static void say_no_effect(struct reader *r, const struct http_parameter *row, uint32_t line,
+                          uint32_t column)
+{
+    if (row->no_effect)
+        add_finding(r, HTTP_PARAMETERS_NOTE, line, column,
+                    xasprintf("%s has no effect here: %s", row->name, row->no_effect));
+}
+
+/* A value of one of the keys that hold parameters. */
+static void take_named(struct reader *r, const struct http_registry_value *v)
+{
+    const struct http_parameter *row = http_parameter_find(v->name);
+
+    if (row && (int)row->key != r->key)
+        row = NULL;
+    /* The other keys belong to services with values of their own. */
+    if (!row && r->key != HTTP_PARAMETER_KEY_HTTP)
+        return;
+    if (!row && str_ieq(v->name, STR("ListenOnlyList"))) {
+        http_bindings_listen(&r->bindings, v);
+    } else if (!v->good) {
+        if (row)
+            http_parameter_reset(row, r->p);
+        add_finding(r, HTTP_PARAMETERS_ERROR, v->data->line, v->data->column,
+                    xasprintf("the data of %.*s cannot be read: expected dword:, hex: or a string",
+                              STR_ARG(v->name)));
+    } else if (row) {
+        take_value(r, row, v->data);
+        if (v->data->type != REGISTRY_DELETED)
+            say_no_effect(r, row, v->line, v->column);
+    } else if (v->data->type != REGISTRY_DELETED) {
+        add_finding(r, HTTP_PARAMETERS_NOTE, v->line, v->column,
+                    xasprintf("%.*s is no parameter that this server knows; it is ignored",
+                              STR_ARG(v->name)));
+    }
+}
+
 /* "name"=data, or @=data for the value without a name. */
 static void read_value(struct reader *r)
 {
-    uint32_t line = r->c.line;
-    uint32_t column = registry_column(&r->c);
     _cleanup_buf_ struct buf name;
-    _cleanup_buf_ struct buf text;
-    struct registry_value v = {.text = &text};
-    const struct http_parameter *row = NULL;
+    _cleanup_buf_ struct buf data;
+    struct registry_value read = {.data = &data};
+    struct http_registry_value v = {
+        .line = r->c.line, .column = registry_column(&r->c), .data = &read};
 
     buf_init(&name, NAME_MAX_BYTES);
-    buf_init(&text, VALUE_MAX_BYTES);
+    buf_init(&data, VALUE_MAX_BYTES);
     if (registry_peek(&r->c) == '@') {
         registry_advance(&r->c);
     } else if (!registry_take_quoted(&r->c, &name)) {
-        add_finding(r, HTTP_PARAMETERS_ERROR, line, column, xstrdup("this string has no end"));
+        add_finding(r, HTTP_PARAMETERS_ERROR, v.line, v.column, xstrdup("this string has no end"));
         return;
     }
     registry_skip_blanks(&r->c);
@@ -159,32 +203,17 @@ static void read_value(struct reader *r)
         return;
     }
     registry_advance(&r->c);
-    bool good = registry_take_data(&r->c, &v);
+    v.good = registry_take_data(&r->c, &read) && !data.overflow;
+    v.name = buf_view(&name);
     if (r->key == KEY_OTHER || name.overflow || name.n == 0)
         return;
-    row = http_parameter_find(buf_view(&name));
-    if (row && (int)row->key != r->key)
-        row = NULL;
-    /* The other key belongs to a service with values of its own. */
-    if (!row && r->key != HTTP_PARAMETER_KEY_HTTP)
-        return;
-    if (!good || text.overflow) {
-        if (row)
-            http_parameter_reset(row, r->p);
-        add_finding(r, HTTP_PARAMETERS_ERROR, v.line, v.column,
-                    xasprintf("the data of %.*s cannot be read: expected dword:, hex: or a string",
-                              STR_ARG(buf_view(&name))));
-        return;
-    }
-    if (row)
-        take_value(r, row, &v);
+    if (r->key == KEY_BELOW)
+        http_bindings_value(&r->bindings, &v);
     else
-        add_finding(r, HTTP_PARAMETERS_NOTE, line, column,
-                    xasprintf("%.*s is no parameter that this server knows; it is ignored",
-                              STR_ARG(buf_view(&name))));
+        take_named(r, &v);
 }
 
-/* [-key] deletes the key with all its values. */
+/* [-key] deletes the key with all its values and all keys below. */
 static void delete_key(struct reader *r, enum http_parameter_key key)
 {
     for (size_t i = 0; i < http_parameter_count(); i++) {
@@ -193,6 +222,14 @@ static void delete_key(struct reader *r, enum http_parameter_key key)
         if (row->key == key)
             http_parameter_reset(row, r->p);
     }
+    if (key == HTTP_PARAMETER_KEY_HTTP)
+        http_bindings_clear(&r->bindings);
+}
+
+/* Whether path is the key named by above, or lies below it. */
+static bool is_at_or_below(struct str path, struct str above)
+{
+    return str_istarts(path, above) && (path.n == above.n || path.p[above.n] == '\\');
 }
 
 static void read_key(struct reader *r)
@@ -200,6 +237,7 @@ static void read_key(struct reader *r)
     uint32_t line = r->c.line;
     uint32_t column = registry_column(&r->c);
     struct str path = str_trim(registry_take_line(&r->c));
+    struct str http = keys[0].path;
     size_t end = str_rfind_char(path, ']');
     bool deleted;
 
@@ -213,15 +251,16 @@ static void read_key(struct reader *r)
     deleted = str_starts(path, STR("-"));
     if (deleted)
         path = str_sub(path, 1, path.n);
+    r->has_http = r->has_http || is_at_or_below(path, http);
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        if (!str_ieq(path, keys[i].path))
-            continue;
-        if (deleted)
+        if (deleted && is_at_or_below(keys[i].path, path))
             delete_key(r, keys[i].key);
-        else
+        else if (!deleted && str_ieq(path, keys[i].path))
             r->key = (int)keys[i].key;
-        if (keys[i].key == HTTP_PARAMETER_KEY_HTTP)
-            r->has_http = true;
+    }
+    if (is_at_or_below(path, http) && path.n > http.n) {
+        r->key = deleted ? KEY_OTHER : KEY_BELOW;
+        http_bindings_key(&r->bindings, str_sub(path, http.n + 1, path.n), deleted, line, column);
     }
 }
 
@@ -256,8 +295,8 @@ static bool read_header(struct reader *r)
 
     struct str first = str_trim(registry_take_line(&r->c));
 
-    return str_eq(first, STR("Windows Registry Editor Version 5.00")) ||
-           str_eq(first, STR("REGEDIT4"));
+    r->c.is_version4 = str_eq(first, STR("REGEDIT4"));
+    return r->c.is_version4 || str_eq(first, STR("Windows Registry Editor Version 5.00"));
 }
 
 static enum rc parse(struct reader *r, struct str bytes)
@@ -279,6 +318,7 @@ static enum rc parse(struct reader *r, struct str bytes)
         return RC_FAIL;
     }
     read_entries(r);
+    http_bindings_check(&r->bindings);
     if (r->p->max_field_length > r->p->max_request_bytes) {
         r->p->max_field_length = r->p->max_request_bytes;
         add_finding(
@@ -292,20 +332,23 @@ static enum rc parse(struct reader *r, struct str bytes)
     return RC_OK;
 }
 
-static void begin(struct reader *r, struct http_parameters *ret,
+static void begin(struct reader *r, struct http_parameters *ret, struct http_bindings *ret_bindings,
                   struct http_parameters_finding **ret_findings)
 {
     *ret_findings = NULL;
     http_parameters_default(ret);
-    *r = (struct reader){.p = ret, .tail = ret_findings, .key = KEY_OTHER};
+    http_bindings_init(ret_bindings);
+    *r = (struct reader){.p = ret, .findings.tail = ret_findings, .key = KEY_OTHER};
+    r->bindings = (struct http_bindings_reader){.b = ret_bindings, .findings = &r->findings};
 }
 
 enum rc http_parameters_parse(struct str bytes, struct http_parameters *ret,
+                              struct http_bindings *ret_bindings,
                               struct http_parameters_finding **ret_findings)
 {
     struct reader r;
 
-    begin(&r, ret, ret_findings);
+    begin(&r, ret, ret_bindings, ret_findings);
     return parse(&r, bytes);
 }
 
@@ -327,6 +370,7 @@ static bool read_all(int fd, struct buf *out)
 }
 
 enum rc http_parameters_load(const char *path, struct http_parameters *ret,
+                             struct http_bindings *ret_bindings,
                              struct http_parameters_finding **ret_findings)
 {
     _cleanup_buf_ struct buf bytes;
@@ -334,7 +378,7 @@ enum rc http_parameters_load(const char *path, struct http_parameters *ret,
     struct reader r;
     struct stat st;
 
-    begin(&r, ret, ret_findings);
+    begin(&r, ret, ret_bindings, ret_findings);
     buf_init(&bytes, FILE_MAX + 65536);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us up */
     if (fd < 0 && errno == ENOENT)

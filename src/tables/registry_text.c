@@ -248,6 +248,18 @@ static uint64_t bytes_number(struct str bytes, bool big_endian)
     return value;
 }
 
+/* The data of a string ends with its terminator, that of a list with one more. */
+static void decode_strings(const struct registry_cursor *c, struct str bytes, size_t terminators,
+                           struct buf *out)
+{
+    if (c->is_version4)
+        decode_utf8(bytes, out);
+    else
+        decode_utf16(bytes, false, out);
+    for (; terminators > 0 && out->n > 0 && out->p[out->n - 1] == '\0'; terminators--)
+        out->n--;
+}
+
 static bool take_hex(struct registry_cursor *c, uint64_t type, struct registry_value *v)
 {
     _cleanup_buf_ struct buf bytes;
@@ -263,15 +275,14 @@ static bool take_hex(struct registry_cursor *c, uint64_t type, struct registry_v
         v->type = REGISTRY_NUMBER;
         v->number = bytes_number(buf_view(&bytes), false);
     } else if (type == 1 || type == 2) {
-        struct str text;
-
         v->type = REGISTRY_TEXT;
-        decode_utf16(buf_view(&bytes), false, v->text);
-        /* The data of a string ends with its terminator. */
-        text = buf_view(v->text);
-        while (text.n > 0 && text.p[text.n - 1] == '\0')
-            text.n--;
-        v->text->n = text.n;
+        decode_strings(c, buf_view(&bytes), SIZE_MAX, v->data);
+    } else if (type == 7) {
+        v->type = REGISTRY_LIST;
+        decode_strings(c, buf_view(&bytes), 1, v->data);
+    } else if (type == 3) {
+        v->type = REGISTRY_BINARY;
+        buf_str(v->data, buf_view(&bytes));
     }
     return true;
 }
@@ -299,7 +310,7 @@ static bool take_data(struct registry_cursor *c, struct registry_value *v)
 
     if (registry_peek(c) == '"') {
         v->type = REGISTRY_TEXT;
-        return registry_take_quoted(c, v->text) && take_line_end(c);
+        return registry_take_quoted(c, v->data) && take_line_end(c);
     }
     if (registry_peek(c) == '-') {
         v->type = REGISTRY_DELETED;

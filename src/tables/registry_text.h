@@ -16,19 +16,22 @@ struct registry_cursor {
     size_t at;
     size_t line_start; /* offset of the current line */
     uint32_t line;     /* from 1 */
+    bool is_version4;  /* REGEDIT4: strings in hex() are bytes, not UTF-16 */
 };
 
 enum registry_type {
     REGISTRY_DELETED, /* - */
     REGISTRY_TEXT,    /* "..." , hex(1), hex(2) */
     REGISTRY_NUMBER,  /* dword:, hex(4), hex(5), hex(b) */
-    REGISTRY_OTHER,   /* binary and lists */
+    REGISTRY_LIST,    /* hex(7): strings with a NUL behind each */
+    REGISTRY_BINARY,  /* hex: */
+    REGISTRY_OTHER,
 };
 
 struct registry_value {
     enum registry_type type;
     uint64_t number;
-    struct buf *text;      /* the caller's; filled for REGISTRY_TEXT */
+    struct buf *data;      /* the caller's; filled for texts, lists (both UTF-8) and binary */
     uint32_t line, column; /* where the data begins */
 };
 
@@ -58,7 +61,7 @@ struct str registry_take_line(struct registry_cursor *c);
  * missing; the cursor is then at the end of the text. */
 MUST_CHECK bool registry_take_quoted(struct registry_cursor *c, struct buf *out);
 
-/* The data of a value at the cursor, and the rest of its line. v->text must be set. False if it
+/* The data of a value at the cursor, and the rest of its line. v->data must be set. False if it
  * cannot be read; the cursor is then past that line. */
 MUST_CHECK bool registry_take_data(struct registry_cursor *c, struct registry_value *v);
 

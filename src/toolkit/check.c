@@ -338,7 +338,8 @@ static void check_registry(struct check *k, const char *path)
     };
     struct http_parameters p;
     struct http_parameters_finding *list = NULL;
-    enum rc rc = http_parameters_load(path, &p, &list);
+    struct http_bindings bindings;
+    enum rc rc = http_parameters_load(path, &p, &bindings, &list);
 
     check_report_file(&k->report, str_z(path));
     for (const struct http_parameters_finding *f = list; f; f = f->next)
@@ -352,6 +353,7 @@ static void check_registry(struct check *k, const char *path)
                                                              .file = str_z(path),
                                                              .text = STR("Not a registry export")});
     http_parameters_findings_free(list);
+    http_bindings_fini(&bindings);
 }
 
 /* Server-level files are known by what they hold, whatever their name. */

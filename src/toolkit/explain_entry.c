@@ -386,7 +386,10 @@ static uint32_t parameter_example(const struct http_parameter *row)
 static void make_parameter(struct arena *a, struct explain_entry *e,
                            const struct http_parameter *row)
 {
-    const char *service = row->key == HTTP_PARAMETER_KEY_W3SVC ? "W3SVC" : "HTTP";
+    static const char *const services[] = {[HTTP_PARAMETER_KEY_HTTP] = "HTTP",
+                                           [HTTP_PARAMETER_KEY_W3SVC] = "W3SVC",
+                                           [HTTP_PARAMETER_KEY_HTTPFILTER] = "HTTPFilter"};
+    const char *service = services[row->key];
     const char *key = TEXT(a, "HKLM\\SYSTEM\\CurrentControlSet\\Services\\%s\\Parameters", service);
 
     entry_init(e, EXPLAIN_PARAMETER);
@@ -400,7 +403,8 @@ static void make_parameter(struct arena *a, struct explain_entry *e,
     e->logged =
         row->violated ? "What it refuses is in HTTPERR, with the reason named above." : NULL;
     e->logged_in = row->violated && strstr(row->violated, "reason") ? "httperr" : "none";
-    e->note = row->warning;
+    e->note = row->no_effect ? TEXT(a, "In Candor it has no effect: %s.", row->no_effect)
+                             : row->warning;
     e->versions = list_of(a, row->versions, NULL, NULL);
     e->settings = list_of(a, TEXT(a, "%s\\%s", key, row->name), NULL, NULL);
     e->causes = list_of(a, row->change, NULL, NULL);

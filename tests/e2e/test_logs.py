@@ -433,6 +433,49 @@ def test_httperr_fields_can_be_chosen(servers):
         ("an+agent", "c", "other.test", "Hostname")
 
 
+FORMS = [
+    (0, "2.0", "cs-uri streamid sc-status s-siteid s-reason s-queuename"),
+    (1, "1.0", "cs-uri sc-status s-siteid s-reason s-queuename"),
+    (2, "2.0", "cs-uri sc-status s-siteid s-reason s-queuename"),
+    (3, "2.0", "cs-uri streamid streamid_ex sc-status s-siteid s-reason s-queuename transport fault-code "
+               "extended-fault-code"),
+]
+
+
+@pytest.mark.parametrize("value,api,columns", FORMS)
+def test_httperr_columns_of_each_windows(servers, value, api, columns):
+    server = servers.sites(Site(), files=FILES, reg={"ErrorLoggingColumns": value})
+    provoke(server)
+    wait_until(lambda: read_httperr(server.drive), "a line")
+    lines = (server.drive / "Windows/System32/LogFiles/HTTPERR/httperr1.log").read_text().splitlines()
+    assert lines[0] == f"#Software: Microsoft HTTP API {api}"
+    assert lines[3] == f"#Fields: date time c-ip c-port s-ip s-port cs-version cs-method {columns}"
+    row = dict(zip(lines[3].split()[1:], lines[4].split(), strict=True))
+    assert (row["sc-status"], row["s-reason"]) == ("400", "Verb")
+    assert row.get("transport", "TCP") == "TCP"
+
+
+def test_httperr_folder_that_cannot_be_had(servers):
+    """Somebody's file is where the folder should be: an event, and requests are served."""
+    server = servers.sites(Site(), files=FILES, start=False, reg={"ErrorLoggingDir": "C:\\taken\\logs"})
+    (server.drive / "taken").write_text("a file")
+    server.tolerate_events("1010")
+    server.start()
+    server.raw(b"get / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert server.get("/a.txt").status == 200
+    server.wait_event(r"\b1010\b")
+
+
+def test_httperr_folder_that_is_no_path(servers):
+    """The documented default takes its place."""
+    server = servers.sites(Site(), files=FILES, start=False, reg={"ErrorLoggingDir": "logs"})
+    server.tolerate_events("1007")
+    server.start()
+    provoke(server)
+    wait_until(lambda: read_httperr(server.drive), "a line")
+    server.wait_event(r"ErrorLoggingDir is not a full local path")
+
+
 def test_httperr_switched_off(servers):
     server = servers.sites(Site(), files=FILES, reg={"EnableErrorLogging": 0})
     for _ in range(3):

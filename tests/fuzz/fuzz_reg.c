@@ -11,8 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct http_parameters_finding *findings;
     struct http_parameters p;
     struct http_parameters back;
+    struct http_bindings bindings;
     size_t count = 0;
-    enum rc rc = http_parameters_parse(str_n((const char *)data, size), &p, &findings);
+    enum rc rc = http_parameters_parse(str_n((const char *)data, size), &p, &bindings, &findings);
 
     INVARIANT(rc == RC_OK || (rc == RC_FAIL && findings));
     for (struct http_parameters_finding *f = findings; f; f = f->next) {
@@ -38,5 +39,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     INVARIANT(str_eq(str_z(p.error_logging_dir), str_z(back.error_logging_dir)));
     INVARIANT(p.max_field_length <= p.max_request_bytes);
+
+    for (size_t i = 0; i < bindings.n_ssl; i++) {
+        const struct ssl_binding *b = &bindings.ssl[i];
+
+        INVARIANT(b->port > 0 && b->hash_len <= SSL_HASH_MAX);
+        INVARIANT(strchr(b->store, '/') == NULL && b->store[0] != '.' && b->store[0] != '\0');
+        INVARIANT((b->kind == SSL_BINDING_HOST) == (b->host[0] != '\0'));
+        if (b->kind == SSL_BINDING_ADDRESS)
+            INVARIANT(ssl_binding_find(&bindings, true, &b->address, b->port, STR(""), false));
+    }
+    for (size_t i = 0; i < bindings.n_reservations; i++) {
+        const struct url_reservation *u = &bindings.reservations[i];
+
+        INVARIANT(u->port > 0 && u->host[0] != '\0' && u->path.p[0] == '/');
+        INVARIANT(u->path.p[u->path.n - 1] == '/');
+    }
+    http_bindings_fini(&bindings);
     return 0;
 }

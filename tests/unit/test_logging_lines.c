@@ -468,6 +468,14 @@ static void httperr_generations(void **state)
                                                             "127.0.0.1 8123 HTTP/1.1 GET "
                                                             "/test'XOR(1)*! 400 - Hostname -\r\n");
     free(got);
+    got = one_error(", 'columns': '2003'", &r, "HTTPERR/httperr1.log");
+    assert_string_equal(
+        got, "#Software: Microsoft HTTP API 1.0\r\n#Version: 1.0\r\n"
+             "#Date: 2026-10-07 12:24:54\r\n#Fields: "
+             "date time c-ip c-port s-ip s-port cs-version cs-method cs-uri "
+             "sc-status s-siteid s-reason s-queuename\r\n2026-10-07 12:24:54 127.0.0.1 54517 "
+             "127.0.0.1 8123 HTTP/1.1 GET /test'XOR(1)*! 400 - Hostname -\r\n");
+    free(got);
     got = one_error("", &r, "HTTPERR/httperr1.log");
     assert_string_equal(
         got,

@@ -14,6 +14,8 @@
 #include "base/buf.h"
 #include "tables/registry_text.h"
 
+#define _cleanup_bindings_ __attribute__((cleanup(http_bindings_fini)))
+
 #define HEAD "Windows Registry Editor Version 5.00\r\n\r\n"
 #define KEY "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\HTTP\\Parameters]\r\n"
 #define W3SVC_KEY "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\W3SVC\\Parameters]\r\n"
@@ -105,7 +107,7 @@ static const struct {
              "\"a\"=\"x\r\n[y\"\r\n\"b\"=hex(7):61,00,\\\r\n  00,00\r\n" KEY
              "\"UrlSegmentMaxCount\"=dword:9\r\n[HKEY_LOCAL_"
              "MACHINE\\SYSTEM\\CurrentControlSet\\Services\\"
-             "HTTP\\Parameters\\UrlAclInfo]\r\n\"UrlSegmentMaxCount\"=dword:8\r\n",
+             "HTTP\\Parameters\\Synchronize]\r\n\"UrlSegmentMaxCount\"=dword:8\r\n",
              "UrlSegmentMaxCount", 9, 0, 0, 0),
     FILE_ROW("no key of ours", "[HKEY_CURRENT_USER\\A]\r\n", "MaxRequestBytes", 16384, 1, 0, 0),
     FILE_ROW("field length above request length", KEY "\"MaxFieldLength\"=dword:00008000\r\n",
@@ -138,10 +140,11 @@ static const struct {
 static void check_file(size_t i, struct str bytes)
 {
     struct http_parameters_finding *findings;
+    _cleanup_bindings_ struct http_bindings bindings;
     struct http_parameters p;
     size_t n = 0;
 
-    if (http_parameters_parse(bytes, &p, &findings) != RC_OK)
+    if (http_parameters_parse(bytes, &p, &bindings, &findings) != RC_OK)
         fail_msg("%s: refused: %s", files[i].name, findings->text);
     for (struct http_parameters_finding *f = findings; f; f = f->next)
         n++;
@@ -226,10 +229,12 @@ static void test_text_values(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct http_parameters_finding *findings;
+        _cleanup_bindings_ struct http_bindings bindings;
         struct http_parameters p;
         size_t n = 0;
 
-        assert_int_equal(http_parameters_parse(str_z(rows[i].file), &p, &findings), RC_OK);
+        assert_int_equal(http_parameters_parse(str_z(rows[i].file), &p, &bindings, &findings),
+                         RC_OK);
         for (struct http_parameters_finding *f = findings; f; f = f->next)
             n++;
         if (n != rows[i].want_findings || !str_eq(str_z(p.error_logging_dir), str_z(rows[i].want)))
@@ -252,9 +257,10 @@ static void test_refused_files(void **state)
     http_parameters_default(&def);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct http_parameters_finding *findings;
+        _cleanup_bindings_ struct http_bindings bindings;
         struct http_parameters p;
 
-        assert_int_equal(http_parameters_parse(str_z(rows[i]), &p, &findings), RC_FAIL);
+        assert_int_equal(http_parameters_parse(str_z(rows[i]), &p, &bindings, &findings), RC_FAIL);
         assert_non_null(findings);
         assert_int_equal(findings->severity, HTTP_PARAMETERS_ERROR);
         assert_int_equal(p.max_request_bytes, def.max_request_bytes);
@@ -265,6 +271,7 @@ static void test_refused_files(void **state)
 static void test_many_faults_are_bounded(void **state)
 {
     struct http_parameters_finding *findings;
+    _cleanup_bindings_ struct http_bindings bindings;
     struct http_parameters p;
     _cleanup_buf_ struct buf file;
     size_t n = 0;
@@ -274,7 +281,7 @@ static void test_many_faults_are_bounded(void **state)
     buf_str(&file, STR(HEAD KEY));
     for (size_t i = 0; i < 1000; i++)
         buf_str(&file, STR("rubbish\r\n"));
-    assert_int_equal(http_parameters_parse(buf_view(&file), &p, &findings), RC_OK);
+    assert_int_equal(http_parameters_parse(buf_view(&file), &p, &bindings, &findings), RC_OK);
     for (struct http_parameters_finding *f = findings; f; f = f->next)
         n++;
     assert_int_equal(n, 101);
@@ -283,17 +290,20 @@ static void test_many_faults_are_bounded(void **state)
 
 static void test_too_large(void **state)
 {
-    static char bytes[(1 << 20) + 1];
+    static char bytes[(16 << 20) + 1];
     struct http_parameters_finding *findings;
+    _cleanup_bindings_ struct http_bindings bindings;
     struct http_parameters p;
 
     (void)state;
     memset(bytes, ';', sizeof(bytes));
     memcpy(bytes, HEAD, sizeof(HEAD) - 1);
-    assert_int_equal(http_parameters_parse(str_n(bytes, sizeof(bytes)), &p, &findings), RC_FAIL);
+    assert_int_equal(http_parameters_parse(str_n(bytes, sizeof(bytes)), &p, &bindings, &findings),
+                     RC_FAIL);
     assert_non_null(findings);
     http_parameters_findings_free(findings);
-    assert_int_equal(http_parameters_parse(str_n(bytes, sizeof(bytes) - 1), &p, &findings), RC_OK);
+    assert_int_equal(
+        http_parameters_parse(str_n(bytes, sizeof(bytes) - 1), &p, &bindings, &findings), RC_OK);
     http_parameters_findings_free(findings);
 }
 
@@ -310,47 +320,199 @@ static void test_load(void **state)
 {
     char path[] = "/tmp/test_http_parameters_XXXXXX";
     struct http_parameters_finding *findings;
+    _cleanup_bindings_ struct http_bindings bindings;
     struct http_parameters p;
 
     (void)state;
     write_temporary(path, STR(HEAD KEY "\"DisableServerHeader\"=dword:2\r\n"));
-    assert_int_equal(http_parameters_load(path, &p, &findings), RC_OK);
+    assert_int_equal(http_parameters_load(path, &p, &bindings, &findings), RC_OK);
     assert_null(findings);
     assert_int_equal(p.disable_server_header, 2);
     unlink(path);
 
-    assert_int_equal(http_parameters_load(path, &p, &findings), RC_DECLINED);
+    assert_int_equal(http_parameters_load(path, &p, &bindings, &findings), RC_DECLINED);
     assert_null(findings);
     assert_int_equal(p.disable_server_header, 0);
 
-    assert_int_equal(http_parameters_load("/tmp", &p, &findings), RC_FAIL);
+    assert_int_equal(http_parameters_load("/tmp", &p, &bindings, &findings), RC_FAIL);
     assert_non_null(findings);
     http_parameters_findings_free(findings);
 }
 
-static void test_documented_defaults(void **state)
+/* Defaults and ranges as the documents have them, beside the table that the server uses. */
+static const struct {
+    const char *name;
+    uint32_t def, min, max;
+} documented[] = {
+    /* KB 820129 */
+    {"AllowRestrictedChars", 0, 0, UINT32_MAX},
+    {"EnableAggressiveMemoryUsage", 0, 0, 1},
+    {"EnableNonUTF8", 1, 0, UINT32_MAX},
+    {"FavorUTF8", 1, 0, UINT32_MAX},
+    {"MaxBytesPerSend", 65536, 1, 0xFFFFF},
+    {"MaxConnections", UINT32_MAX, 1024, 2031616},
+    {"MaxEndpoints", 0, 0, 1024},
+    {"MaxFieldLength", 16384, 64, 65534},
+    {"MaxRequestBytes", 16384, 256, 16777216},
+    {"PercentUAllowed", 1, 0, UINT32_MAX},
+    {"UrlSegmentMaxCount", 255, 0, 16383},
+    {"UrlSegmentMaxLength", 260, 0, 32766},
+    {"UriEnableCache", 1, 0, UINT32_MAX},
+    {"UriMaxUriBytes", 262144, 4096, 16777216},
+    {"UriScavengerPeriod", 120, 10, UINT32_MAX},
+    {"DisableServerHeader", 0, 0, 2},
+    {"CertChainCacheOnlyUrlRetrieval", 1, 0, UINT32_MAX},
+    /* HTTP Server API */
+    {"AllowWeakHeaderNameSyntax", 0, 0, UINT32_MAX},
+    {"AllowWeakHeaderValueSyntax", 0, 0, UINT32_MAX},
+    {"AllowCaseInsensitiveVerbs", 0, 0, UINT32_MAX},
+    {"AllowUnEscapedRestrictedChars", 0, 0, UINT32_MAX},
+    {"EnableSslCloseNotify", 0, 0, UINT32_MAX},
+    {"DisableSslCertChainCacheOnlyUrlRetrieval", 0, 0, UINT32_MAX},
+    {"IdleConnectionTimeout", 120, 1, 65535},
+    {"HeaderWaitTimeout", 120, 1, 65535},
+    /* KB 820729 */
+    {"EnableErrorLogging", 1, 0, UINT32_MAX},
+    {"ErrorLogFileTruncateSize", 0x100000, 0x100000, UINT32_MAX},
+    {"ErrorLoggingFields", 0x7c884c7, 0, 0x7dff4e7},
+    {"ErrorLoggingRolloverType", 0, 0, 4},
+    {"ErrorLoggingLocaltimeRollover", 0, 0, UINT32_MAX},
+    /* seen on Windows */
+    {"MaxBufferedSendBytes", 0, 0, UINT32_MAX},
+    {"UriMaxCacheMegabyteCount", 0, 0, UINT32_MAX},
+    {"EnableHttp2Tls", 1, 0, UINT32_MAX},
+    {"EnableHttp2Cleartext", 0, 0, UINT32_MAX},
+    {"EnableHttp3", 0, 0, UINT32_MAX},
+    {"EnableAltSvc", 0, 0, UINT32_MAX},
+    {"Http2MaxClientResetsPerMinute", 400, 0, 65535},
+    {"Http2MaxClientResetsGoaway", 1, 0, 1},
+    {"EnableTraceMethod", 0, 0, UINT32_MAX},
+    /* ours */
+    {"ErrorLoggingColumns", 0, 0, 3},
+};
+
+static void test_documented_values(void **state)
 {
     struct http_parameters p;
 
     (void)state;
     http_parameters_default(&p);
-    assert_int_equal(p.max_field_length, 16384);
-    assert_int_equal(p.max_request_bytes, 16384);
-    assert_int_equal(p.url_segment_max_count, 255);
-    assert_int_equal(p.url_segment_max_length, 260);
-    assert_int_equal(p.uri_max_uri_bytes, 262144);
-    assert_int_equal(p.uri_scavenger_period_s, 120);
-    assert_int_equal(p.max_connections, UINT32_MAX);
-    assert_int_equal(p.header_wait_timeout_s, 120);
-    assert_int_equal(p.idle_connection_timeout_s, 120);
-    assert_int_equal(p.error_logging_fields, 0x7c884c7);
-    assert_int_equal(p.error_log_file_truncate_size, 0x100000);
-    assert_true(p.enable_non_utf8 && p.favor_utf8 && p.percent_u_allowed && p.uri_enable_cache);
-    assert_true(p.enable_error_logging && p.enable_http2_tls);
-    assert_false(p.allow_restricted_chars || p.allow_case_insensitive_verbs ||
-                 p.allow_weak_header_name_syntax || p.allow_weak_header_value_syntax ||
-                 p.allow_unescaped_restricted_chars || p.enable_trace_method);
+    for (size_t i = 0; i < ARRAY_LEN(documented); i++) {
+        const struct http_parameter *row = http_parameter_find(str_z(documented[i].name));
+
+        if (!row || row->def != documented[i].def || row->min != documented[i].min ||
+            row->max != documented[i].max ||
+            http_parameter_value(row, &p) !=
+                (row->kind == HTTP_PARAMETER_BOOL ? row->def != 0 : row->def))
+            fail_msg("%s", documented[i].name);
+    }
     assert_string_equal(p.error_logging_dir, "%SystemRoot%\\System32\\LogFiles");
+    /* None but the folder is missing above. */
+    assert_int_equal(http_parameter_count(), ARRAY_LEN(documented) + 1);
+}
+
+/* One value of one parameter, written as data; returns what it became, and its first finding that
+ * is no note in *ret_line and *ret_column (0: none). */
+static uint32_t audit(const struct http_parameter *row, const char *data, uint32_t *ret_line,
+                      uint32_t *ret_column, size_t *ret_notes)
+{
+    static const char *const services[] = {[HTTP_PARAMETER_KEY_HTTP] = "HTTP",
+                                           [HTTP_PARAMETER_KEY_W3SVC] = "W3SVC",
+                                           [HTTP_PARAMETER_KEY_HTTPFILTER] = "HTTPFilter"};
+    _cleanup_bindings_ struct http_bindings bindings;
+    struct http_parameters_finding *findings;
+    struct http_parameters p;
+    _cleanup_buf_ struct buf file;
+
+    buf_init(&file, 4096);
+    /* So that MaxFieldLength, which it bounds, can have its whole range. */
+    buf_str(&file, STR(HEAD KEY));
+    if (strcmp(row->name, "MaxFieldLength") == 0)
+        buf_str(&file, STR("\"MaxRequestBytes\"=dword:01000000\r\n"));
+    buf_printf(&file,
+               "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\%s\\Parameters]\r\n"
+               "\"%s\"=%s\r\n",
+               services[row->key], row->name, data);
+    assert_int_equal(http_parameters_parse(buf_view(&file), &p, &bindings, &findings), RC_OK);
+    *ret_line = *ret_column = 0;
+    *ret_notes = 0;
+    for (struct http_parameters_finding *f = findings; f; f = f->next) {
+        *ret_notes += f->severity == HTTP_PARAMETERS_NOTE;
+        if (f->severity != HTTP_PARAMETERS_NOTE && *ret_line == 0) {
+            *ret_line = f->line;
+            *ret_column = f->column;
+        }
+    }
+    http_parameters_findings_free(findings);
+    return row->kind == HTTP_PARAMETER_TEXT ? 0 : http_parameter_value(row, &p);
+}
+
+static uint32_t as_value(const struct http_parameter *row, uint32_t number)
+{
+    return row->kind == HTTP_PARAMETER_BOOL ? number != 0 : number;
+}
+
+static void audit_number(const struct http_parameter *row, uint32_t number, bool fits)
+{
+    for (size_t i = 0; i < 2; i++) {
+        uint32_t line, column;
+        char data[64];
+        size_t notes;
+
+        if (i == 0)
+            snprintf(data, sizeof(data), "dword:%08x", number);
+        else
+            snprintf(data, sizeof(data), "hex(4):%02x,%02x,%02x,%02x", number & 0xff,
+                     number >> 8 & 0xff, number >> 16 & 0xff, number >> 24);
+        uint32_t got = audit(row, data, &line, &column, &notes);
+        uint32_t want_line = strcmp(row->name, "MaxFieldLength") == 0 ? 6 : 5;
+        uint32_t want_column = (uint32_t)strlen(row->name) + 4;
+
+        if (got != as_value(row, fits ? number : row->def) ||
+            (fits ? line != 0 : line != want_line || column != want_column))
+            fail_msg("%s=%s: %u, finding at %u:%u", row->name, data, got, line, column);
+        if (row->no_effect && notes == 0)
+            fail_msg("%s: nobody says that it has no effect", row->name);
+    }
+}
+
+/* Every parameter at and beyond the ends of its range, with data of other types, and deleted. */
+static void test_every_parameter(void **state)
+{
+    static const char *const wrong[] = {"\"1\"",
+                                        "hex:01,00,00,00",
+                                        "hex(7):31,00,00,00,00,00",
+                                        "dword:",
+                                        "dword:1g",
+                                        "hex(4):01,00",
+                                        "1",
+                                        "hex(b):01,00,00,00,01,00,00,00"};
+    uint32_t line, column;
+    size_t notes;
+
+    (void)state;
+    for (size_t i = 0; i < http_parameter_count(); i++) {
+        const struct http_parameter *row = http_parameter_at(i);
+
+        if (row->kind == HTTP_PARAMETER_TEXT)
+            continue;
+        audit_number(row, row->min, true);
+        audit_number(row, row->max, true);
+        audit_number(row, row->def, true);
+        if (row->min > 0)
+            audit_number(row, row->min - 1, row->min - 1 == row->def);
+        if (row->max < UINT32_MAX)
+            audit_number(row, row->max + 1, row->max + 1 == row->def);
+        for (size_t k = 0; k < ARRAY_LEN(wrong); k++) {
+            uint32_t got = audit(row, wrong[k], &line, &column, &notes);
+
+            if (got != as_value(row, row->def) || line == 0)
+                fail_msg("%s=%s: %u, finding at line %u", row->name, wrong[k], got, line);
+        }
+        assert_int_equal(audit(row, "-", &line, &column, &notes), as_value(row, row->def));
+        assert_int_equal(line, 0);
+        assert_int_equal(notes, 0);
+    }
 }
 
 static void test_rows(void **state)
@@ -485,7 +647,8 @@ int main(void)
         cmocka_unit_test(test_many_faults_are_bounded),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_load),
-        cmocka_unit_test(test_documented_defaults),
+        cmocka_unit_test(test_documented_values),
+        cmocka_unit_test(test_every_parameter),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_json_round_trip),
         cmocka_unit_test(test_json_faults),
