@@ -501,9 +501,10 @@ bool tls_can_ask_client_cert(const struct tls_conn *c)
     return SSL_version(c->ssl) == TLS1_2_VERSION || c->offers_pha;
 }
 
+/* The client's last message is being read. HANDSHAKE_DONE does not come for TLS 1.3. */
 static void on_info(const SSL *ssl, int where, int value)
 {
-    if (where & SSL_CB_HANDSHAKE_DONE)
+    if (SSL_get_state(ssl) == TLS_ST_SR_FINISHED)
         tls_conn_of(ssl)->ask_done = true;
 }
 
@@ -516,6 +517,13 @@ static bool begin_asking(struct tls_conn *c)
     return SSL_renegotiate(c->ssl) == 1;
 }
 
+static enum tls_rc asking_failed(struct tls_conn *c, const char *why)
+{
+    c->failure = why;
+    fail(c);
+    return TLS_FAILED;
+}
+
 enum tls_rc tls_ask_client_cert(struct tls_conn *c)
 {
     enum tls_rc rc;
@@ -524,10 +532,8 @@ enum tls_rc tls_ask_client_cert(struct tls_conn *c)
         return TLS_FAILED;
     if (c->asking == ASK_NOT) {
         c->asking = ASK_RUNNING;
-        if (!begin_asking(c)) {
-            fail(c);
-            return TLS_FAILED;
-        }
+        if (!begin_asking(c))
+            return asking_failed(c, "the client cannot be asked for its certificate");
     }
     c->dry = false;
     int done = SSL_do_handshake(c->ssl);
@@ -535,15 +541,13 @@ enum tls_rc tls_ask_client_cert(struct tls_conn *c)
     if (done != 1)
         return waits_for(c, done);
     SSL_set_info_callback(c->ssl, on_info);
-    for (char byte; !c->ask_done;) {
+    for (char byte; !c->ask_done || SSL_in_init(c->ssl);) {
         /* Its answer is read as if it were data, of which none may come. */
         int got = SSL_peek(c->ssl, &byte, 1);
-        if (got > 0) {
-            c->failure = "data in place of a certificate";
-            fail(c);
-            return TLS_FAILED;
-        }
-        if (!c->ask_done && (rc = waits_for(c, got)) != TLS_DONE)
+        if (got > 0)
+            return asking_failed(c, "data in place of a certificate");
+        rc = waits_for(c, got);
+        if (rc == TLS_FAILED || !c->ask_done || SSL_in_init(c->ssl))
             return rc;
     }
     ERR_clear_error();

@@ -74,6 +74,8 @@ SSL_CTX *tls_context_new(bool ktls)
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
                                  SSL_OP_IGNORE_UNEXPECTED_EOF |
+                                 /* else a client that is asked for its certificate resumes */
+                                 SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION |
                                  (ktls ? SSL_OP_ENABLE_KTLS : UINT64_C(0)));
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
