@@ -91,13 +91,17 @@ static bool is_small(const struct bandwidth_share *s, uint64_t want, uint64_t no
     return passes(s->site, answer, now_ms) && passes(s->global, answer, now_ms);
 }
 
+/* Under two limits a turn is that of the wider one, or a connection with a narrow limit of its own
+ * would fall behind in the round of all; but no more than what the narrow one may save up. */
 static uint64_t turn_of(const struct bandwidth_share *s)
 {
     if (!s->site)
         return s->global->quantum;
-    if (!s->global || s->site->quantum < s->global->quantum)
+    if (!s->global || s->site->quantum >= s->global->quantum)
+        return s->global ? s->global->quantum : s->site->quantum;
+    if (s->site->slack <= s->site->quantum)
         return s->site->quantum;
-    return s->global->quantum;
+    return s->site->slack < s->global->quantum ? s->site->slack : s->global->quantum;
 }
 
 /* Reserves under both limits; gives when the later of the two begins, 0 for at once. */
