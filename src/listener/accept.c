@@ -136,6 +136,7 @@ struct connection *conn_new_stream(struct connection *carrier, const struct stre
     c->out_end = &c->out;
     c->bind_port = carrier->bind_port;
     c->is_stream = true;
+    c->is_tls = carrier->is_tls;
     c->stream = ops;
     c->parent = carrier;
     c->remote = carrier->remote;

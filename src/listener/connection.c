@@ -57,7 +57,7 @@ void conn_arm(struct connection *c)
     if (c->stream)
         return; /* its carrier watches the socket */
     uint32_t events = (c->read_paused || c->read_eof ? 0u : (uint32_t)EPOLLIN) |
-                      (c->out ? (uint32_t)EPOLLOUT : 0u);
+                      (c->out && !c->parked ? (uint32_t)EPOLLOUT : 0u);
 
     if (UNLIKELY(c->tls != NULL))
         events = transport_tls_events(c, events);
@@ -132,6 +132,8 @@ static void close_transport(struct connection *c, bool reset)
     else
         return;
     not_ready(c);
+    if (c->throttle)
+        throttle_free(c);
     if (c->counted)
         atomic_fetch_sub_explicit(&c->counted->connections, 1, memory_order_relaxed);
     c->counted = NULL;
@@ -222,6 +224,8 @@ void conn_client_gone(struct connection *c)
 void conn_linger(struct connection *c)
 {
     /* Closing with unread input would send a reset and could take our answer from the client. */
+    if (c->throttle)
+        throttle_end(c);
     if (c->x) {
         exchange_free(c->thread, c->x);
         c->x = NULL;
@@ -349,7 +353,7 @@ void conn_timer_fired(struct timer_entry *e)
         struct exchange *x = c->x;
         uint32_t rate = x ? x->gen->generation->min_bytes_per_second : 0;
         uint64_t now = thread_now_ms(c->thread);
-        uint64_t due = x && rate ? x->response_begin_ms + response_due_ms(x) : 0;
+        uint64_t due = x && rate && !c->throttle ? x->response_begin_ms + response_due_ms(x) : 0;
         if (due > now) {
             conn_set_timer(c, T_SEND, due - now);
             return;

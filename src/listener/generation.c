@@ -5,7 +5,9 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "base/clock.h"
 #include "base/ipc.h"
+#include "listener/bandwidth.h"
 #include "base/poison.h"
 
 struct generation *generation_ref(struct generation *g)
@@ -179,6 +181,21 @@ static bool logs_response_headers(const json_t *log_file)
     return false;
 }
 
+static struct bandwidth *load_bandwidth(struct generation *g, const json_t *limits,
+                                        const char *name)
+{
+    uint32_t rate = get_u32(limits, name, BANDWIDTH_UNLIMITED);
+
+    if (rate == 0 || rate == BANDWIDTH_UNLIMITED)
+        return NULL;
+    enum { LINE = _Alignof(struct bandwidth) }; /* more than arenas align to */
+    char *room = arena_zalloc(&g->arena, sizeof(struct bandwidth) + LINE);
+    struct bandwidth *b = (void *)(room + (LINE - (uintptr_t)room % LINE) % LINE);
+
+    bandwidth_init(b, rate, clock_mono_ms());
+    return b;
+}
+
 static const char *load_site(struct generation *g, const json_t *j,
                              const struct generation_env *env)
 {
@@ -190,6 +207,7 @@ static const char *load_site(struct generation *g, const json_t *j,
     s->id = get_u32(j, "id", 0);
     s->name = arena_dup(&g->arena, str_z(ipc_get_str(j, "name", "")));
     s->max_connections = get_u32(limits, "maxConnections", UINT32_MAX);
+    s->bandwidth = load_bandwidth(g, limits, "maxBandwidth");
     s->connection_timeout_ms = get_u32(limits, "connectionTimeout_ms", 0);
     if (s->connection_timeout_ms == 0)
         s->connection_timeout_ms = g->idle_ms; /* as the server has it */
@@ -240,6 +258,7 @@ static void take_limits(struct generation *g, const json_t *web)
     if (g->idle_ms == 0)
         g->idle_ms = api_timeout_ms(p->idle_connection_timeout_s);
     g->min_bytes_per_second = get_u32(web, "minBytesPerSecond", 240);
+    g->bandwidth = load_bandwidth(g, web, "maxGlobalBandwidth");
 }
 
 static size_t count_bindings(const json_t *sites)

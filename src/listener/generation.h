@@ -15,6 +15,7 @@
 #include "queue/message.h"
 #include "tables/http_parameters.h"
 
+struct bandwidth;
 struct log_site;
 struct pool;
 struct site_state;
@@ -33,6 +34,7 @@ struct site {
     uint32_t connection_timeout_ms;
     struct site_state *state; /* outlives generations */
     struct log_site *log;
+    struct bandwidth *bandwidth; /* maxBandwidth; NULL: no limit */
     bool logs_response_headers; /* customFields of type ResponseHeader */
 };
 
@@ -64,6 +66,7 @@ struct generation {
     struct url_limits url;
     uint32_t header_wait_ms, idle_ms;    /* of connections not yet routed */
     uint32_t min_bytes_per_second;       /* 0: no minimum */
+    struct bandwidth *bandwidth;         /* maxGlobalBandwidth; NULL: no limit */
     struct site *sites;
     size_t n_sites;
     struct route_port *ports;

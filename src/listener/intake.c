@@ -27,7 +27,7 @@ static enum httperr_reason cook(struct connection *c)
     return HTTPERR_NONE;
 }
 
-static struct str host_name(const struct connection *c)
+struct str intake_host(const struct connection *c)
 {
     const struct exchange *x = c->x;
 
@@ -63,7 +63,7 @@ static enum httperr_reason route(struct connection *c)
 {
     struct exchange *x = c->x;
     const struct generation *g = x->gen->generation;
-    const struct site *site = generation_route(g, c->bind_port, &c->local, host_name(c));
+    const struct site *site = generation_route(g, c->bind_port, &c->local, intake_host(c));
 
     if (!site)
         return HTTPERR_HOSTNAME;
@@ -98,5 +98,6 @@ void intake_request(struct connection *c)
         own_response(c, why);
         return;
     }
-    pool_enqueue(c, x->pool);
+    if (!cached_answer(c))
+        pool_enqueue(c, x->pool);
 }

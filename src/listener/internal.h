@@ -12,8 +12,10 @@
 #include "http/date.h"
 #include "http/response1.h"
 #include "http/http1_parser.h"
+#include "listener/bandwidth.h"
 #include "listener/generation.h"
 #include "listener/metrics.h"
+#include "listener/response_cache.h"
 #include "listener/timer_wheel.h"
 #include "logging/logging.h"
 #include "queue/message.h"
@@ -22,6 +24,7 @@
 
 struct exchange;
 struct link;
+struct listener_metrics;
 struct thread;
 struct tls_conn;
 struct tls_table;
@@ -50,11 +53,13 @@ struct pool {
 
 struct listener {
     int control;
+    struct listener_metrics *metrics; /* NULL: nobody asked for them */
     struct loop *loop;
     struct loop_io control_io;
     unsigned n_threads;
     struct thread *threads;
     struct logging *logging;
+    struct response_cache *cache;
     struct generation *generation;
     struct pool *pools;
     unsigned n_pools;
@@ -90,6 +95,7 @@ enum letter_kind {
     LETTER_WORKER_GONE,
     LETTER_STOP,
     LETTER_TLS,
+    LETTER_CERTIFICATE, /* handshakes that wait for one may go on */
     LETTER_SYNC, /* goes from thread to thread, then back as LETTER_SYNCED */
     /* event thread to control thread */
     LETTER_DEMAND,
@@ -220,6 +226,8 @@ struct exchange {
     uint64_t response_begin_ms, response_bytes;
     char *log_text; /* malloc: user, then custom lines */
     uint32_t user_len, custom_len;
+    bool may_enter_cache;
+    struct cache_offer *offer; /* malloc: its body comes as a file */
     char *headers_copy; /* malloc: response headers, only for sites that log some */
     uint32_t headers_len;
 
@@ -236,7 +244,8 @@ struct input {
 
 struct out_segment {
     struct out_segment *next;
-    struct out_file *file; /* NULL: memory */
+    struct out_file *file; /* a worker's; NULL: memory, or what the cache has */
+    const struct cached_response *cached; /* referenced; its file, or the memory of its body */
     uint64_t offset, length;
     uint64_t credit; /* body bytes in it that the worker's credit paid for */
     char data[];
@@ -296,10 +305,12 @@ struct connection {
     struct connection *parent;        /* of a stream: its carrier, while stream is set */
     void *stream_data;
     uint32_t stream_id;
-    bool is_stream;
+    bool is_stream, is_tls;
     struct connection *ready_next, **ready_prev; /* TLS holds input that the socket has no more */
     uint8_t state, timer_kind;
     bool read_eof, read_paused;
+    bool parked;                      /* throttled: must not send before its turn */
+    struct throttle *throttle;        /* NULL: never met a limit */
     uint16_t bind_port;
     uint32_t idle_ms;
     uint32_t linger_left; /* bytes that it may still send for nothing; 0: not yet lingering */
@@ -377,17 +388,22 @@ void exchange_free(struct thread *t, struct exchange *x);
 struct input *input_new(struct thread *t, uint32_t cap);
 void input_free(struct thread *t, struct input *in);
 
+/* listener.c, orders.c: control thread */
+void listener_tell(struct listener *l, json_t *msg); /* to the supervisor; msg is taken over */
+/* Obeys one order; gives how many of the descriptors were taken over, from the first. */
+size_t listener_obey(struct listener *l, json_t *msg, const int *fds, size_t n_fds);
+void listener_answer_status(struct listener *l, json_int_t token);
+void listener_finish(struct listener *l, uint64_t timeout_ms);
+
 /* accept.c */
 void acceptor_on_event(struct loop_io *io, uint32_t events);
 /* A stream of carrier, ready for its head; NULL: no memory. */
 struct connection *conn_new_stream(struct connection *carrier, const struct stream_ops *ops);
 
-/* http2.c: c carries streams from now on; its input, if there is any, is HTTP/2's. */
-void http2_begin(struct connection *c);
-
 /* opening.c: what comes before HTTP: PROXY header, TLS handshake */
 void opening_begin(struct connection *c);
 void opening_step(struct connection *c);
+void opening_retry(struct thread *t); /* the supervisor has answered about a certificate */
 
 /* transport.c: bytes through the socket or TLS, with the conventions of recv, send, sendfile */
 ssize_t transport_recv(struct connection *c, void *p, size_t n);
@@ -425,6 +441,14 @@ void conn_bury(struct thread *t);        /* at the end of a turn */
 
 /* intake.c: from a complete head to the pool's queue */
 void intake_request(struct connection *c);
+struct str intake_host(const struct connection *c); /* of the request: URL or Host, without port */
+/* cached_answer.c */
+bool cached_answer(struct connection *c); /* true: answered, c may be gone */
+/* The head of an answer is in: lines checked and copied, body as in the ring. */
+void cache_offer_head(struct exchange *x, const struct msg_response *h, struct str reason,
+                      struct str lines, struct str body, bool closing);
+void cache_offer_file(struct exchange *x, int fd, const struct msg_file *m, bool last);
+bool cache_flush_record(struct link *k, const struct ring_record *rec); /* false: malformed */
 /* own_response.c */
 void own_response(struct connection *c, enum httperr_reason reason); /* answers, logs, ends */
 void own_log(struct connection *c, enum httperr_reason reason);      /* HTTPERR line only */
@@ -440,6 +464,10 @@ bool body_is_buffered(const struct connection *c); /* all that is missing is her
 /* send.c: what leaves the connection. False: the connection is gone (and has been dealt with). */
 bool out_bytes(struct connection *c, const void *p, size_t n, bool more, uint64_t credit);
 bool out_file(struct connection *c, struct out_file *f, uint64_t offset, uint64_t length);
+/* length bytes from offset of the body of r, which need not be kept by the caller. */
+bool out_cached(struct connection *c, const struct cached_response *r, uint64_t offset,
+                uint64_t length);
+void out_wait(struct connection *c); /* what is queued waits for room or for its turn */
 bool out_flush(struct connection *c);
 uint64_t response_due_ms(const struct exchange *x); /* what it may take at the least rate */
 void out_drop(struct connection *c);
@@ -448,6 +476,13 @@ void out_drop(struct connection *c);
 ssize_t out_take(struct connection *c, char *buf, size_t n, bool *ret_last);
 /* All that was taken has been framed: ends the exchange if it was the last. c may be gone. */
 void out_taken(struct connection *c);
+
+/* throttle.c */
+void throttle_begin(struct connection *c); /* with each response, whose site and generation count */
+uint64_t throttle_take(struct connection *c, uint64_t want); /* 0: c is parked until its turn */
+void throttle_give_back(struct connection *c, uint64_t unsent, bool try_again);
+void throttle_end(struct connection *c);
+void throttle_free(struct connection *c);
 
 /* pool_queue.c */
 void pool_enqueue(struct connection *c, struct thread_pool *tp);

@@ -383,23 +383,12 @@ static bool want_body(struct exchange *x, const struct ring_record *rec)
     return true;
 }
 
-/* Nothing of this worker is kept yet, so there is nothing to forget. */
-static bool flush_cache(const struct ring_record *rec)
-{
-    struct msg_flush m;
-
-    if (rec->len < sizeof(m))
-        return false;
-    memcpy(&m, rec->payload, sizeof(m));
-    return m.path_len == rec->len - sizeof(m);
-}
-
 static bool handle(struct link *k, const struct ring_record *rec)
 {
     if (rec->type == MSG_FILE_CLOSE)
         return close_file(k, rec);
     if (rec->type == MSG_CACHE_FLUSH)
-        return flush_cache(rec);
+        return cache_flush_record(k, rec);
     struct exchange *x = find_exchange(k, rec->id);
 
     if (!x || x->ended)
@@ -595,6 +584,8 @@ void link_gone(struct thread *t, struct worker_process *w)
     }
     link_update_taken(k);
     k->gone = true;
+    /* Nobody watches its files any more. */
+    response_cache_flush_worker(t->listener->cache, w->id);
     while (k->held)
         response_abandoned(k->held);
     requeue_untaken(k);

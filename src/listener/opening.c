@@ -9,7 +9,7 @@ static void ready_for_requests(struct connection *c)
     c->state = C_READING;
     conn_set_timer(c, T_IDLE, c->idle_ms);
     if (tls_is_http2(c->tls))
-        http2_begin(c);
+        conn_close(c);
     else
         input_read(c);
 }
@@ -28,11 +28,20 @@ void opening_step(struct connection *c)
         return;
     case TLS_WAITS:
         loop_io_set(c->thread->loop, &c->io, EPOLLHUP);
-        return; /* the table's answer calls again */
+        return; /* for opening_retry */
     case TLS_FAILED:
         metrics_count(c->thread->metrics, METRIC_TLS_HANDSHAKES_FAILED);
         conn_close(c);
         return;
+    }
+}
+
+void opening_retry(struct thread *t)
+{
+    for (struct connection *c = t->connections, *next; c; c = next) {
+        next = c->next;
+        if (c->state == C_OPENING && c->io.fd >= 0)
+            opening_step(c);
     }
 }
 
@@ -41,6 +50,7 @@ void opening_begin(struct connection *c)
     const struct generation *g = c->thread->current->generation;
 
     c->state = C_OPENING;
+    c->is_tls = true;
     c->tls = c->thread->tls ? tls_conn_new(c->thread->tls, c->io.fd, &c->local) : NULL;
     if (!c->tls) {
         conn_close(c);

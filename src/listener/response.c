@@ -7,7 +7,7 @@
 #include "tables/status.h"
 #include "base/poison.h"
 
-enum { QUEUED_FILES_MAX = 4096 };
+enum { QUEUED_FILES_MAX = 4096, STATUS_LINE_BYTES = 13 /* before the reason phrase */ };
 _Static_assert(SCRATCH_BYTES >= MESSAGE_HEADERS_MAX + MESSAGE_REASON_MAX + MESSAGE_BODY_MAX + 1024,
                "a head and its body fit");
 
@@ -271,7 +271,11 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
         return true;
     }
     decide_framing(x, &h, closing);
+    struct str head_lines = str_n(lines, h.headers_len);
+    struct str reason = str_n(out + STATUS_LINE_BYTES, (size_t)(lines - 2 - out) - STATUS_LINE_BYTES);
+
     p = write_framing(p, x);
+    throttle_begin(c);
     x->response_begin_ms = thread_now_ms(c->thread);
     x->response_bytes = (uint64_t)(p - out) +
                         (h.flags & MSGR_LENGTH ? (uint64_t)h.content_length : 0);
@@ -283,6 +287,7 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
         body = STR_NULL;
     else if (!take_length(x, body.n))
         return false;
+    cache_offer_head(x, &h, reason, head_lines, body, closing);
     if (c->is_stream)
         send_stream_head(x, str_n(lines, (size_t)(p - lines)), body);
     else
@@ -358,6 +363,7 @@ bool response_file(struct exchange *x, const struct ring_record *rec)
     if (!x->client_gone && !x->no_body) {
         if (!take_length(x, m.length) || x->queued_files > QUEUED_FILES_MAX)
             return false;
+        cache_offer_file(x, f->fd, &m, last);
         send_file(x, f, &m, last);
     }
     if (last)
@@ -403,6 +409,8 @@ void response_finish(struct connection *c)
 {
     struct exchange *x = c->x;
 
+    if (c->throttle)
+        throttle_end(c);
     c->in->start += x->head.head_len;
     exchange_free(c->thread, x);
     c->x = NULL;

@@ -18,6 +18,17 @@ uint64_t response_due_ms(const struct exchange *x)
                           : x->response_bytes * 1000 / x->gen->generation->min_bytes_per_second;
 }
 
+/* Where the bytes of a segment are: a file, or -1 and memory. */
+static int segment_fd(const struct out_segment *s)
+{
+    return s->file ? s->file->fd : s->cached && !s->cached->in_memory ? s->cached->fd : -1;
+}
+
+static const char *segment_bytes(const struct out_segment *s)
+{
+    return s->cached ? cached_response_body(s->cached).p : s->data;
+}
+
 static void append(struct connection *c, struct out_segment *s)
 {
     s->next = NULL;
@@ -29,6 +40,8 @@ static void free_segment(struct out_segment *s)
 {
     if (s->file)
         out_file_unref(s->file);
+    if (s->cached)
+        cached_response_unref(s->cached);
     free(s);
 }
 
@@ -48,8 +61,42 @@ void out_drop(struct connection *c)
         pop(c);
 }
 
+static ssize_t throttled(struct connection *c, ssize_t n, uint64_t may)
+{
+    bool again = n < 0 && (errno == EAGAIN || errno == EINTR);
+
+    throttle_give_back(c, n > 0 ? may - (uint64_t)n : may, again);
+    return n;
+}
+
+static ssize_t send_some(struct connection *c, const void *p, size_t n, bool more)
+{
+    if (LIKELY(!c->throttle))
+        return transport_send(c, p, n, more);
+    uint64_t may = throttle_take(c, n);
+
+    if (may == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return throttled(c, transport_send(c, p, (size_t)may, more), may);
+}
+
+static ssize_t sendfile_some(struct connection *c, int fd, uint64_t offset, size_t n)
+{
+    if (LIKELY(!c->throttle))
+        return transport_sendfile(c, fd, offset, n);
+    uint64_t may = throttle_take(c, n);
+
+    if (may == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return throttled(c, transport_sendfile(c, fd, offset, (size_t)may), may);
+}
+
 /* The socket is full: watch for room, and for the least rate the client has to keep. */
-static void wait_for_room(struct connection *c)
+void out_wait(struct connection *c)
 {
     struct exchange *x = c->x;
     uint32_t rate = x ? x->gen->generation->min_bytes_per_second : 0;
@@ -61,6 +108,11 @@ static void wait_for_room(struct connection *c)
     conn_arm(c);
     if (c->carrier)
         return; /* has timers of its own */
+    if (c->throttle) {
+        /* Its rate is ours to blame; only standing still is not. */
+        conn_set_timer(c, c->parked ? T_NONE : T_SEND, c->idle_ms);
+        return;
+    }
     if (c->timer_kind == T_SEND || c->timer_kind == T_LINGER)
         return;
     if (!x || c->state == C_LINGERING)
@@ -80,7 +132,7 @@ static bool queue_bytes(struct connection *c, const char *p, size_t n, uint64_t 
     *s = (struct out_segment){.length = n, .credit = credit};
     memcpy(s->data, p, n);
     append(c, s);
-    wait_for_room(c);
+    out_wait(c);
     return true;
 }
 
@@ -94,7 +146,7 @@ bool out_bytes(struct connection *c, const void *p, size_t n, bool more, uint64_
 {
     if (c->out || c->stream)
         return queue_bytes(c, p, n, credit);
-    ssize_t sent = transport_send(c, p, n, more);
+    ssize_t sent = send_some(c, p, n, more);
 
     if (UNLIKELY(sent < 0)) {
         if (errno != EAGAIN && errno != EINTR) {
@@ -117,7 +169,7 @@ static int send_file_part(struct connection *c, int fd, uint64_t *offset, uint64
 {
     while (*length) {
         size_t want = *length < SENDFILE_PER_CALL ? (size_t)*length : SENDFILE_PER_CALL;
-        ssize_t n = transport_sendfile(c, fd, *offset, want);
+        ssize_t n = sendfile_some(c, fd, *offset, want);
 
         if (n > 0) {
             *offset += (uint64_t)n;
@@ -153,7 +205,7 @@ bool out_file(struct connection *c, struct out_file *f, uint64_t offset, uint64_
     f->refs++;
     c->x->queued_files++;
     append(c, s);
-    wait_for_room(c);
+    out_wait(c);
     return true;
 }
 
@@ -166,15 +218,17 @@ ssize_t out_take(struct connection *c, char *buf, size_t n, bool *ret_last)
         size_t part = s->length < n - have ? (size_t)s->length : n - have;
         uint64_t paid = 0;
 
-        if (s->file) {
-            ssize_t got = pread(s->file->fd, buf + have, part, (off_t)s->offset);
+        int fd = segment_fd(s);
+
+        if (fd >= 0) {
+            ssize_t got = pread(fd, buf + have, part, (off_t)s->offset);
             if (got <= 0) {
                 conn_reset(c); /* shorter than promised: the client must not believe it whole */
                 return -1;
             }
             part = (size_t)got;
         } else {
-            memcpy(buf + have, s->data + s->offset, part);
+            memcpy(buf + have, segment_bytes(s) + s->offset, part);
             paid = part_of_credit(part, s->credit);
         }
         have += part;
@@ -207,23 +261,56 @@ void out_taken(struct connection *c)
         response_check_done(c);
 }
 
+bool out_cached(struct connection *c, const struct cached_response *r, uint64_t offset,
+                uint64_t length)
+{
+    if (!c->out && !c->stream && !r->in_memory) {
+        int rc = send_file_part(c, r->fd, &offset, &length);
+        if (rc != 0)
+            return rc > 0;
+    }
+    struct out_segment *s = malloc(sizeof(*s));
+
+    if (!s) {
+        conn_reset(c);
+        return false;
+    }
+    *s = (struct out_segment){.cached = cached_response_ref(r), .offset = offset, .length = length};
+    append(c, s);
+    out_wait(c);
+    return true;
+}
+
+/* EPOLLOUT has come and a throttled connection may still not send. */
+static void out_blocked(struct connection *c)
+{
+    if (c->throttle)
+        out_wait(c);
+}
+
 bool out_flush(struct connection *c)
 {
     while (c->out) {
         struct out_segment *s = c->out;
+        int fd = segment_fd(s);
 
-        if (s->file) {
-            int rc = send_file_part(c, s->file->fd, &s->offset, &s->length);
+        if (fd >= 0) {
+            int rc = send_file_part(c, fd, &s->offset, &s->length);
             if (rc < 0)
                 return false;
-            if (rc == 0)
+            if (rc == 0) {
+                out_blocked(c);
                 return true;
-            if (c->x)
+            }
+            if (c->x && s->file)
                 c->x->queued_files--;
         } else {
-            ssize_t n = transport_send(c, s->data + s->offset, s->length, s->next != NULL);
-            if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            ssize_t n =
+                send_some(c, segment_bytes(s) + s->offset, s->length, s->next != NULL);
+            if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+                out_blocked(c);
                 return true;
+            }
             if (n < 0) {
                 conn_client_gone(c);
                 return false;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "listener/internal.h"
+#include "listener/tls.h"
 #include "base/poison.h"
 
 enum { FREE_INPUTS_MAX = 256 };
@@ -111,8 +112,10 @@ void exchange_free(struct thread *t, struct exchange *x)
     free(x->path_copy);
     free(x->log_text);
     free(x->headers_copy);
+    free(x->offer);
     x->gen = NULL;
     x->path_copy = x->log_text = x->headers_copy = NULL;
+    x->offer = NULL;
     x->conn = NULL;
     x->link = NULL;
     if (UNLIKELY(x->head.more != NULL))
@@ -236,6 +239,13 @@ static void read_letter(struct thread *t, struct letter *m)
     case LETTER_WORKER_GONE:
         link_gone(t, m->worker);
         break;
+    case LETTER_TLS:
+        tls_table_unref(t->tls);
+        t->tls = m->tls;
+        break;
+    case LETTER_CERTIFICATE:
+        opening_retry(t);
+        break;
     case LETTER_STOP:
         stop(t, m->id);
         break;
@@ -293,6 +303,7 @@ static bool before_wait(void *arg)
     if (more)
         for (struct link *k = t->links; k; k = k->next_all)
             ring_sleep_end(&k->responses);
+    response_cache_offline(t->listener->cache, t->index);
     return more;
 }
 
@@ -300,6 +311,7 @@ static void after_wait(void *arg)
 {
     struct thread *t = arg;
 
+    response_cache_online(t->listener->cache, t->index);
     for (struct link *k = t->links; k; k = k->next_all)
         ring_sleep_end(&k->responses);
     refresh_clock(t);
@@ -334,6 +346,7 @@ static void on_tick(struct loop_timer *timer)
     for (struct acceptor *a = t->acceptors; a; a = a->next)
         loop_io_set(t->loop, &a->io, EPOLLIN); /* it may have run out of descriptors */
     logging_tick(t->listener->logging, t->index, now);
+    response_cache_tick(t->listener->cache, now);
     if (t->stopping)
         conn_drop_idle(t); /* whose last request has been answered */
     if (t->stopping && (t->n_connections == 0 || now >= t->stop_at_ms)) {
@@ -367,6 +380,8 @@ void thread_fini(struct thread *t)
             close(m->fd);
         if (m->kind == LETTER_GENERATION)
             generation_unref(m->generation);
+        if (m->kind == LETTER_TLS)
+            tls_table_unref(m->tls);
         if (m->kind == LETTER_WORKER_ATTACH)
             link_close_fds(m->worker, t->index);
         free(m);
@@ -374,6 +389,7 @@ void thread_fini(struct thread *t)
     for (unsigned i = 0; i < t->n_pools; i++)
         free(t->pools[i]);
     thread_release_generation(t, t->current);
+    tls_table_unref(t->tls);
     metrics_free(t->metrics);
     free(t->slots);
     free(t->pools);
