@@ -74,20 +74,24 @@ static void write_metrics(void *arg, struct buf *out)
     free(pools);
 }
 
-void listener_metrics_begin(struct listener_metrics **m, struct listener *l, int fd)
+size_t listener_metrics_begin(struct listener_metrics **m, struct listener *l, const int *fds,
+                              size_t n_fds)
 {
+    if (n_fds != 1)
+        return 0;
     listener_metrics_end(*m);
     *m = xcalloc(1, sizeof(**m));
     **m = (struct listener_metrics){.l = l, .started_us = clock_wall_us()};
-    (*m)->server = metrics_server_new(l->loop, fd, write_metrics, *m);
+    (*m)->server = metrics_server_new(l->loop, fds[0], write_metrics, *m);
+    return 1;
 }
 
-void listener_metrics_take(struct listener_metrics *m, json_t *msg)
+void listener_metrics_take(struct listener_metrics *m, const json_t *msg)
 {
     if (!m)
         return;
     json_decref(m->supervisor);
-    m->supervisor = json_incref(msg);
+    m->supervisor = json_deep_copy(msg);
 }
 
 struct listener_metrics *listener_metrics_end(struct listener_metrics *m)

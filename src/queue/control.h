@@ -23,7 +23,8 @@
  *                  {token, connections, pools:[{pool, queued}]}
  *   tls            {...}         certificates, and which binding uses which: supervisor/certificates.h
  *   certificate    {name, ...}   the answer to certificate_wanted
- *   metrics        {} [listening socket]
+ *   metrics        {} [listening socket]      serve GET /metrics on it
+ *   metrics_facts  {started_us, pools:[{name, state, workers, starts, failures, recycles}]}
  *   cache_clear    {url?, subtree?}
  *   cache_list     {token}       answered by cache {token, bytes, entries:[…]}
  *   stop           {timeout_ms}  close the doors, finish what is under way, flush logs, exit 0

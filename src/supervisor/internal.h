@@ -68,6 +68,9 @@ struct supervisor {
     struct site_override *overrides;
     size_t n_overrides, overrides_cap;
     struct control_server *control;
+    int metrics_fd; /* -1: nobody wants them */
+    struct loop_timer metrics_timer;
+    int64_t started_us; /* wall clock */
     bool is_ready, stopping, stopping_now;
     int exit_status;
 };

@@ -7,6 +7,7 @@
 #include "base/ipc.h"
 #include "supervisor/control_server.h"
 #include "supervisor/internal.h"
+#include "supervisor/metrics.h"
 #include "supervisor/process.h"
 #include "base/poison.h"
 
@@ -206,6 +207,7 @@ bool listener_start(struct supervisor *s)
     /* The generation first: it must know where to route before the first connection comes. */
     sup_send_generation(s);
     listener_sync_endpoints(s);
+    metrics_send(s);
     listener_send(s, json_pack("{s:s, s:i}", "type", "status", "token", START_TOKEN), NULL, 0);
     return true;
 }

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "supervisor/action.h"
 #include "supervisor/internal.h"
+#include "supervisor/metrics.h"
 #include "supervisor/routing.h"
 #include "base/poison.h"
 
@@ -106,6 +107,7 @@ static size_t count_serving(const struct pool *p)
 
 static void tell_listener(struct pool *p)
 {
+    metrics_changed(p->s);
     listener_send(p->s,
                   json_pack("{s:s, s:s, s:s, s:s}", "type", "pool_state", "pool", p->name, "state",
                             p->started ? "Started" : "Stopped", "reason",
@@ -172,6 +174,8 @@ void pool_disable(struct pool *p, enum event_id event)
 
 bool pool_count_failure(struct pool *p)
 {
+    p->n_failures++;
+    metrics_changed(p->s);
     if (!p->started)
         return true;
     if (p->conf->rapid_fail_protection &&
@@ -237,6 +241,10 @@ static uint32_t recycle_flag(enum event_id event)
 static void recycle_worker(struct pool *p, struct worker *w)
 {
     loop_timer_clear(p->s->loop, &w->recycle);
+    if (w->successor_started)
+        return; /* its turn has come already */
+    p->n_recycles++;
+    metrics_changed(p->s);
     if (p->conf->disallow_overlapping_rotation) {
         worker_end(w);
     } else if (w->state == WORKER_STARTING) {
@@ -244,7 +252,7 @@ static void recycle_worker(struct pool *p, struct worker *w)
         w->replaces = 0; /* its successor does that now */
         worker_end(w);
         worker_start(p, replaces);
-    } else if (!w->successor_started) {
+    } else {
         w->successor_started = true;
         worker_start(p, w->id);
     }
@@ -308,6 +316,7 @@ void pool_worker_gone(struct pool *p, const struct worker_end_info *end)
     struct worker *old = end->replaces ? find_worker(p, end->replaces) : NULL;
     bool unexpected = end->unexpected, was_starting = end->was_starting;
 
+    metrics_changed(p->s);
     forget_predecessor(p, end->id);
     if (old) {
         old->successor_started = false;

@@ -61,6 +61,7 @@ struct pool {
     struct identity identity;
     bool identity_is_bad, identity_told;
     struct rapid_fail rapid;
+    uint64_t n_starts, n_failures, n_recycles; /* of workers, for the metrics */
     struct worker *workers;
     bool is_wanted; /* by the configuration being taken over */
 };

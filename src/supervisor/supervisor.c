@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "supervisor/configuration.h"
 #include "supervisor/control_server.h"
 #include "supervisor/folders.h"
 #include "supervisor/internal.h"
+#include "supervisor/metrics.h"
 #include "supervisor/notify.h"
 #include "supervisor/process.h"
 #include "supervisor/readable.h"
@@ -130,6 +132,7 @@ static void say_start(struct supervisor *s)
 
     SUP_EVENT(s, EV_CND_SERVER_STARTED, NULL, CANDOR_VERSION, what);
     sites_say_addresses(s);
+    metrics_say_address(s);
     readable_say(s);
     sup_say("ready");
     notify_manager("READY=1");
@@ -321,12 +324,13 @@ static bool begin(struct supervisor *s)
         sup_say("the listener: %s", why);
         SUP_EVENT(s, EV_CND_CONFIG_DIFFERENT, NULL, why);
     }
-    return configuration_begin(s) && open_control(s) && listener_start(s);
+    return configuration_begin(s) && metrics_begin(s) && open_control(s) && listener_start(s);
 }
 
 static void end(struct supervisor *s)
 {
     s->control = control_server_free(s->control);
+    metrics_end(s);
     endpoints_fini(&s->endpoints);
     configuration_end(s);
     if (s->signals.fd >= 0)
@@ -341,7 +345,8 @@ static void end(struct supervisor *s)
 
 int supervisor_run(const struct supervisor_options *o)
 {
-    struct supervisor s = {.o = o, .signals.fd = -1};
+    struct supervisor s = {
+        .o = o, .signals.fd = -1, .metrics_fd = -1, .started_us = clock_wall_us()};
     unsigned wanted = o->threads ? o->threads : count_processors();
 
     setvbuf(stderr, NULL, _IONBF, 0);

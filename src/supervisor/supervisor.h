@@ -13,6 +13,7 @@ struct supervisor_options {
     const char *http_parameters; /* registry export; NULL: http.reg beside config_path, if there */
     const char *system_drive;    /* NULL: the default of docs/running.md */
     const char *control_path;    /* NULL: the default of docs/running.md */
+    const char *metrics;         /* where to serve them (supervisor/metrics.h); NULL: nowhere */
     const char *bind;            /* with folder; NULL: both loopback addresses */
     uint16_t port;               /* with folder; 0: a free one */
     unsigned threads;            /* of the listener; 0: as many as processors */

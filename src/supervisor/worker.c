@@ -10,6 +10,7 @@
 #include "base/ipc.h"
 #include "supervisor/action.h"
 #include "supervisor/internal.h"
+#include "supervisor/metrics.h"
 #include "supervisor/schedule.h"
 #include "base/poison.h"
 
@@ -445,6 +446,8 @@ struct worker *worker_new(struct pool *p, pid_t pid, int control)
                          .ping.on_time = on_ping_time,
                          .recycle.on_time = on_recycle_time};
     p->workers = w;
+    p->n_starts++;
+    metrics_changed(p->s);
     INVARIANT(loop_io_set(l, &w->control, EPOLLIN));
     loop_timer_set(l, &w->deadline, loop_now_ms(l) + p->conf->startup_time_limit_ms);
     return w;

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "config/config.h"
+#include "supervisor/metrics.h"
 #include "supervisor/supervisor.h"
 #include "toolkit/command.h"
 #include "base/poison.h"
@@ -33,6 +34,8 @@ static const char help[] =
     "processors);\n"
     "                       --workers N is the same\n"
     "  --control PATH       control socket\n"
+    "  --metrics [ADDRESS:]PORT  GET /metrics in the OpenMetrics format there (default address:\n"
+    "                       127.0.0.1)\n"
     "\n"
     "SIGTERM or SIGINT stops gracefully, a second one at once; SIGHUP reads the configuration\n"
     "again; SIGUSR1 opens the log files again.\n";
@@ -47,6 +50,7 @@ enum option {
     OPT_THREADS,
     OPT_WORKERS,
     OPT_CONTROL,
+    OPT_METRICS,
     OPT_COUNT,
 };
 
@@ -58,7 +62,8 @@ static const char *const option_names[OPT_COUNT] = {[OPT_CONFIG] = "--config",
                                                     [OPT_LOG] = "--log",
                                                     [OPT_THREADS] = "--threads",
                                                     [OPT_WORKERS] = "--workers",
-                                                    [OPT_CONTROL] = "--control"};
+                                                    [OPT_CONTROL] = "--control",
+                                                    [OPT_METRICS] = "--metrics"};
 
 struct arguments {
     const char *folder;
@@ -120,10 +125,14 @@ static int check_arguments(const struct arguments *a, struct supervisor_options 
         return command_wrong(&command_serve, "--threads must be 1 to %d", THREADS_MAX);
     if (a->value[OPT_LOG] && strcmp(a->value[OPT_LOG], "stdout") != 0)
         return command_wrong(&command_serve, "--log can only be \"stdout\"");
+    if (a->value[OPT_METRICS] && !metrics_address_ok(str_z(a->value[OPT_METRICS])))
+        return command_wrong(&command_serve, "--metrics %s is neither PORT nor ADDRESS:PORT",
+                             a->value[OPT_METRICS]);
     *ret = (struct supervisor_options){.config_path = a->value[OPT_CONFIG],
                                        .http_parameters = a->value[OPT_HTTP_PARAMETERS],
                                        .system_drive = a->value[OPT_SYSTEM_DRIVE],
                                        .control_path = a->value[OPT_CONTROL],
+                                       .metrics = a->value[OPT_METRICS],
                                        .port = (uint16_t)port,
                                        .threads = (unsigned)threads,
                                        .log_stdout = a->value[OPT_LOG] != NULL};
