@@ -39,8 +39,11 @@ void conn_on_event(struct loop_io *io, uint32_t events)
         conn_client_gone(c);
         return;
     }
-    if (UNLIKELY(c->state == C_OPENING)) {
-        opening_step(c);
+    if (UNLIKELY(c->in_handshake)) {
+        if (c->state == C_OPENING)
+            opening_step(c);
+        else
+            client_certificate_step(c);
         return;
     }
     if ((events & EPOLLOUT) && !out_flush(c))
@@ -54,8 +57,8 @@ void conn_on_event(struct loop_io *io, uint32_t events)
 /* Watches for what the connection can use now. */
 void conn_arm(struct connection *c)
 {
-    if (c->stream)
-        return; /* its carrier watches the socket */
+    if (c->stream || c->in_handshake)
+        return; /* its carrier watches the socket, or TLS has told what it waits for */
     uint32_t events = (c->read_paused || c->read_eof ? 0u : (uint32_t)EPOLLIN) |
                       (c->out && !c->parked ? (uint32_t)EPOLLOUT : 0u);
 
@@ -106,7 +109,7 @@ bool conn_read_ready(struct thread *t)
     list->ready_prev = &list; /* those that become ready meanwhile wait for the next turn */
     while ((c = list)) {
         not_ready(c);
-        if (c->io.fd >= 0 && !c->read_paused && c->state != C_OPENING)
+        if (c->io.fd >= 0 && !c->read_paused && !c->in_handshake)
             input_read(c);
     }
     return t->ready != NULL;
@@ -362,6 +365,10 @@ void conn_timer_fired(struct timer_entry *e)
         conn_reset(c);
         return;
     }
+    case T_RENEGOTIATION:
+        own_log(c, HTTPERR_TIMER_SSL_RENEGOTIATION);
+        conn_close(c);
+        return;
     case T_LINGER:
         conn_close(c);
         return;

@@ -184,7 +184,7 @@ enum exchange_state {
 
 enum body_state { BODY_NONE, BODY_COMING, BODY_DONE };
 
-enum { X_UNSENT_ABORT = 1, X_UNSENT_CREDIT = 2, X_UNSENT_BODY = 4 };
+enum { X_UNSENT_ABORT = 1, X_UNSENT_CREDIT = 2, X_UNSENT_BODY = 4, X_UNSENT_CERT = 8 };
 
 /* One request and its response. */
 struct exchange {
@@ -226,7 +226,7 @@ struct exchange {
     uint64_t response_begin_ms, response_bytes;
     char *log_text; /* malloc: user, then custom lines */
     uint32_t user_len, custom_len;
-    bool may_enter_cache;
+    bool may_enter_cache, cert_wanted;
     struct cache_offer *offer; /* malloc: its body comes as a file */
     char *headers_copy; /* malloc: response headers, only for sites that log some */
     uint32_t headers_len;
@@ -251,7 +251,9 @@ struct out_segment {
     char data[];
 };
 
-enum timer_kind { T_NONE, T_IDLE, T_HEADER, T_BODY, T_QUEUE, T_SEND, T_LINGER, T_DRAIN };
+enum timer_kind { T_NONE, T_IDLE, T_HEADER, T_BODY, T_QUEUE, T_SEND, T_LINGER, T_DRAIN, T_RENEGOTIATION };
+
+enum { RENEGOTIATION_MS = 120 * 1000 };
 
 /* A connection that carries streams (HTTP/2): who reads and writes it instead of the code for
  * HTTP/1. A stream is a connection of its own, without a socket and for one exchange; so routing,
@@ -275,6 +277,7 @@ struct stream_head {
 struct stream_ops {
     void (*head)(struct connection *c, const struct stream_head *h);
     void (*output)(struct connection *c); /* c->out has grown, or the exchange has ended */
+    void (*http11)(struct connection *c); /* HTTP_1_1_REQUIRED: to come again without HTTP/2 */
     void (*consumed)(struct connection *c, size_t n); /* body bytes gone: the window may open */
     /* The listener is done with the stream, by reset if it is to be reset. The carrier forgets c. */
     void (*end)(struct connection *c, bool reset);
@@ -306,6 +309,7 @@ struct connection {
     void *stream_data;
     uint32_t stream_id;
     bool is_stream, is_tls;
+    bool in_handshake; /* events are for TLS: the first handshake, or asking for a certificate */
     struct connection *ready_next, **ready_prev; /* TLS holds input that the socket has no more */
     uint8_t state, timer_kind;
     bool read_eof, read_paused;
@@ -449,6 +453,13 @@ void cache_offer_head(struct exchange *x, const struct msg_response *h, struct s
                       struct str lines, struct str body, bool closing);
 void cache_offer_file(struct exchange *x, int fd, const struct msg_file *m, bool last);
 bool cache_flush_record(struct link *k, const struct ring_record *rec); /* false: malformed */
+/* client_certificate.c */
+struct tls_facts;
+void client_certificate_facts(const struct connection *c, struct tls_facts *ret,
+                              uint32_t *ret_flags);   /* flags: of enum msg_request_flags */
+void client_certificate_wanted(struct exchange *x);   /* the worker asks */
+void client_certificate_owed(struct exchange *x);     /* its answer had found no room */
+void client_certificate_step(struct connection *c);   /* an event while it is being asked for */
 /* own_response.c */
 void own_response(struct connection *c, enum httperr_reason reason); /* answers, logs, ends */
 void own_log(struct connection *c, enum httperr_reason reason);      /* HTTPERR line only */

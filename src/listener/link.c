@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "listener/internal.h"
+#include "listener/tls.h"
 #include "base/poison.h"
 
 enum { RECORDS_PER_TURN = 512, FILES_WAITING_MAX = 256 };
@@ -141,7 +142,12 @@ enum push_result link_push_request(struct link *k, struct exchange *x)
     const char *head = c->in->data + c->in->start;
     struct str host = x->url.host.name.n ? x->url.host.name : http1_host(h, head);
     size_t table = h->n_headers * sizeof(struct msg_field);
-    size_t most = sizeof(struct msg_request) + table + h->head_len + x->url.path.n + host.n + 16;
+    struct tls_facts tls;
+    uint32_t tls_flags;
+
+    client_certificate_facts(c, &tls, &tls_flags);
+    size_t most = sizeof(struct msg_request) + table + h->head_len + x->url.path.n + host.n +
+                  tls.cipher.n + tls.server_name.n + tls.client_cert.n + 16;
 
     if (most > MESSAGE_REQUEST_MAX || most > k->requests.size / 4 || h->n_headers > MESSAGE_FIELDS_MAX)
         return PUSH_TOO_LARGE;
@@ -164,7 +170,7 @@ enum push_result link_push_request(struct link *k, struct exchange *x)
         memcpy(room + sizeof(struct msg_request) + i * sizeof(f), &f, sizeof(f));
     }
     struct msg_request m = {.site_id = x->site->id,
-                            .flags = request_flags(x),
+                            .flags = request_flags(x) | tls_flags,
                             .request_id = x->request_id,
                             .generation = x->gen->generation->id,
                             .content_length = content_length_of(x),
@@ -181,6 +187,15 @@ enum push_result link_push_request(struct link *k, struct exchange *x)
     m.path = span_of(&b, x, x->url.path);
     m.query = span_of(&b, x, x->url.query);
     m.host = span_of(&b, x, host);
+    if (tls.version) {
+        m.tls = (struct msg_tls){.version = tls.version,
+                                 .cipher_bits = tls.cipher_bits,
+                                 .key_bits = tls.key_bits,
+                                 .verdict = (uint16_t)tls.verdict,
+                                 .cipher = span_of(&b, x, tls.cipher),
+                                 .server_name = span_of(&b, x, tls.server_name),
+                                 .client_cert = span_of(&b, x, tls.client_cert)};
+    }
     m.n_bytes = b.used;
     memcpy(room, &m, sizeof(m));
     ring_commit(&k->requests, MSG_REQUEST, x->body == BODY_COMING ? 0 : MSG_END, exchange_id(x),
@@ -208,6 +223,8 @@ static void pay(struct link *k, struct exchange *x)
 
     x->unsent = 0;
     k->n_unsent--;
+    if (owed & X_UNSENT_CERT)
+        client_certificate_owed(x);
     if (owed & X_UNSENT_ABORT)
         link_abort(x);
     else if (owed & X_UNSENT_CREDIT)
@@ -407,6 +424,12 @@ static bool handle(struct link *k, const struct ring_record *rec)
         return response_end(x, rec);
     case MSG_BODY_WANTED:
         return want_body(x, rec);
+    case MSG_CLIENT_CERT_WANTED:
+        if (rec->len || x->cert_wanted)
+            return false;
+        x->cert_wanted = true;
+        client_certificate_wanted(x);
+        return true;
     default:
         return false;
     }

@@ -7,6 +7,7 @@ static void ready_for_requests(struct connection *c)
 {
     metrics_count(c->thread->metrics, METRIC_TLS_HANDSHAKES_OK);
     c->state = C_READING;
+    c->in_handshake = false;
     conn_set_timer(c, T_IDLE, c->idle_ms);
     if (tls_is_http2(c->tls))
         conn_close(c);
@@ -50,7 +51,7 @@ void opening_begin(struct connection *c)
     const struct generation *g = c->thread->current->generation;
 
     c->state = C_OPENING;
-    c->is_tls = true;
+    c->is_tls = c->in_handshake = true;
     c->tls = c->thread->tls ? tls_conn_new(c->thread->tls, c->io.fd, &c->local) : NULL;
     if (!c->tls) {
         conn_close(c);

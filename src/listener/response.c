@@ -288,7 +288,9 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
     else if (!take_length(x, body.n))
         return false;
     cache_offer_head(x, &h, reason, head_lines, body, closing);
-    if (c->is_stream)
+    if (c->is_stream && (h.flags & MSGR_HTTP11) && closing)
+        c->stream->http11(c);
+    else if (c->is_stream)
         send_stream_head(x, str_n(lines, (size_t)(p - lines)), body);
     else
         send_text_head(x, out, p, body, rec);
