@@ -6,6 +6,8 @@
 #ifndef CANDOR_DIAGNOSE_MODEL_H
 #define CANDOR_DIAGNOSE_MODEL_H
 
+#include "diagnose/filter.h"
+#include "diagnose/pace.h"
 #include "diagnose/record.h"
 
 struct model_sample {
@@ -85,6 +87,13 @@ struct model_url {
     struct str url; /* folded */
     uint64_t count, error, errors_4xx, errors_5xx;
     struct model_latency latency;
+    enum pace_verdict pace;
+};
+
+/* A URL that became slower. */
+struct model_slower {
+    struct str url;
+    struct pace_change change;
 };
 
 struct model_client {
@@ -160,6 +169,10 @@ struct model {
     uint64_t urls_distinct, urls_distinct_error; /* folded */
     struct model_url *const *slowest;            /* pointers into urls, by p95, largest first */
     size_t slowest_n;
+    struct model_slower *slower; /* by the time that it costs, largest first */
+    size_t slower_n;
+    uint64_t paces_judged; /* URLs with enough requests to tell whether they became slower */
+    bool paces_forgotten;  /* too many URLs: some are judged by their later requests only */
     struct model_client *clients_top;
     size_t client_n;
     struct model_site *sites;
@@ -180,6 +193,10 @@ struct model {
     bool files_were_cut; /* folders held more files, or went deeper, than is read */
     bool is_sampled;     /* only a part of the input was read: counts are of that part */
     bool is_filtered;    /* by --status and the like: shares are of what matched */
+
+    const struct str *paths; /* what was read, as given */
+    size_t path_n;
+    struct filter filter; /* what was asked for; its views live as long as the caller's */
 };
 
 /* Rows of a status whatever their win32 code; substatus -1: whatever it is. Starts at *i (0 first)

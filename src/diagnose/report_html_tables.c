@@ -172,6 +172,33 @@ static void put_urls(struct buf *out, const struct model *m, size_t top)
     end(out);
 }
 
+static void put_slower(struct buf *out, const struct model *m, size_t top)
+{
+    static const struct column columns[] = {
+        {"URL", false}, {"Since", false}, {"Requests before", true},
+        {"Half", true}, {"95 %", true},   {"Requests since", true},
+        {"Half", true}, {"95 %", true}};
+
+    if (m->slower_n == 0)
+        return;
+    begin(out, "slower", "URLs that became slower", columns, ARRAY_LEN(columns));
+    for (size_t i = 0; i < m->slower_n && i < top; i++) {
+        const struct pace_change *c = &m->slower[i].change;
+        const struct pace_side *sides[] = {&c->before, &c->after};
+
+        buf_str(out, STR("<tr>"));
+        put_text(out, m->slower[i].url);
+        put_time(out, c->since_s);
+        for (size_t k = 0; k < ARRAY_LEN(sides); k++) {
+            put_count(out, sides[k]->count, 0);
+            put_ms(out, sides[k]->p50_ms);
+            put_ms(out, sides[k]->p95_ms);
+        }
+        buf_str(out, STR("</tr>\n"));
+    }
+    end(out);
+}
+
 static void put_clients(struct buf *out, const struct model *m, size_t top)
 {
     static const struct column columns[] = {{"Client", false}, {"Requests", true}, {"Share", true},
@@ -269,6 +296,7 @@ void html_tables(struct buf *out, const struct model *m, const struct report_opt
     put_requests(out, m, "listed", "Requests that match", &m->requests_listed);
     put_statuses(out, m, top);
     put_reasons(out, m, top);
+    put_slower(out, m, top);
     put_urls(out, m, top);
     put_clients(out, m, top);
     put_sites(out, m, top);

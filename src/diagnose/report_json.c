@@ -221,6 +221,15 @@ static void samples(struct json *j, const char *name, const struct model *m,
     close(j, ']');
 }
 
+static void pace_side(struct json *j, const char *name, const struct pace_side *s)
+{
+    open(j, name, '{');
+    number(j, "count", s->count);
+    estimate(j, "p50_ms", "p50_ms_error", s->p50_ms, s->p50_ms_error);
+    estimate(j, "p95_ms", "p95_ms_error", s->p95_ms, s->p95_ms_error);
+    close(j, '}');
+}
+
 static void latency(struct json *j, const struct model *m)
 {
     open(j, "latency", '{');
@@ -235,6 +244,18 @@ static void latency(struct json *j, const struct model *m)
         close(j, '}');
     }
     close(j, ']');
+    open(j, "slower", '[');
+    for (size_t i = 0; i < m->slower_n; i++) {
+        open(j, NULL, '{');
+        string(j, "url", m->slower[i].url);
+        instant(j, "since", m->slower[i].change.since_s);
+        number(j, "since_seconds", m->slower[i].change.seconds);
+        pace_side(j, "before", &m->slower[i].change.before);
+        pace_side(j, "after", &m->slower[i].change.after);
+        close(j, '}');
+    }
+    close(j, ']');
+    number(j, "urls_compared", m->paces_judged);
     samples(j, "slowest_requests", m, NULL, &m->slow_requests, m->slow_requests.n);
     close(j, '}');
 }

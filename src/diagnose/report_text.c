@@ -405,6 +405,25 @@ static void latency_section(struct page *p)
     }
 }
 
+static void slower_section(struct page *p)
+{
+    const struct model *m = p->m;
+    char time[32];
+
+    if (m->slower_n == 0)
+        return;
+    buf_printf(p->out, "  %10s %10s  %-19s  %s\n", "95 % ms", "before", "since",
+               "URLs that became slower");
+    for (size_t i = 0; i < m->slower_n && i < p->o->top; i++) {
+        const struct pace_change *c = &m->slower[i].change;
+        buf_printf(p->out, "  %10llu %10llu  %-19.*s  ", (unsigned long long)c->after.p95_ms,
+                   (unsigned long long)c->before.p95_ms,
+                   STR_ARG(report_time_short(c->since_s, time)));
+        cut(p, m->slower[i].url, p->width > 80 ? p->width - 50 : 30);
+        buf_char(p->out, '\n');
+    }
+}
+
 static void listed_section(struct page *p)
 {
     if (p->m->requests_listed.n == 0)
@@ -475,6 +494,7 @@ void report_text(struct buf *out, const struct model *m, const struct findings *
     status_section(&p);
     reason_section(&p);
     latency_section(&p);
+    slower_section(&p);
     listed_section(&p);
     input_section(&p);
 }

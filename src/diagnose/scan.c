@@ -344,6 +344,7 @@ static struct tally_sizes sizes_for(unsigned threads, const struct scan_options 
         .clients = share_of(131072, threads, 8192),
         .pairs = share_of(262144, threads, 16384),
         .keys = share_of(24000, threads, 512),
+        .paces = share_of(8192, threads, 512),
         .list_max = o->filter.lists ? (o->list_max > LIST_MAX ? LIST_MAX : o->list_max) : 0,
     };
 }
@@ -384,6 +385,7 @@ static struct tally *merge_all(struct worker *workers, unsigned n, const struct 
     sum.clients *= n;
     sum.pairs *= n;
     sum.keys *= n;
+    sum.paces *= n;
     struct tally *all = tally_new(&sum);
 
     for (unsigned i = 0; i < n; i++) {
@@ -479,6 +481,13 @@ struct model *scan_paths(const char *const *paths, size_t n, const struct scan_o
     struct tally *all = merge_all(workers, threads, &sizes);
     struct model *m = model_build(all, &s.files, options->top, arena);
 
+    struct str *given = arena_zalloc(arena, (n ? n : 1) * sizeof(*given));
+
+    for (size_t i = 0; i < n; i++)
+        given[i] = arena_dup(arena, str_z(paths[i]));
+    m->paths = given;
+    m->path_n = n;
+    m->filter = options->filter;
     m->is_filtered = options->filter.is_active;
     m->is_sampled = s.step > 1;
     if (m->is_sampled)

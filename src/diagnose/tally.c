@@ -27,6 +27,13 @@ struct url_cache {
 };
 _Static_assert(sizeof(struct url_set) == 64, "a set is a cache line");
 
+static void pace_moved(void *arg, uint32_t row, uint32_t number)
+{
+    struct tally *t = arg;
+
+    ((struct url_row *)table_row(&t->urls, row))->pace.number = number & 0x3FFFFFFu;
+}
+
 struct tally *tally_new(const struct tally_sizes *sizes)
 {
     struct tally *t = xcalloc(1, sizeof(*t));
@@ -37,6 +44,7 @@ struct tally *tally_new(const struct tally_sizes *sizes)
     index_init(&t->key_index, 256);
     table_init(&t->urls, sizeof(struct url_row), sizes->urls);
     table_init(&t->clients, sizeof(struct client_row), sizes->clients);
+    paces_init(&t->paces, sizes->paces, pace_moved, t);
     pairs_init(&t->key_urls, sizes->pairs);
     pairs_init(&t->key_clients, sizes->pairs);
     distinct_init(&t->clients_distinct, 4096, 14);
@@ -88,6 +96,7 @@ struct tally *tally_free(struct tally *t)
     index_fini(&t->key_index);
     table_fini(&t->urls);
     table_fini(&t->clients);
+    paces_fini(&t->paces);
     pairs_fini(&t->key_urls);
     pairs_fini(&t->key_clients);
     distinct_fini(&t->clients_distinct);
@@ -270,6 +279,7 @@ static void url_purge(struct tally *t)
     uint32_t *map = table_purge(&t->urls, &n);
 
     pairs_renumber(&t->key_urls, map, n);
+    paces_renumber(&t->paces, map);
     memset(t->url_cache, 0, sizeof(*t->url_cache));
     free(map);
 }
@@ -423,6 +433,23 @@ static struct span *bucket_at(struct tally *t, int64_t time_s)
     return t->bucket;
 }
 
+static struct pace *new_pace(struct tally *t, struct url_row *url, int64_t time_s)
+{
+    size_t row = (size_t)((const char *)url - t->urls.rows) / t->urls.row_size;
+
+    return paces_new(&t->paces, (uint32_t)row, time_s, &url->pace);
+}
+
+static inline void count_pace(struct tally *t, struct url_row *url, int64_t time_s, uint64_t ms)
+{
+    if (UNLIKELY(!pace_takes(time_s)))
+        return;
+    struct pace *p =
+        LIKELY(url->pace.number != 0) ? paces_get(&t->paces, &url->pace) : new_pace(t, url, time_s);
+
+    pace_add(p, &url->pace, time_s, ms);
+}
+
 static void slow_request(struct tally *t, const struct record *r, uint64_t line)
 {
     keep(t, &t->slow, r->text, r->time_s, line, r->time_taken_ms);
@@ -444,6 +471,8 @@ static inline void count_time_taken(struct tally *t, const struct record *r, str
         url->cells[hist_cell(ms, URL_MS_BITS, ARRAY_LEN(url->cells))]++;
         if (ms > url->ms_max)
             url->ms_max = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+        if (bucket)
+            count_pace(t, url, r->time_s, ms);
     }
     if (bucket) {
         bucket->v[COL_MS_SUM] += ms;
@@ -495,7 +524,6 @@ static void add_request(struct tally *t, const struct pending *p)
     }
     if (r->url.n) {
         url = url_count(t, k, r->url, p->url_hash);
-        url->count++;
         url->errors_4xx += is_4xx;
         url->errors_5xx += is_5xx;
     }
@@ -516,7 +544,7 @@ static void add_httperr(struct tally *t, const struct pending *p)
         bucket_at(t, r->time_s)->v[COL_HTTPERR]++;
     tally_site(t, r->site)->httperr++;
     if (r->url.n)
-        url_count(t, k, r->url, p->url_hash);
+        url_count(t, k, r->url, p->url_hash)->httperr++;
     if (r->pool.n) {
         uint64_t hash = quick_hash(t->key, r->pool);
         few_add(&k->queues, hash, r->pool, 1, 0);
@@ -601,7 +629,7 @@ static void count(struct tally *t, const struct pending *p)
 }
 
 /* Asks for the rows that will be counted in. */
-static inline void look_ahead(const struct tally *t, const struct pending *p)
+static inline void look_ahead(const struct tally *t, struct pending *p)
 {
     if (p->r.client.n) {
         uint32_t row = index_at(&t->clients.index, p->client_hash)->row;
@@ -610,12 +638,26 @@ static inline void look_ahead(const struct tally *t, const struct pending *p)
     }
     uint32_t url = p->r.url.n ? cache_row(t, p->url_hash) : INDEX_FREE;
 
+    p->url_row = url;
     if (url != INDEX_FREE) {
         const struct url_row *row = table_row(&t->urls, url);
         __builtin_prefetch(row, 1);
         __builtin_prefetch(
             &row->cells[hist_cell(p->r.time_taken_ms, URL_MS_BITS, ARRAY_LEN(row->cells))], 1);
     }
+}
+
+/* Nearer to its turn, when the rows have come: what they point to. */
+static inline void look_nearer(const struct tally *t, const struct pending *p)
+{
+    if (p->url_row == INDEX_FREE)
+        return;
+    const struct url_row *row = table_row(&t->urls, p->url_row);
+
+    if (row->pace.number)
+        __builtin_prefetch(paces_get(&t->paces, &row->pace)
+                               ->cells[pace_slot(&row->pace, p->r.time_s) % PACE_SLOTS],
+                           1);
 }
 
 void tally_push(struct tally *t, uint64_t line)
@@ -634,6 +676,8 @@ void tally_push(struct tally *t, uint64_t line)
     t->pushed++;
     if (t->pushed - t->counted > TALLY_LOOK)
         look_ahead(t, &t->pending[(t->pushed - TALLY_LOOK) % TALLY_AHEAD]);
+    if (t->pushed - t->counted > TALLY_NEARER)
+        look_nearer(t, &t->pending[(t->pushed - TALLY_NEARER) % TALLY_AHEAD]);
     if (t->pushed - t->counted == TALLY_AHEAD - 1)
         count(t, &t->pending[t->counted++ % TALLY_AHEAD]);
 }

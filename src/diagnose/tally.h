@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "diagnose/model.h"
+#include "diagnose/pace.h"
 #include "diagnose/quick_hash.h"
 #include "diagnose/sketch.h"
 #include "diagnose/table.h"
@@ -40,7 +41,7 @@ struct tally_samples {
 };
 
 struct tally_sizes {
-    uint32_t urls, clients, pairs, keys;
+    uint32_t urls, clients, pairs, keys, paces;
     uint32_t list_max; /* matching requests to keep */
 };
 
@@ -68,12 +69,12 @@ struct key_row {
 
 /* The first 64 bytes are what each record touches; then one of the cells. */
 struct url_row {
-    uint64_t weight; /* records of any kind */
-    uint64_t delta;  /* weight may have been more by this */
-    uint64_t count;
+    uint64_t weight;  /* records of any kind */
+    uint64_t delta;   /* weight may have been more by this */
+    uint32_t httperr; /* of weight; the others are requests */
     uint32_t errors_4xx, errors_5xx;
     uint32_t ms_max; /* no more than UINT32_MAX */
-    uint32_t spare;
+    struct pace_at pace;
     struct {
         uint32_t key, count;
     } recent[3]; /* counts by key that are not in key_urls yet; count 0: free */
@@ -92,6 +93,7 @@ struct client_row {
 struct pending {
     struct record r;
     uint64_t line, client_hash, url_hash;
+    uint32_t url_row; /* INDEX_FREE: not known yet */
 };
 
 struct trace_row {
@@ -106,7 +108,7 @@ struct site_row {
     uint64_t count, errors_4xx, errors_5xx, httperr;
 };
 
-enum { TALLY_AHEAD = 16, TALLY_LOOK = 6 };
+enum { TALLY_AHEAD = 16, TALLY_LOOK = 6, TALLY_NEARER = 11 };
 
 struct tally {
     struct tally_sizes sizes;
@@ -129,6 +131,7 @@ struct tally {
 
     struct table urls;    /* rows: struct url_row */
     struct table clients; /* rows: struct client_row */
+    struct paces paces;   /* of URLs with a time-taken; owners are rows of urls */
     struct pairs key_urls, key_clients;
     struct url_cache *url_cache; /* in url_cache_memory */
     void *url_cache_memory;

@@ -79,17 +79,31 @@ static uint32_t *merge_table(struct table *a, const struct table *b)
     return map;
 }
 
+static void merge_pace(struct tally *a, struct url_row *to, uint32_t row, const struct pace *from,
+                       const struct pace_at *from_at)
+{
+    if (to->pace.number) {
+        pace_merge(paces_get(&a->paces, &to->pace), &to->pace, from, from_at);
+        return;
+    }
+    *paces_new(&a->paces, row, 0, &to->pace) = *from;
+    to->pace.shift = from_at->shift;
+    to->pace.first = from_at->first;
+}
+
 static void merge_urls(struct tally *a, const struct tally *b, const uint32_t *map)
 {
     for (uint32_t i = 0; i < b->urls.n; i++) {
         struct url_row *to = table_row(&a->urls, map[i]);
         const struct url_row *from = table_row(&b->urls, i);
 
-        to->count += from->count;
+        to->httperr += from->httperr;
         to->errors_4xx += from->errors_4xx;
         to->errors_5xx += from->errors_5xx;
         if (from->ms_max > to->ms_max)
             to->ms_max = from->ms_max;
+        if (from->pace.number)
+            merge_pace(a, to, map[i], paces_get(&b->paces, &from->pace), &from->pace);
         for (size_t c = 0; c < ARRAY_LEN(to->cells); c++)
             to->cells[c] += from->cells[c];
     }
@@ -159,6 +173,7 @@ void tally_merge(struct tally *a, const struct tally *b)
     uint32_t *clients = merge_table(&a->clients, &b->clients);
 
     merge_urls(a, b, urls);
+    a->paces.has_forgotten |= b->paces.has_forgotten;
     merge_clients(a, b, clients);
     merge_pairs(&a->key_urls, &b->key_urls, keys, urls);
     merge_pairs(&a->key_clients, &b->key_clients, keys, clients);

@@ -172,7 +172,7 @@ static void buffer_need(struct unit_buffer *b, size_t n)
 
 static size_t last_newline(const char *p, size_t n)
 {
-    const char *nl = n ? memrchr(p, '\n', n) : NULL;
+    const char *nl = p && n ? memrchr(p, '\n', n) : NULL;
 
     return nl ? (size_t)(nl - p) + 1 : 0;
 }

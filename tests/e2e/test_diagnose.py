@@ -162,6 +162,7 @@ def test_large_file_in_stretches(log):
     one, two = (diagnose(path, "--threads", n) for n in ("1", "3"))
     assert one["totals"] == two["totals"] and one["by_status"] == two["by_status"] and one["inputs"] == two["inputs"]
     assert one["timeline"] == two["timeline"] and one["urls"] == two["urls"]
+    assert one["latency"] == two["latency"] and one["findings"] == two["findings"]
     t = one["totals"]
     assert (t["requests"], t["status_4xx"], t["status_5xx"], t["clients"]) == (110000, 1200, 50000, 100)
     assert one["inputs"][0]["not_understood_samples"] == [{"line": 60005, "text": "broken"}]
@@ -248,3 +249,57 @@ def test_queue_full_is_found_and_connected(log):
     assert f["severity"] == "critical" and f["count"] == 100 and "Shop" in f["title"]
     assert f["evidence"][0]["line"] == 5 and f["evidence"][0]["file"].endswith("httperr1.log")
     assert d["by_reason"][0]["queues"] == ["Shop"]
+
+
+def suggested(*arguments, **more):
+    """The commands that findings end with; each must run as it stands."""
+    commands = {f["id"]: f["command"] for f in diagnose(*arguments, **more)["findings"]}
+    return {name: c for name, c in commands.items() if c.startswith("candor diagnose")}
+
+
+@pytest.mark.parametrize("name", ["plain.log", "two words.log", "it's $(touch x) `here`.log", "-first.log", "ü;rm.log"])
+def test_suggested_commands_can_be_pasted(tmp_path, log, name):
+    log(w3c(*(line(i, "/a", status="500 19 33") for i in range(9))), name)
+    found = json.loads(subprocess.run([server_module.BINARY, "diagnose", "--format", "json", "--", name], cwd=tmp_path,
+                                      capture_output=True, check=True, timeout=60).stdout)["findings"]
+    command = next(f["command"] for f in found if f["id"] == "config-error-33")
+    assert command.endswith("--status 500.19")
+    shell = command.replace("candor", str(server_module.BINARY), 1)
+    again = subprocess.run(["/bin/sh", "-c", f"{shell} --format json"], cwd=tmp_path, capture_output=True, check=True,
+                           timeout=60)
+    assert len(json.loads(again.stdout)["requests"]) == 9
+    assert sorted(os.listdir(tmp_path)) == [name]
+
+
+def test_suggested_commands_keep_what_was_asked(log):
+    paths = [log(w3c(*(line(i, "/a", status="500 19 33") for i in range(9))), f"logs/{n}.log") for n in range(30)]
+    few = suggested(*paths[:3], "--since", "2026-03-14T08:00:02Z", "--site", "W3SVC")
+    assert not few
+    few = suggested(*paths[:3], "--since", "2026-03-14T08:00:02Z")["config-error-33"]
+    files = " ".join(map(str, paths[:3]))
+    assert few == f"candor diagnose {files} --since '2026-03-14 08:00:02' --status 500.19"
+    many = suggested(*paths)["config-error-33"]
+    assert many == f"candor diagnose {paths[0].parent} --status 500.19"
+    assert suggested("-", stdin=paths[0].read_bytes())["config-error-33"] == "candor diagnose - --status 500.19"
+
+
+def test_what_became_slower(log):
+    """One URL of three, in files that are read by several threads; the keys of the JSON and the text."""
+    lines = [line(i * 30 + k, url, ms=ms) for i in range(400) for k, (url, ms) in enumerate((
+        ("/reports/daily", 90 if i < 200 else 4000), ("/export", 9000), ("/", 20)))]
+    half = len(lines) // 2
+    paths = [log(w3c(*lines[:half]), "1.log"), log(w3c(*lines[half:]), "2.log")]
+    d = diagnose(*paths)
+    assert d["latency"]["urls_compared"] == 3
+    (slower,) = d["latency"]["slower"]
+    assert slower["url"] == "/reports/daily" and slower["since_seconds"] <= 1024
+    assert "2026-03-14T09:23:00Z" <= slower["since"] <= "2026-03-14T09:57:00Z"
+    before, after = slower["before"], slower["after"]
+    assert before["count"] + after["count"] == 400
+    assert abs(before["p50_ms"] - 90) <= before["p50_ms_error"] and abs(after["p50_ms"] - 4000) <= after["p50_ms_error"]
+    assert {f["id"] for f in d["findings"]} >= {"slower-urls", "slow-requests"}
+    assert "URLs that became slower" in run(*paths)
+    assert "URLs that became slower" in run(*paths, "--format", "html")
+    only = diagnose(*paths, "--url", "/export")
+    assert only["latency"]["slower"] == [] and {f["id"] for f in only["findings"]} == {"slow-requests"}
+    assert "Nothing changed" in only["findings"][0]["why"]

@@ -68,6 +68,8 @@ def test_example(page, tmp_path):
     assert finding["do"]
     for step in finding["do"]:
         assert words(step.split("\n")[0])[:50] in report
+    command = re.search(r"^ {4}Next +(.*)$", shown[1], re.M)
+    assert (command[1] if command else "") == finding["command"]
     for line in finding["evidence"]:
         assert line["text"] in dict(blocks)[pathlib.Path(line["file"]).name].splitlines()[line["line"] - 1]
 

@@ -6,7 +6,7 @@
 #include "base/poison.h"
 
 static const struct tally_sizes sizes = {
-    .urls = 64, .clients = 64, .pairs = 128, .keys = 32, .list_max = 4};
+    .urls = 64, .clients = 64, .pairs = 128, .keys = 32, .paces = 8, .list_max = 4};
 
 struct outcome {
     uint64_t records, lines, not_understood, refitted, odd, requests, httperr, keys, sent;

@@ -7,7 +7,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
 {
-    static const struct tally_sizes sizes = {.urls = 64, .clients = 64, .pairs = 128, .keys = 32};
+    static const struct tally_sizes sizes = {
+        .urls = 64, .clients = 64, .pairs = 128, .keys = 32, .paces = 8};
     struct unit_stats stats;
     struct sink sink = {.tally = tally_new(&sizes), .stats = &stats};
     struct str text = {(const char *)d + 1, n ? n - 1 : 0};

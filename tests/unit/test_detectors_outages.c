@@ -26,7 +26,7 @@ static void test_worker_died(void **state)
     assert_true(says(f->why, "not among them"));
     assert_true(says(f->why, "/report/{n}"));
     assert_true(says(f->why, "has 0 times"));
-    assert_true(says(f->command, "--since \"2026-03-10 08:02:25\""));
+    assert_true(says(f->command, "--since '2026-03-10 08:02:25'"));
     assert_true(relates(f, "Connection_Abandoned_By_ReqQueue"));
     assert_true(f->evidence_n > 0 && f->evidence[0]->line == 5);
     assert_false(scene_has(&s, "error-burst"));
@@ -199,6 +199,10 @@ static void test_slowdown(void **state)
     f = scene_finding(&s, "slow-requests");
     assert_int_equal(f->severity, SEVERITY_WARNING);
     assert_true(f->urls.n >= 5);
+    f = scene_finding(&s, "slower-urls");
+    assert_int_equal(f->urls.n, 5);
+    assert_true(advises(f, "Most URLs slowed down together"));
+    assert_true(says(scene_finding(&s, "slowdown")->why, "It is in "));
     scene_fini(&s);
 }
 
@@ -219,6 +223,78 @@ static void test_one_slow_url(void **state)
     assert_true(says(f->title, "One URL"));
     assert_true(says(f->why, "The slowest is /export/all"));
     assert_false(scene_has(&s, "slowdown"));
+    assert_false(scene_has(&s, "slower-urls"));
+    scene_fini(&s);
+}
+
+/* Of three URLs one becomes slower, one always was slow and stays so, one is always fast. */
+static void test_one_url_became_slower(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    for (int i = 0; i < 200; i++) {
+        SITE(&s, .at_s = i * 60, .url = "/reports/daily", .status = 200, .ms = i < 120 ? 90 : 4000);
+        SITE(&s, .at_s = i * 60 + 1, .url = "/export/all", .status = 200, .ms = 9000);
+        SITE(&s, .at_s = i * 60 + 2, .url = "/", .status = 200, .ms = 20);
+    }
+    scene_run(&s);
+    const struct finding *f = scene_finding(&s, "slower-urls");
+
+    assert_int_equal(f->severity, SEVERITY_WARNING);
+    assert_int_equal(f->urls.n, 1);
+    assert_in_range(f->count, 76, 84);
+    assert_in_range(f->first_s - SCENE_START_S, 120 * 60 - 512, 120 * 60 + 512);
+    assert_true(says(f->title, "/reports/daily became slower"));
+    assert_true(says(f->why, "half of its requests took up to about "));
+    assert_true(says(f->why, "since ("));
+    assert_true(says(f->why, "Of 3 URLs with enough requests to tell, the others did not."));
+    assert_true(says(f->command, " --url /reports/daily --since '2026-03-10 "));
+    f = scene_finding(&s, "slow-requests");
+    assert_true(relates(f, "slower-urls"));
+    assert_true(says(f->why, "/reports/daily was not always so: half of its requests took up to "));
+    assert_in_range(s.m->slower[0].change.after.count, 76, 84);
+    assert_in_range(s.m->slower[0].change.before.p50_ms, 64, 127);
+    scene_fini(&s);
+}
+
+static void test_nothing_changed(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    for (int i = 0; i < 200; i++) {
+        SITE(&s, .at_s = i * 60, .url = "/reports/daily", .status = 200, .ms = 3000);
+        SITE(&s, .at_s = i * 60 + 1, .url = "/export/all", .status = 200,
+             .ms = 7000 + (unsigned)i % 2000);
+        SITE(&s, .at_s = i * 60 + 2, .url = "/", .status = 200, .ms = 20);
+    }
+    scene_run(&s);
+    assert_false(scene_has(&s, "slower-urls"));
+    assert_false(scene_has(&s, "slowdown"));
+    assert_true(says(scene_finding(&s, "slow-requests")->why,
+                     "Nothing changed: they were so from the first request to the last."));
+    assert_int_equal(s.m->paces_judged, 3);
+    scene_fini(&s);
+}
+
+/* More requests for what always was slow: the whole is slower, no URL is. */
+static void test_slower_mix(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    scene_traffic(&s, 0, 3600, 40);
+    for (int i = 0; i < 7200; i += i < 3600 ? 60 : 5)
+        SITE(&s, .at_s = i, .url = "/export/all", .status = 200, .ms = 9000);
+    scene_run(&s);
+    const struct finding *f = scene_finding(&s, "slowdown");
+
+    assert_true(says(f->why, "No single URL became slower"));
+    assert_false(scene_has(&s, "slower-urls"));
     scene_fini(&s);
 }
 
@@ -249,6 +325,9 @@ int main(void)
         cmocka_unit_test(test_nights_are_no_silence),
         cmocka_unit_test(test_slowdown),
         cmocka_unit_test(test_one_slow_url),
+        cmocka_unit_test(test_one_url_became_slower),
+        cmocka_unit_test(test_nothing_changed),
+        cmocka_unit_test(test_slower_mix),
         cmocka_unit_test(test_healthy),
     };
 

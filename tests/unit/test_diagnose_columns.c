@@ -20,7 +20,8 @@
     "#Fields: date time c-ip c-port s-ip s-port cs-version cs-method cs-uri streamid sc-status " \
     "s-siteid s-reason s-queuename\r\n"
 
-static const struct tally_sizes sizes = {.urls = 64, .clients = 64, .pairs = 256, .keys = 64};
+static const struct tally_sizes sizes = {
+    .urls = 64, .clients = 64, .pairs = 256, .keys = 64, .paces = 16};
 
 struct result {
     struct unit_stats stats;

@@ -108,7 +108,8 @@ static void run_row(const struct model *m, struct findings *fs, const struct mod
     finding_step(
         f, STR("Open the page on the server itself: Config File, Config Error and Config Source "
                "name file, fault and line."));
-    f->command = STR("candor check FOLDER");
+    finding_step(f, STR("Or run candor check on the site's folder: it names file, line and fault "
+                        "without a server."));
 }
 
 static void run(const struct model *m, struct findings *fs)
@@ -121,7 +122,7 @@ static void run(const struct model *m, struct findings *fs)
         if (n++ < DETECT_ROWS_MAX)
             run_row(m, fs, row);
         else
-            detect_more(fs, "config-error", row, &more);
+            detect_more(m, fs, "config-error", row, &more);
 }
 
 const struct detector detector_config_error = {

@@ -110,9 +110,8 @@ static void run(const struct model *m, struct findings *fs)
                      "5074 to 5081), a database or service that went away."));
     finding_step(
         f, STR("Compare with the application's own log and the application events of that time."));
-    f->command =
-        findings_text(fs, "candor diagnose PATH... --since \"%.*s\" --until \"%.*s\" --status 5xx",
-                      STR_ARG(time_text(fs, f->first_s)), STR_ARG(time_text(fs, f->last_s)));
+    f->command = again(m, fs, "--since '%.*s' --until '%.*s' --status 5xx",
+                       STR_ARG(time_text(fs, f->first_s)), STR_ARG(time_text(fs, f->last_s)));
 }
 
 const struct detector detector_error_burst = {

@@ -1,5 +1,5 @@
 /* The share of server errors, with the time in which it was worst. */
-#include "diagnose/detector.h"
+#include "diagnose/detectors/tools.h"
 #include "base/poison.h"
 
 /* Shares from which it is worth a warning, an error. */
@@ -49,7 +49,7 @@ static void run(const struct model *m, struct findings *fs)
     finding_step(f, STR("Take the most frequent code first, and the URL that has most of it."));
     finding_step(f, STR("Turn on failed request tracing for that URL and code, and read the first "
                         "module that reports an error."));
-    f->command = STR("candor diagnose PATH... --status 500");
+    f->command = again(m, fs, "--status 5xx");
 }
 
 const struct detector detector_error_rate = {

@@ -51,7 +51,7 @@ static void run(const struct model *m, struct findings *fs)
         if (n++ < DETECT_ROWS_MAX)
             run_row(m, fs, &m->statuses[i]);
         else
-            detect_more(fs, "ftp", &m->statuses[i], &more);
+            detect_more(m, fs, "ftp", &m->statuses[i], &more);
     }
 }
 

@@ -92,7 +92,7 @@ static void run(const struct model *m, struct findings *fs)
         if (n++ < DETECT_ROWS_MAX)
             run_row(m, fs, row);
         else
-            detect_more(fs, "gateway", row, &more);
+            detect_more(m, fs, "gateway", row, &more);
     for (size_t i = 0; i < ARRAY_LEN(others); i++) {
         struct finding *f = detect_code(m, fs, "gateway", &others[i]);
         if (f)

@@ -103,8 +103,8 @@ static void add_lost(const struct model *m, struct findings *fs, const struct sp
     finding_step(
         f, STR("Check that a proxy passes Authorization and keeps connections: NTLM needs one "
                "connection from end to end."));
-    f->command = findings_text(fs, "candor diagnose PATH... --client %.*s --status 401",
-                               STR_ARG(shell_word(fs, s->lost.at[0].name)));
+    f->command =
+        again(m, fs, "--client %.*s --status 401", STR_ARG(shell_word(fs, s->lost.at[0].name)));
 }
 
 static void run(const struct model *m, struct findings *fs)

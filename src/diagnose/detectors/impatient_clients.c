@@ -50,7 +50,7 @@ static void run(const struct model *m, struct findings *fs)
         say(fs, f, "They took %.1f s on average%s: people may have given up waiting.", mean / 1000,
             f->share >= notable ? ", and they are many" : "");
         finding_relate(f, STR("slow-requests"));
-        f->command = STR("candor diagnose PATH... --status 200");
+        f->command = again(m, fs, "--status 200");
     }
     finding_step(
         f, STR("Nothing by itself. Large downloads and slow pages have the most of them; compare "

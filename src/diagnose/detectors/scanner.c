@@ -58,8 +58,7 @@ static void find_scanners(const struct model *m, struct findings *fs)
     finding_step(f,
                  STR("If they are a load: dynamicIpSecurity denyByRequestRate, or the firewall."));
     finding_relate(f, STR("404"));
-    f->command = findings_text(fs, "candor diagnose PATH... --client %.*s --status 200",
-                               STR_ARG(shell_word(fs, at[0].name)));
+    f->command = again(m, fs, "--client %.*s --status 200", STR_ARG(shell_word(fs, at[0].name)));
 }
 
 static void find_busy(const struct model *m, struct findings *fs)
@@ -84,8 +83,7 @@ static void find_busy(const struct model *m, struct findings *fs)
     finding_step(f,
                  STR("Behind a proxy add X-Forwarded-For to the site's customFields (logFile), so "
                      "that users can be told apart."));
-    f->command = findings_text(fs, "candor diagnose PATH... --client %.*s",
-                               STR_ARG(shell_word(fs, c->client)));
+    f->command = again(m, fs, "--client %.*s", STR_ARG(shell_word(fs, c->client)));
 }
 
 static void run(const struct model *m, struct findings *fs)

@@ -56,8 +56,8 @@ static void run(const struct model *m, struct findings *fs)
     finding_step(
         f, STR("Check that the log files of all servers and of that time are part of the input."));
     finding_step(f, STR("Look at the events of that time: recycles, a reboot, a hung worker."));
-    f->command = findings_text(fs, "candor diagnose PATH... --since \"%.*s\" --until \"%.*s\"",
-                               STR_ARG(time_text(fs, first_s)), STR_ARG(time_text(fs, last_s)));
+    f->command = again(m, fs, "--since '%.*s' --until '%.*s'", STR_ARG(time_text(fs, first_s)),
+                       STR_ARG(time_text(fs, last_s)));
 }
 
 const struct detector detector_silence = {

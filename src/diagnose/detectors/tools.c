@@ -11,7 +11,13 @@
 #include "tables/win32.h"
 #include "base/poison.h"
 
-enum { SENTENCE_MAX = 1500, WORD_MAX = 300 };
+enum {
+    SENTENCE_MAX = 1500,
+    WORD_MAX = 300,
+    PATH_WORD_MAX = 4096,
+    PATHS_NAMED = 20, /* in a command; of more, only their folder */
+    COMMAND_MAX = 1 << 17,
+};
 
 /* One client is "the" client from this share on, and only of so many records. */
 static const double concentrated = 0.8;
@@ -45,17 +51,17 @@ static bool is_plain(char c)
            c == '-' || c == '%' || c == ',' || c == '+' || c == '@';
 }
 
-struct str shell_word(struct findings *fs, struct str s)
+static struct str quoted(struct findings *fs, struct str s, size_t max)
 {
     bool needs_quotes = s.n == 0 || s.p[0] == '-';
     struct buf out;
 
-    s = str_sub(s, 0, WORD_MAX);
+    s = str_sub(s, 0, max);
     for (size_t i = 0; i < s.n && !needs_quotes; i++)
         needs_quotes = !is_plain(s.p[i]);
     if (!needs_quotes)
         return s;
-    buf_init(&out, 8 * WORD_MAX);
+    buf_init(&out, 8 * max);
     buf_char(&out, '\'');
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '\'')
@@ -68,6 +74,11 @@ struct str shell_word(struct findings *fs, struct str s)
 
     buf_fini(&out);
     return word;
+}
+
+struct str shell_word(struct findings *fs, struct str s)
+{
+    return quoted(fs, s, WORD_MAX);
 }
 
 struct str url_word(struct findings *fs, struct str folded)
@@ -197,6 +208,102 @@ void say_onset(const struct model *m, struct findings *fs, struct finding *f)
             STR_ARG(time_text(fs, f->first_s)), (unsigned long long)before.requests);
 }
 
+/* ---- commands ---- */
+
+/* A path that stays one word and no option, whatever is in it. False if that can't be had. */
+static bool put_path(struct findings *fs, struct buf *out, struct str path)
+{
+    bool is_option = path.n > 1 && path.p[0] == '-';
+
+    if (path.n > PATH_WORD_MAX)
+        return false;
+    for (size_t i = 0; i < path.n; i++)
+        if ((unsigned char)path.p[i] < ' ' || path.p[i] == 0x7F)
+            return false;
+    buf_char(out, ' ');
+    buf_str(out, is_option ? STR("./") : STR(""));
+    buf_str(out, path.n == 1 && path.p[0] == '-' ? path : quoted(fs, path, PATH_WORD_MAX));
+    return true;
+}
+
+static bool put_paths(const struct model *m, struct findings *fs, struct buf *out)
+{
+    if (m->path_n > PATHS_NAMED)
+        return false;
+    for (size_t i = 0; i < m->path_n; i++)
+        if (!put_path(fs, out, m->paths[i]))
+            return false;
+    return m->path_n > 0;
+}
+
+/* Many paths are the files of a folder, more often than not. */
+static struct str folder_of_all(const struct model *m)
+{
+    struct str common = m->path_n ? m->paths[0] : STR("");
+
+    for (size_t i = 1; i < m->path_n; i++) {
+        size_t k = 0;
+        while (k < common.n && k < m->paths[i].n && common.p[k] == m->paths[i].p[k])
+            k++;
+        common.n = k;
+    }
+    size_t slash = str_rfind_char(common, '/');
+
+    if (slash == SIZE_MAX)
+        return STR(".");
+    return slash == 0 ? STR("/") : str_sub(common, 0, slash);
+}
+
+static void keep_word(struct findings *fs, struct buf *out, const char *option, struct str value,
+                      struct str options)
+{
+    if (value.n && str_find(options, str_z(option)) == SIZE_MAX) {
+        buf_printf(out, " %s ", option);
+        buf_str(out, shell_word(fs, value));
+    }
+}
+
+static struct str given_time(struct findings *fs, int64_t time_s)
+{
+    return time_s == RECORD_NO_TIME ? STR("") : time_text(fs, time_s);
+}
+
+struct str again(const struct model *m, struct findings *fs, const char *options, ...)
+{
+    char text[SENTENCE_MAX];
+    const struct filter *filter = &m->filter;
+    struct buf out, paths;
+    va_list ap;
+
+    va_start(ap, options);
+    int n = vsnprintf(text, sizeof(text), options, ap);
+    va_end(ap);
+    if (n < 0)
+        return STR("");
+    struct str added = str_n(text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+
+    buf_init(&out, COMMAND_MAX);
+    buf_init(&paths, COMMAND_MAX);
+    buf_str(&out, STR("candor diagnose"));
+    if (put_paths(m, fs, &paths) && !paths.overflow) {
+        buf_str(&out, buf_view(&paths));
+    } else if (!put_path(fs, &out, folder_of_all(m))) {
+        buf_str(&out, STR(" ."));
+    }
+    keep_word(fs, &out, "--site", filter->site, added);
+    keep_word(fs, &out, "--since", given_time(fs, filter->since_s), added);
+    keep_word(fs, &out, "--until", given_time(fs, filter->until_s), added);
+    keep_word(fs, &out, "--url", filter->url, added);
+    keep_word(fs, &out, "--client", filter->client, added);
+    buf_char(&out, ' ');
+    buf_str(&out, added);
+    struct str command = arena_dup(&fs->arena, buf_view(&out));
+
+    buf_fini(&paths);
+    buf_fini(&out);
+    return command;
+}
+
 /* ---- what the catalogue says ---- */
 
 struct str sentence_case(struct findings *fs, const char *text)
@@ -276,7 +383,7 @@ static void finish_code(const struct model *m, struct findings *fs, struct findi
     f->title = findings_text(fs, "%s (%s)", c->title, row->code);
     f->why = c->why ? str_z(c->why) : catalogue_text(row->status, row->substatus);
     finding_relate(f, str_z(row->code));
-    f->command = findings_text(fs, "candor diagnose PATH... --status %s", row->code);
+    f->command = again(m, fs, "--status %s", row->code);
 }
 
 struct finding *detect_code(const struct model *m, struct findings *fs, const char *prefix,
@@ -315,8 +422,8 @@ struct finding *detect_row(const struct model *m, struct findings *fs, const cha
     return f;
 }
 
-void detect_more(struct findings *fs, const char *prefix, const struct model_status *row,
-                 struct finding **more)
+void detect_more(const struct model *m, struct findings *fs, const char *prefix,
+                 const struct model_status *row, struct finding **more)
 {
     if (!*more) {
         struct str id = findings_text(fs, "%s-more", prefix);
@@ -327,7 +434,7 @@ void detect_more(struct findings *fs, const char *prefix, const struct model_sta
             "So many different codes come from a program that sets them by itself, or from lines "
             "that were not written by a server.");
         finding_step(*more, STR("Look at the table of statuses."));
-        (*more)->command = STR("candor diagnose PATH... --top 1000");
+        (*more)->command = again(m, fs, "--top 1000");
     }
     finding_from_status(*more, row);
 }

@@ -32,7 +32,7 @@ struct finding *detect_row(const struct model *m, struct findings *fs, const cha
 /* What has a finding for each of its codes gives this many; the rest goes into one, "PREFIX-more",
  * which is made when *more is NULL. Codes come from the log, so they may be any number. */
 enum { DETECT_ROWS_MAX = 12 };
-void detect_more(struct findings *fs, const char *prefix, const struct model_status *row,
+void detect_more(const struct model *m, struct findings *fs, const char *prefix, const struct model_status *row,
                  struct finding **more);
 /* The same for a reason, with the id as given. */
 struct finding *detect_reason(const struct model *m, struct findings *fs, const char *id,
@@ -69,6 +69,10 @@ struct str names_text(struct findings *fs, const struct model_counts *list, size
 /* Text of a log as one word of a command line that somebody may copy into a shell: quoted if it
  * holds anything that a shell could take for more. */
 struct str shell_word(struct findings *fs, struct str s);
+/* "candor diagnose PATH... OPTIONS": reads the same again, with what was given as filters and these
+ * options, which win. Ready to be copied into a shell. */
+struct str again(const struct model *m, struct findings *fs, const char *options, ...)
+    PRINTF_LIKE(3, 4);
 /* The same for what --url needs to find a folded URL: the part before what was folded. */
 struct str url_word(struct findings *fs, struct str folded);
 /* The folder that all names of a list lie in, with the slash at its end; "/" if there is none. */

@@ -79,9 +79,9 @@ static void run(const struct model *m, struct findings *fs)
         f->command =
             findings_text(fs, "candor explain %.*s", STR_ARG(shell_word(fs, first->reason)));
     else
-        f->command = findings_text(fs, "candor diagnose PATH... --since \"%.*s\" --until \"%.*s\"",
-                                   STR_ARG(time_text(fs, f->first_s - 5)),
-                                   STR_ARG(time_text(fs, f->first_s + 5)));
+        f->command =
+            again(m, fs, "--since '%.*s' --until '%.*s'", STR_ARG(time_text(fs, f->first_s - 5)),
+                  STR_ARG(time_text(fs, f->first_s + 5)));
 }
 
 const struct detector detector_worker_died = {

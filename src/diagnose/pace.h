@@ -1,0 +1,119 @@
+/* How the time-taken of one URL goes over time: a coarse histogram for each stretch of it, so that
+ * "became slower" can be told from "always was slow". A pace covers any time with the same memory:
+ * its stretches get longer, by doubling, and depend on the times only, not on their order. */
+#ifndef CANDOR_DIAGNOSE_PACE_H
+#define CANDOR_DIAGNOSE_PACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/rc.h"
+
+enum {
+    PACE_SLOTS = 32,
+    PACE_CELLS = 16,    /* below 32 ms, then one for each power of two up to 2^19 ms */
+    PACE_SHIFT_MIN = 6, /* stretches of 64 seconds to begin with */
+};
+
+struct pace {
+    uint32_t cells[PACE_SLOTS][PACE_CELLS]; /* a slot is a cache line */
+    /* A log is in order of time, so the same slot of all is counted in at once: with a power of two
+     * between them, they would all fight for the same few places of the cache. */
+    uint32_t apart[PACE_CELLS];
+};
+_Static_assert(sizeof(struct pace) % 64 == 0, "slots are cache lines");
+
+/* Which pace is somebody's, and what its slots stand for; kept with the owner's other figures, so
+ * that counting needs no other line than the slot's. */
+struct pace_at {
+    uint32_t number : 26; /* in paces; 0: none */
+    uint32_t shift : 6;   /* a slot is 2^shift seconds long */
+    int32_t first;        /* start of slot 0 >> shift; that slot has records */
+};
+_Static_assert(sizeof(struct pace_at) == 8, "part of a row of 64 bytes");
+
+static inline size_t pace_cell(uint64_t ms)
+{
+    if (ms < 32)
+        return 0;
+    unsigned cell = 63u - (unsigned)__builtin_clzll(ms) - 4;
+
+    return cell < PACE_CELLS ? cell : PACE_CELLS - 1;
+}
+/* Times in the year 4000 and the like are not counted: nobody has such logs. */
+static inline bool pace_takes(int64_t time_s)
+{
+    return time_s >> PACE_SHIFT_MIN == (int32_t)(time_s >> PACE_SHIFT_MIN);
+}
+/* Makes room for a time that pace_takes. */
+void pace_fit(struct pace *p, struct pace_at *at, int64_t time_s);
+/* Where the times of then are counted; PACE_SLOTS or more: nowhere yet. */
+static inline uint64_t pace_slot(const struct pace_at *at, int64_t time_s)
+{
+    return (uint64_t)((time_s >> at->shift) - at->first);
+}
+static inline void pace_add(struct pace *p, struct pace_at *at, int64_t time_s, uint64_t ms)
+{
+    if (UNLIKELY(pace_slot(at, time_s) >= PACE_SLOTS))
+        pace_fit(p, at, time_s);
+    p->cells[pace_slot(at, time_s)][pace_cell(ms)]++;
+}
+/* Adds what b holds to a; both have records. */
+void pace_merge(struct pace *a, struct pace_at *a_at, const struct pace *b,
+                const struct pace_at *b_at);
+
+enum pace_verdict {
+    PACE_UNKNOWN, /* too few requests, or all at about the same time */
+    PACE_STEADY,
+    PACE_SLOWER
+};
+
+/* Percentiles lie within *_error of the true ones. */
+struct pace_side {
+    uint64_t count;
+    uint64_t p50_ms, p50_ms_error, p95_ms, p95_ms_error;
+};
+
+struct pace_change {
+    int64_t since_s;  /* the start of the first slow stretch */
+    uint32_t seconds; /* its length: how exact since_s is */
+    struct pace_side before, after;
+    uint64_t added_ms; /* that the requests took since, over what they would have before; rough */
+};
+
+/* Whether it became slower and stayed so; *ret is filled when it did. max_ms: the longest there
+ * was. */
+enum pace_verdict pace_judge(const struct pace *p, const struct pace_at *at, uint64_t max_ms,
+                             struct pace_change *ret);
+
+/* ---- many of them ----
+ * When there are too many, those on which the least time was spent go. They are numbered from 1; a
+ * number may change whenever one is made or dropped: the owner is told. */
+
+struct paces {
+    struct pace *at; /* in map; at[number - 1] */
+    uint32_t *owners;
+    void *map;
+    size_t map_size;
+    uint32_t n, limit;
+    bool has_forgotten;
+    /* The pace of an owner has that number from now on; 0: it has none any more. */
+    void (*moved)(void *arg, uint32_t owner, uint32_t number);
+    void *arg;
+};
+
+void paces_init(struct paces *ps, uint32_t limit,
+                void (*moved)(void *arg, uint32_t owner, uint32_t number), void *arg);
+void paces_fini(struct paces *ps);
+static inline struct pace *paces_get(const struct paces *ps, const struct pace_at *at)
+{
+    return &ps->at[at->number - 1];
+}
+/* A new one, to begin with a record of that time, which pace_takes; others may be dropped for it.
+ * `moved` is not called for it. */
+struct pace *paces_new(struct paces *ps, uint32_t owner, int64_t time_s, struct pace_at *ret);
+/* Owners have other numbers from now on: map[old], UINT32_MAX for those that are no more. */
+void paces_renumber(struct paces *ps, const uint32_t *map);
+
+#endif
