@@ -63,6 +63,8 @@ struct config_binding {
     uint32_t ssl_flags;
     struct str certificate_file, certificate_key_file; /* real paths, or empty */
     struct str certificate_password;
+    bool proxy_protocol;      /* connections from proxy_trusted begin with a PROXY header */
+    struct str proxy_trusted; /* addresses and ranges with commas between; each is well formed */
     unsigned line;
 };
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/ip.h"
 #include "config/internal.h"
 #include "base/poison.h"
 
@@ -171,6 +172,32 @@ static bool split_binding(struct str raw, struct config_binding *b)
     return true;
 }
 
+static const struct config_error *bad_binding(struct reader *r, const struct config_elem *x,
+                                              const char *attribute, const char *what,
+                                              struct str value, const char *remedy)
+{
+    struct config_error *err = error_new(
+        r->a, x->src ? x->src->file : NULL, line_of(x), config_elem_pos(x).column,
+        CONFIG_E_INVALID_DATA, x->section, "The '%s' attribute is invalid.  Invalid %s '%.*s'",
+        attribute, what, STR_ARG(value));
+
+    error_remedy(err, r->a, "%s", remedy);
+    return err;
+}
+
+/* The first part of a list of address ranges that is none. False: all are. */
+static bool find_bad_range(struct str list, struct str *ret)
+{
+    struct ip_range range;
+
+    while (str_split(&list, ',', ret)) {
+        *ret = str_trim(*ret);
+        if (ret->n && !ip_range_parse(*ret, &range))
+            return true;
+    }
+    return false;
+}
+
 static bool read_bindings(struct reader *r, const struct config_elem *e, struct config_site *s,
                           const struct config_error **ret_err)
 {
@@ -187,16 +214,19 @@ static bool read_bindings(struct reader *r, const struct config_elem *e, struct 
         b->certificate_key_file = real_path(r, config_str(x, "certificateKeyFile"));
         b->certificate_password = config_str(x, "certificatePassword");
         b->line = line_of(x);
+        b->proxy_protocol = config_enum(x, "proxyProtocol") != 0;
+        b->proxy_trusted = config_str(x, "proxyTrusted");
         if (is_http(b->protocol) && !split_binding(b->raw, b)) {
-            struct config_error *err =
-                error_new(r->a, x->src ? x->src->file : NULL, line_of(x), config_elem_pos(x).column,
-                          CONFIG_E_INVALID_DATA, x->section,
-                          "The 'bindingInformation' attribute is invalid.  Invalid binding '%.*s'",
-                          STR_ARG(b->raw));
-            error_remedy(err, r->a,
-                         "Write it as address:port:host, for example *:80: or "
-                         "[::1]:8080:www.example.com.");
-            *ret_err = err;
+            *ret_err = bad_binding(r, x, "bindingInformation", "binding", b->raw,
+                                   "Write it as address:port:host, for example *:80: or "
+                                   "[::1]:8080:www.example.com.");
+            return false;
+        }
+        struct str bad;
+        if (find_bad_range(b->proxy_trusted, &bad)) {
+            *ret_err = bad_binding(r, x, "proxyTrusted", "address", bad,
+                                   "Write addresses or ranges with commas between, for example "
+                                   "10.0.0.0/8,127.0.0.1.");
             return false;
         }
     }

@@ -174,6 +174,10 @@ static void test_refused(void **state)
         {APPHOST("<sites><site name=\"a\" id=\"1\"><bindings><binding protocol=\"http\" "
                  "bindingInformation=\"80\"/></bindings></site></sites>"),
          "0x8007000d:2 The 'bindingInformation' attribute is invalid.  Invalid binding '80'"},
+        {APPHOST("<sites><site name=\"a\" id=\"1\"><bindings><binding protocol=\"http\" "
+                 "bindingInformation=\"*:80:\" proxyTrusted=\"10.0.0.0/8, 10.0.0/8\"/>"
+                 "</bindings></site></sites>"),
+         "0x8007000d:2 The 'proxyTrusted' attribute is invalid.  Invalid address '10.0.0/8'"},
         {APPHOST("<sites><site name=\"a\"/></sites>"),
          "0x8007000d:2 Missing required attribute 'id'"},
         {APPHOST("<applicationPools><add name=\"p\" queueLength=\"5\"/></applicationPools>"),
