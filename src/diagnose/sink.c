@@ -41,6 +41,17 @@ void sink_record(struct sink *s, const struct record *r, uint64_t line)
     sink_slot_record(s, line);
 }
 
+/* Logs that went through a forum or a chat have links where addresses were:
+ * "[192.0.2.1](http://192.0.2.1)". */
+static struct str without_link(struct str s)
+{
+    size_t end = str_find_char(s, ']');
+
+    if (end == SIZE_MAX || end + 1 >= s.n || s.p[end + 1] != '(' || s.p[s.n - 1] != ')')
+        return s;
+    return str_sub(s, 1, end);
+}
+
 void sink_slot_record(struct sink *s, uint64_t line)
 {
     struct record *r = sink_slot(s);
@@ -62,6 +73,8 @@ void sink_slot_record(struct sink *s, uint64_t line)
         r->site = s->site;
     if (!s->tally)
         return;
+    if (UNLIKELY(r->client.n && r->client.p[0] == '['))
+        r->client = without_link(r->client);
     if (s->filter && s->filter->is_active) {
         if (!filter_matches(s->filter, r))
             return;

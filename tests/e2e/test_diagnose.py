@@ -303,3 +303,8 @@ def test_what_became_slower(log):
     only = diagnose(*paths, "--url", "/export")
     assert only["latency"]["slower"] == [] and {f["id"] for f in only["findings"]} == {"slow-requests"}
     assert "Nothing changed" in only["findings"][0]["why"]
+
+
+def test_address_that_became_a_link(log):
+    d = diagnose(log(w3c(line(), line(2, client="[192.0.2.7](http://192.0.2.7)"), line(3, client="[2001:db8::1]"))))
+    assert {c["client"]: c["count"] for c in d["clients"]} == {"192.0.2.7": 2, "[2001:db8::1]": 1}
