@@ -6,7 +6,8 @@
 #include "listener/internal.h"
 #include "base/poison.h"
 
-enum { LINGER_MS = 2000, LINGER_BYTES = 1 << 20, FREE_CONNECTIONS_MAX = 1024 };
+enum { LINGER_MS = 2000, LINGER_BYTES = 1 << 20, FREE_CONNECTIONS_MAX = 1024,
+       DROPPED_MAX = 1024, DROPPED_MS = 60 * 1000 };
 
 void conn_set_timer(struct connection *c, enum timer_kind kind, uint64_t ms)
 {
@@ -150,6 +151,8 @@ void conn_free(struct connection *c)
 
     close_transport(c, /* reset = */ false);
     timer_wheel_remove(&t->wheel, &c->timer);
+    if (c->is_dropped)
+        t->n_dropped--;
     if (c->x)
         exchange_free(t, c->x);
     input_free(t, c->in);
@@ -178,6 +181,23 @@ void conn_bury(struct thread *t)
     }
 }
 
+/* The client has gone and the worker has the request: its line in a log waits for what the worker
+ * says of it, for a minute; so many may wait, and no more (Connection_Dropped, ..._List_Full). */
+static void wait_for_last_word(struct connection *c)
+{
+    struct thread *t = c->thread;
+
+    if (c->x->logged)
+        return;
+    if (t->n_dropped >= DROPPED_MAX) {
+        own_log(c, HTTPERR_CONNECTION_DROPPED_LIST_FULL);
+        return;
+    }
+    t->n_dropped++;
+    c->is_dropped = true;
+    conn_set_timer(c, T_DROPPED, DROPPED_MS);
+}
+
 /* The socket goes now; if a worker has the request, the rest stays until its closing record. */
 static void conn_end(struct connection *c, bool reset)
 {
@@ -188,6 +208,7 @@ static void conn_end(struct connection *c, bool reset)
     if (x && (x->state == X_PUSHED || x->state == X_HELD)) {
         x->client_gone = true;
         link_abort(x);
+        wait_for_last_word(c);
         return;
     }
     if (x && x->state == X_QUEUED)
@@ -368,6 +389,11 @@ void conn_timer_fired(struct timer_entry *e)
     case T_RENEGOTIATION:
         own_log(c, HTTPERR_TIMER_SSL_RENEGOTIATION);
         conn_close(c);
+        return;
+    case T_DROPPED:
+        c->is_dropped = false;
+        c->thread->n_dropped--;
+        own_log(c, HTTPERR_CONNECTION_DROPPED);
         return;
     case T_LINGER:
         conn_close(c);

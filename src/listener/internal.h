@@ -251,7 +251,7 @@ struct out_segment {
     char data[];
 };
 
-enum timer_kind { T_NONE, T_IDLE, T_HEADER, T_BODY, T_QUEUE, T_SEND, T_LINGER, T_DRAIN, T_RENEGOTIATION };
+enum timer_kind { T_NONE, T_IDLE, T_HEADER, T_BODY, T_QUEUE, T_SEND, T_LINGER, T_DRAIN, T_RENEGOTIATION, T_DROPPED };
 
 enum { RENEGOTIATION_MS = 120 * 1000 };
 
@@ -309,6 +309,7 @@ struct connection {
     void *stream_data;
     uint32_t stream_id;
     bool is_stream, is_tls;
+    bool is_dropped;   /* the client has gone; the worker's last word is waited for */
     bool in_handshake; /* events are for TLS: the first handshake, or asking for a certificate */
     struct connection *ready_next, **ready_prev; /* TLS holds input that the socket has no more */
     uint8_t state, timer_kind;
@@ -343,6 +344,7 @@ struct thread {
     struct tls_table *tls;          /* certificates in force; NULL: none yet */
     struct connection *free_connections;
     unsigned n_free_connections;
+    unsigned n_dropped; /* connections whose client has gone and whose line is still to be written */
     uint64_t n_connections, last_tick_ms;
     struct timer_wheel wheel;
     struct loop_timer tick;

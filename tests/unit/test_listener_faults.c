@@ -487,6 +487,35 @@ static void a_client_that_leaves_in_the_queue_leaves_one_line(void **state)
     nothing_is_left();
 }
 
+/* More clients leave while the worker is silent than the list of them holds. */
+static void the_list_of_dropped_connections_is_bounded(void **state)
+{
+    enum { LIST = 1024, MORE = 5 };
+    static int clients[LIST + MORE];
+    static uint64_t ids[LIST + MORE];
+    struct fake_worker *w = *state;
+
+    fixture_pool("Started", "", 5000);
+    for (int i = 0; i < LIST + MORE; i++) {
+        clients[i] = client_connect(port);
+        client_send(clients[i], "GET /dropped HTTP/1.1\r\nHost: a\r\n\r\n");
+        ids[i] = take(w, "/dropped");
+    }
+    for (int i = 0; i < LIST + MORE; i++)
+        hard_close(clients[i]);
+    for (int i = 0; i < LIST + MORE; i++)
+        expect_abort(w, ids[i]);
+    expect_line("Connection_Dropped_List_Full P");
+    for (int i = 0; i < LIST + MORE; i++)
+        reset_answer(w, ids[i]);
+    nothing_is_left();
+    expect_line("/dropped");
+    settle();
+    assert_int_equal(lines_of("/dropped - - 1 Connection_Dropped_List_Full P"), MORE);
+    assert_int_equal(lines_of("/dropped - - 1 Connection_Dropped P"), LIST);
+    fixture_pool("Started", "", 1000);
+}
+
 static void a_worker_that_gives_up_leaves_one_line(void **state)
 {
     struct fake_worker *w = *state;
@@ -1037,6 +1066,7 @@ int main(void)
         cmocka_unit_test(a_head_for_which_no_ring_is_made_blocks_nobody),
         cmocka_unit_test(timers_leave_one_line),
         cmocka_unit_test(a_client_that_leaves_in_the_queue_leaves_one_line),
+        cmocka_unit_test(the_list_of_dropped_connections_is_bounded),
         cmocka_unit_test(a_worker_that_gives_up_leaves_one_line),
         cmocka_unit_test(a_drained_body_that_stalls_is_told_apart_from_its_answer),
         cmocka_unit_test(a_slow_reader_leaves_one_line),
