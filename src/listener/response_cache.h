@@ -75,6 +75,7 @@ struct cached_response {
     int fd;                  /* -1, or the file that has it */
     uint64_t file_offset;
     struct http_validators validators;
+    struct str last_modified; /* as sent */
 
     /* Of the writers. */
     uint64_t worker, stored_ms, cost;
@@ -110,13 +111,10 @@ const struct cached_response *response_cache_find(struct response_cache *cache, 
 const struct cached_response *cached_response_ref(const struct cached_response *r);
 void cached_response_unref(const struct cached_response *r); /* any thread, online or not */
 
-/* 200 or 304 for the conditions of a request (never 412: those go to the worker). */
-static inline bool cached_response_not_modified(const struct cached_response *r,
-                                                const struct http_conditions *c, int64_t wall_s)
-{
-    return r->may_be_304 && (c->if_none_match.p || c->if_modified_since.p) &&
-           http_conditions_check(c, &r->validators, wall_s) == HTTP_CONDITION_NOT_MODIFIED;
-}
+/* Whether the conditions of a request make this a 304 (never a 412: those requests go to the worker).
+ * The same verdict as http_conditions_check, faster where the client gives back what it was given. */
+bool cached_response_not_modified(const struct cached_response *r, const struct http_conditions *c,
+                                  int64_t wall_s);
 
 enum cached_form {
     CACHED_HEAD,         /* the head only: HEAD, or the body is sent from the file or apart */

@@ -155,6 +155,7 @@ static void set_facts(struct cached_response *r, const struct response_cache_off
     r->validators = (struct http_validators){.etag = moved(f->etag, o->lines, r->lines),
                                              .last_modified = f->last_modified,
                                              .has_last_modified = f->has_last_modified};
+    r->last_modified = moved(f->last_modified_text, o->lines, r->lines);
     r->may_be_304 = r->status == 200 && (f->etag.n || f->has_last_modified);
     /* The static file handler refuses with 406 what Accept does not cover; error pages and
      * redirections go to everybody. */
@@ -219,6 +220,27 @@ void cached_response_free(struct cached_response *r)
     if (r->fd >= 0)
         close(r->fd);
     free(r);
+}
+
+/* ---- conditions ----------------------------------------------------------------------------- */
+
+/* A client that has one copy sends its validator as it came. */
+static bool is_that_tag(struct str list, struct str etag)
+{
+    return etag.n >= 2 && etag.p[0] == '"' && etag.p[etag.n - 1] == '"' && str_eq(list, etag);
+}
+
+bool cached_response_not_modified(const struct cached_response *r, const struct http_conditions *c,
+                                  int64_t wall_s)
+{
+    if (!r->may_be_304)
+        return false;
+    if (c->if_none_match.p ? is_that_tag(c->if_none_match, r->validators.etag)
+                           : c->if_modified_since.n && r->validators.last_modified <= wall_s &&
+                                 str_eq(c->if_modified_since, r->last_modified))
+        return true;
+    return (c->if_none_match.p || c->if_modified_since.p) &&
+           http_conditions_check(c, &r->validators, wall_s) == HTTP_CONDITION_NOT_MODIFIED;
 }
 
 /* ---- output --------------------------------------------------------------------------------- */

@@ -189,6 +189,7 @@ static enum response_cache_why take_line(struct str name, struct str value,
         if (f->has_last_modified || !http_date_parse(value, &f->last_modified))
             return CACHE_VALIDATOR;
         f->has_last_modified = true;
+        f->last_modified_text = value;
         return CACHE_OK;
     default:
         return str_ieq(name, STR("X-Candor-Error")) ? CACHE_ERROR_ID : CACHE_OK;

@@ -83,6 +83,7 @@ enum response_cache_why response_cache_request(const struct http1_head *head, co
 struct response_cache_facts {
     struct str media_type; /* of Content-Type, without parameters; empty: none */
     struct str etag;       /* value; empty: none */
+    struct str last_modified_text;
     int64_t last_modified;
     bool has_last_modified;
     bool varies; /* Vary: Accept-Encoding */

@@ -441,7 +441,13 @@ static void conditions_make_a_304(void **state)
                                     .if_modified_since = str_z(rows[i].since)};
         if (cached_response_not_modified(r, &c, now_s) != rows[i].want)
             fail_msg("row %zu", i);
+        bool slowly = http_conditions_check(&c, &r->validators, now_s) ==
+                      HTTP_CONDITION_NOT_MODIFIED;
+        assert_int_equal(slowly, rows[i].want);
     }
+    struct http_conditions since = {.if_modified_since = str_z("Sun, 06 Nov 1994 08:49:37 GMT")};
+
+    assert_false(cached_response_not_modified(r, &since, modified_s - 1)); /* of the future */
     f.offer.lines = STR("Content-Type: text/html\r\n"); /* nothing to compare with */
     assert_int_equal(store(&f), CACHE_OK);
     struct http_conditions any = {.if_none_match = STR("*")};
