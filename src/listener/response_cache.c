@@ -63,10 +63,13 @@ static void set_limits(struct response_cache *c, const struct response_cache_lim
         c->limits.max_files = l->max_files;
 }
 
+/* NULL: no memory. */
 static struct table *table_new(struct response_cache *c, uint64_t size, unsigned parity)
 {
-    struct table *t = xcalloc(1, sizeof(*t) + size * sizeof(t->buckets[0]));
+    struct table *t = calloc(1, sizeof(*t) + size * sizeof(t->buckets[0]));
 
+    if (!t)
+        return NULL;
     t->cache = c;
     t->mask = size - 1;
     t->parity = parity;
@@ -93,8 +96,9 @@ struct response_cache *response_cache_new(const struct response_cache_limits *li
     c->slots = lines_of_cache(n_threads * sizeof(*c->slots));
     quiescence_init(&c->quiescence, n_threads);
     pthread_mutex_init(&c->lock, NULL);
-    atomic_init(&c->table, table_new(c, TABLE_MIN, 0));
     c->by_path = xcalloc(TABLE_MIN, sizeof(struct cached_response *));
+    atomic_init(&c->table, table_new(c, TABLE_MIN, 0));
+    INVARIANT(atomic_load(&c->table) != NULL);
     return c;
 }
 
@@ -322,14 +326,20 @@ static void grow(struct response_cache *c)
     if (c->n_entries <= size || size >= TABLE_MAX || c->old_table_in_use)
         return;
     struct table *t = table_new(c, size * 2, !old->parity);
+    struct cached_response **by_path = calloc(size * 2, sizeof(struct cached_response *));
 
+    if (!t || !by_path) {
+        free(t);
+        free(by_path);
+        return; /* longer chains, then */
+    }
     for (struct cached_response *r = c->oldest; r; r = r->newer)
         link_key(t, r);
     QUIESCENCE_STORE(&c->table, t);
     c->old_table_in_use = true;
     quiescence_retire(&c->quiescence, &old->retired, release_table);
     free(c->by_path);
-    c->by_path = xcalloc(size * 2, sizeof(struct cached_response *));
+    c->by_path = by_path;
     for (struct cached_response *r = c->oldest; r; r = r->newer)
         link_path(c, r);
 }

@@ -1,7 +1,5 @@
 /* What is in the response cache, for statistics and for the administrator. */
-#include <stdlib.h>
-
-#include "base/alloc.h"
+#include "base/buf.h"
 #include "listener/response_cache_entry.h"
 #include "listener/response_cache_table.h"
 #include "base/poison.h"
@@ -28,17 +26,36 @@ void response_cache_stats(struct response_cache *c, struct response_cache_stats 
     pthread_mutex_unlock(&c->lock);
 }
 
+/* What is not plain in a URL is escaped, whatever the client had sent: the text can be shown, and
+ * names the entry to response_cache_flush_url. */
+static void put_path(struct buf *b, struct str path)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < path.n; i++) {
+        unsigned char c = (unsigned char)path.p[i];
+        if (c > 0x20 && c < 0x7f && !strchr("%?#\\\"<>", c)) {
+            buf_char(b, (char)c);
+            continue;
+        }
+        buf_char(b, '%');
+        buf_char(b, digits[c >> 4]);
+        buf_char(b, digits[c & 15]);
+    }
+}
+
 static json_t *entry_url(const struct cached_response *r)
 {
-    struct str host = cached_host(r), path = cached_path(r);
-    _cleanup_free_ char *text = NULL;
+    struct str host = cached_host(r);
+    _cleanup_buf_ struct buf b;
 
-    if (r->port == (r->tls ? 443 : 80))
-        text = xasprintf("%s://%.*s%.*s", r->tls ? "https" : "http", STR_ARG(host), STR_ARG(path));
-    else
-        text = xasprintf("%s://%.*s:%u%.*s", r->tls ? "https" : "http", STR_ARG(host), r->port,
-                         STR_ARG(path));
-    return json_string(text);
+    buf_init(&b, 16384); /* three times the longest path, and a host */
+    buf_str(&b, r->tls ? STR("https://") : STR("http://"));
+    buf_str(&b, host.n ? host : STR("*"));
+    if (r->port != (r->tls ? 443 : 80))
+        buf_printf(&b, ":%u", r->port);
+    put_path(&b, cached_path(r));
+    return json_stringn(b.p, b.n);
 }
 
 static json_t *entry_json(const struct cached_response *r, uint64_t now_ms)

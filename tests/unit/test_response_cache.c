@@ -909,9 +909,15 @@ static void the_administrator_sees_what_is_in_it(void **state)
     f.key.tls = true;
     f.key.port = 8443;
     f.head.cache_seconds = UINT32_MAX;
-    put_at(&f, 2, "/b\xff"); /* cannot be shown as text: still counted */
+    put_at(&f, 2, "/b \xff\"\n%41");
     json_t *j = response_cache_list(f.cache, 10, f.offer.now_ms);
     json_t *entries = json_object_get(j, "entries"), *second = json_array_get(entries, 1);
+    size_t n;
+
+    assert_string_equal(json_string_value(json_object_get(json_array_get(entries, 0), "url")),
+                        "https://www.example.test:8443/b%20%ff%22%0a%2541");
+    assert_true(response_cache_flush_url(f.cache, STR("https://*:8443/b"), true, &n));
+    assert_int_equal(n, 0); /* "/b" is no folder of it */
 
     assert_int_equal(json_integer_value(json_object_get(j, "count")), 2);
     assert_int_equal(json_array_size(entries), 2);
