@@ -1,6 +1,5 @@
 #include "listener/generation.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -33,109 +32,213 @@ static struct str lower_copy(struct arena *a, struct str s)
     return str_n(z, s.n);
 }
 
-/* "*" and "" mean any address. False: not an address. */
-static bool parse_ip(const char *text, struct binding *b)
+/* "*" and "" mean any address, as do those that stand for all of a family: what arrives there has
+ * come through a socket of that family. False: not an address. */
+static bool parse_ip(struct str text, struct binding *b)
 {
-    struct in_addr v4;
-
-    if (text[0] == '\0' || strcmp(text, "*") == 0) {
+    if (text.n == 0 || str_eq(text, STR("*"))) {
         b->any_ip = true;
         return true;
     }
-    if (inet_pton(AF_INET, text, &v4) == 1) {
-        b->ip.ip[10] = b->ip.ip[11] = 0xff;
-        memcpy(b->ip.ip + 12, &v4, 4);
-        b->ip.is_v4 = 1;
-        return true;
-    }
-    struct str t = str_z(text);
-
-    if (t.n > 2 && t.p[0] == '[' && t.p[t.n - 1] == ']')
-        t = str_sub(t, 1, t.n - 1);
-    char z[64];
-
-    if (t.n >= sizeof(z))
+    if (!ip_parse(text, &b->ip))
         return false;
-    memcpy(z, t.p, t.n);
-    z[t.n] = '\0';
-    char *zone = strchr(z, '%');
-    if (zone)
-        *zone = '\0';
-    return inet_pton(AF_INET6, z, b->ip.ip) == 1;
+    b->any_ip = ip_is_any(&b->ip);
+    return true;
 }
 
-static bool same_ip(const struct msg_address *a, const struct msg_address *b)
+static bool is_at(const struct ip_address *ip, const struct msg_address *local)
 {
-    return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+    return memcmp(ip->bytes, local->ip, sizeof(local->ip)) == 0 &&
+           (ip->scope == 0 || local->scope == 0 || ip->scope == local->scope);
 }
 
-static struct route_port *port_of(struct generation *g, uint16_t port)
+static struct route_port *find_port(const struct generation *g, uint16_t port)
 {
     for (size_t i = 0; i < g->n_ports; i++)
         if (g->ports[i].port == port)
             return &g->ports[i];
-    struct route_port *p = &g->ports[g->n_ports++];
-
-    p->port = port;
-    p->mask = 0;
-    return p;
+    return NULL;
 }
 
-static void add_sorted_by_host_length(struct binding **list, struct binding *b)
+/* ---- bindings ---- */
+
+static bool same_place(const struct binding *a, const struct binding *b)
 {
-    while (*list && (*list)->host.n >= b->host.n)
-        list = &(*list)->next;
-    b->next = *list;
-    *list = b;
+    return a->any_ip == b->any_ip && a->wildcard_host == b->wildcard_host &&
+           str_eq(a->host, b->host) &&
+           (a->any_ip || (memcmp(a->ip.bytes, b->ip.bytes, 16) == 0 && a->ip.scope == b->ip.scope));
 }
 
-static void add_binding(struct generation *g, struct route_port *p, struct binding *b)
+/* Those tied to an address stand before those that are not, longer wildcards before shorter. */
+static bool stands_before(const struct binding *a, const struct binding *b)
 {
-    if (b->host.n == 0) {
-        if (b->any_ip) {
-            p->any = p->any ? p->any : b;
-        } else {
-            b->next = p->by_ip;
-            p->by_ip = b;
-        }
-    } else if (b->wildcard_host) {
-        add_sorted_by_host_length(&p->wildcards, b);
-    } else {
-        if (!p->by_host) {
-            p->mask = 1023;
-            p->by_host = arena_zalloc(&g->arena, (p->mask + 1) * sizeof(struct binding *));
-        }
-        /* Bindings tied to an address stand before those that are not. */
-        struct binding **slot = &p->by_host[hash_bytes(b->host.p, b->host.n) & p->mask];
-        if (b->any_ip)
-            while (*slot)
-                slot = &(*slot)->next;
-        b->next = *slot;
-        *slot = b;
-    }
+    if (a->host.n != b->host.n)
+        return a->host.n > b->host.n;
+    return !a->any_ip || b->any_ip;
 }
 
-static const char *load_binding(struct generation *g, struct site *s, const json_t *j)
+static struct binding *join_list(struct generation *g, struct binding **at,
+                                 const struct binding *like, bool sorted)
 {
+    for (struct binding *b = *at; b; b = b->next)
+        if (same_place(b, like))
+            return b;
     struct binding *b = ARENA_NEW(&g->arena, struct binding);
-    json_int_t port = ipc_get_int(j, "port", 0);
-    struct str host = str_z(ipc_get_str(j, "host", ""));
 
-    if (strcmp(ipc_get_str(j, "protocol", "http"), "http") != 0)
-        return NULL; /* other protocols are not ours */
-    if (port < 1 || port > 65535)
-        return "a binding has no usable port";
-    if (!parse_ip(ipc_get_str(j, "address", "*"), b))
-        return "a binding has an address that is none";
+    while (*at && (!sorted || stands_before(*at, like)))
+        at = &(*at)->next;
+    *b = *like;
+    b->next = *at;
+    *at = b;
+    return b;
+}
+
+/* The entry for the host and address of `like`, made if there is none. */
+static struct binding *join(struct generation *g, struct route_port *p, const struct binding *like)
+{
+    if (like->wildcard_host)
+        return join_list(g, &p->wildcards, like, true);
+    if (like->host.n == 0)
+        return join_list(g, like->any_ip ? &p->any : &p->by_ip, like, false);
+    if (!p->by_host) {
+        p->mask = 1023;
+        p->by_host = arena_zalloc(&g->arena, (p->mask + 1) * sizeof(struct binding *));
+    }
+    struct binding **slot = &p->by_host[hash_bytes(like->host.p, like->host.n) & p->mask];
+
+    return join_list(g, slot, like, true);
+}
+
+static void take_host(struct generation *g, struct str host, struct binding *b)
+{
     if (host.n > 1 && host.p[0] == '*' && host.p[1] == '.') {
         b->wildcard_host = true;
         host = str_sub(host, 1, host.n);
     }
     b->host = lower_copy(&g->arena, host);
-    b->site = s;
-    add_binding(g, port_of(g, (uint16_t)port), b);
+}
+
+static const char *port_for(struct generation *g, uint16_t port, bool https,
+                            struct route_port **ret)
+{
+    *ret = find_port(g, port);
+    if (!*ret) {
+        *ret = &g->ports[g->n_ports++];
+        **ret = (struct route_port){.port = port, .https = https};
+    }
+    return (*ret)->https == https ? NULL : "a port is both http and https";
+}
+
+static struct proxy_policy *policy_for(struct generation *g, struct route_port *p,
+                                       const struct binding *b)
+{
+    struct proxy_policy **at = &p->proxies;
+
+    for (; *at && !(*at)->any_ip; at = &(*at)->next)
+        if (!b->any_ip && ip_same(&(*at)->ip, &b->ip))
+            return *at;
+    if (*at && b->any_ip)
+        return *at;
+    struct proxy_policy *policy = ARENA_NEW(&g->arena, struct proxy_policy);
+
+    policy->ip = b->ip;
+    policy->any_ip = b->any_ip;
+    policy->next = *at;
+    *at = policy;
+    return policy;
+}
+
+static const char *load_proxy(struct generation *g, struct route_port *p, const struct binding *b,
+                              struct str list)
+{
+    struct proxy_policy *policy = policy_for(g, p, b);
+    struct str rest = list, part;
+    size_t n = policy->n_trusted;
+
+    while (str_split(&rest, ',', &part))
+        n++;
+    struct ip_range *trusted = arena_zalloc(&g->arena, (n + 1) * sizeof(*trusted));
+
+    if (policy->n_trusted)
+        memcpy(trusted, policy->trusted, policy->n_trusted * sizeof(*trusted));
+    policy->trusted = trusted;
+    while (str_split(&list, ',', &part)) {
+        part = str_trim(part);
+        if (part.n && !ip_range_parse(part, &trusted[policy->n_trusted++]))
+            return "a binding trusts an address that is none";
+    }
     return NULL;
 }
+
+static const char *load_binding(struct generation *g, struct site *s, const json_t *j)
+{
+    struct str protocol = str_z(ipc_get_str(j, "protocol", "http"));
+    struct str address = str_z(ipc_get_str(j, "address", "*"));
+    bool https = str_ieq(protocol, STR("https"));
+    json_int_t port = ipc_get_int(j, "port", 0);
+    struct binding like = {.ssl_flags = (uint32_t)ipc_get_int(j, "sslFlags", 0)};
+    struct route_port *p;
+
+    if (!https && !str_ieq(protocol, STR("http")))
+        return NULL; /* other protocols are not ours */
+    if (port < 1 || port > 65535)
+        return "a binding has no usable port";
+    const char *why = port_for(g, (uint16_t)port, https, &p);
+    if (why)
+        return why;
+    bool is_strong = str_eq(address, STR("+"));
+    if (!parse_ip(is_strong ? STR("*") : address, &like))
+        return "a binding has an address that is none";
+    take_host(g, str_z(ipc_get_str(j, "host", "")), &like);
+    struct binding *b = is_strong ? join_list(g, &p->strong, &like, true) : join(g, p, &like);
+
+    /* The supervisor starts no site whose binding another one has. */
+    if (!b->site) {
+        b->site = s;
+        b->ssl_flags = like.ssl_flags;
+    }
+    if (strcmp(ipc_get_str(j, "proxyProtocol", "none"), "none") == 0)
+        return NULL;
+    return load_proxy(g, p, &like, str_z(ipc_get_str(j, "proxyTrusted", "")));
+}
+
+/* ---- reservations ---- */
+
+static struct binding *reserved_place(struct generation *g, struct route_port *p, struct str host)
+{
+    struct binding like = {.any_ip = true};
+
+    if (str_eq(host, STR("+")))
+        return join_list(g, &p->strong, &like, true);
+    if (str_eq(host, STR("*")))
+        return join(g, p, &like);
+    if (parse_ip(host, &like))
+        return join(g, p, &like);
+    like.any_ip = true;
+    take_host(g, host, &like);
+    return join(g, p, &like);
+}
+
+/* Where nobody listens, or for the other scheme, a reservation makes no difference. */
+static void load_reservation(struct generation *g, const json_t *j)
+{
+    json_int_t port = ipc_get_int(j, "port", 0);
+    struct route_port *p = port > 0 && port <= 65535 ? find_port(g, (uint16_t)port) : NULL;
+    struct str path = str_z(ipc_get_str(j, "path", "/"));
+
+    if (!p || p->https != (strcmp(ipc_get_str(j, "scheme", ""), "https") == 0))
+        return;
+    struct binding *b = reserved_place(g, p, str_z(ipc_get_str(j, "host", "*")));
+    struct reserved_path *r = ARENA_NEW(&g->arena, struct reserved_path);
+
+    while (path.n > 1 && path.p[path.n - 1] == '/')
+        path.n--;
+    r->path = arena_dup(&g->arena, path);
+    r->next = b->reserved;
+    b->reserved = r;
+}
+
+/* ---- sites ---- */
 
 static int longer_path_first(const void *a, const void *b)
 {
@@ -207,6 +310,7 @@ static const char *load_site(struct generation *g, const json_t *j,
     s->id = get_u32(j, "id", 0);
     s->name = arena_dup(&g->arena, str_z(ipc_get_str(j, "name", "")));
     s->max_connections = get_u32(limits, "maxConnections", UINT32_MAX);
+    s->max_url_segments = get_u32(limits, "maxUrlSegments", 32);
     s->bandwidth = load_bandwidth(g, limits, "maxBandwidth");
     s->connection_timeout_ms = get_u32(limits, "connectionTimeout_ms", 0);
     if (s->connection_timeout_ms == 0)
@@ -298,62 +402,131 @@ struct generation *generation_load(const json_t *msg, const struct generation_en
             return NULL;
         }
     }
+    json_array_foreach(json_object_get(msg, "reservations"), i, j) load_reservation(g, j);
     return g;
 }
 
-static const struct site *route_by_name(const struct route_port *p, const struct msg_address *local,
-                                        struct str host)
+/* ---- routing ---- */
+
+static bool is_below(struct str path, struct str prefix)
 {
-    char low[HTTP_HOST_MAX + 1];
-
-    if (host.n == 0 || host.n > HTTP_HOST_MAX)
-        return NULL;
-    for (size_t i = 0; i < host.n; i++)
-        low[i] = ascii_lower(host.p[i]);
-    struct str name = str_n(low, host.n);
-
-    if (p->by_host)
-        for (struct binding *b = p->by_host[hash_bytes(low, host.n) & p->mask]; b; b = b->next)
-            if (str_eq(b->host, name) && (b->any_ip || same_ip(&b->ip, local)))
-                return b->site;
-    for (struct binding *b = p->wildcards; b; b = b->next) {
-        /* "*.example.com" stands for exactly one or more labels before it, never for none. */
-        if (name.n > b->host.n && str_eq(str_sub(name, name.n - b->host.n, name.n), b->host) &&
-            (b->any_ip || same_ip(&b->ip, local)))
-            return b->site;
-    }
-    return NULL;
-}
-
-const struct site *generation_route(const struct generation *g, uint16_t port,
-                                    const struct msg_address *local, struct str host)
-{
-    const struct route_port *p = NULL;
-
-    for (size_t i = 0; i < g->n_ports; i++)
-        if (g->ports[i].port == port)
-            p = &g->ports[i];
-    if (!p)
-        return NULL;
-    if (p->by_host || p->wildcards) {
-        const struct site *s = route_by_name(p, local, host);
-        if (s)
-            return s;
-    }
-    for (struct binding *b = p->by_ip; b; b = b->next)
-        if (same_ip(&b->ip, local))
-            return b->site;
-    return p->any ? p->any->site : NULL;
+    return prefix.n <= 1 ||
+           (str_istarts(path, prefix) && (path.n == prefix.n || path.p[prefix.n] == '/'));
 }
 
 const struct application *site_application(const struct site *s, struct str path)
 {
-    for (size_t i = 0; i < s->n_apps; i++) {
-        struct str a = s->apps[i].path;
-        if (a.n <= 1)
+    for (size_t i = 0; i < s->n_apps; i++)
+        if (is_below(path, s->apps[i].path))
             return &s->apps[i];
-        if (str_istarts(path, a) && (path.n == a.n || path.p[a.n] == '/'))
-            return &s->apps[i];
-    }
     return NULL;
+}
+
+static size_t longest_reserved(const struct binding *b, struct str path)
+{
+    size_t longest = 0;
+
+    for (const struct reserved_path *r = b->reserved; r; r = r->next)
+        if (r->path.n > longest && is_below(path, r->path))
+            longest = r->path.n;
+    return longest;
+}
+
+/* Whether one of the entry's prefixes fits the path; *kind is also told that only the host did. */
+static bool try_binding(const struct binding *b, struct str path, enum route_kind *kind,
+                        struct route *ret)
+{
+    const struct application *app = b->site ? site_application(b->site, path) : NULL;
+    size_t reserved = b->reserved ? longest_reserved(b, path) : 0;
+
+    if (reserved > (app ? app->path.n : 0)) {
+        *kind = ROUTE_RESERVED;
+        return true;
+    }
+    if (app) {
+        *kind = ROUTE_FOUND;
+        *ret = (struct route){.site = b->site, .app = app};
+        return true;
+    }
+    if (b->site)
+        *kind = ROUTE_NO_PATH;
+    return false;
+}
+
+static bool is_here(const struct binding *b, const struct msg_address *local)
+{
+    return b->any_ip || is_at(&b->ip, local);
+}
+
+static bool host_fits(const struct binding *b, struct str name)
+{
+    /* "*.example.com" stands for one label or more before it, never for none. */
+    if (b->wildcard_host)
+        return name.n > b->host.n && str_eq(str_sub(name, name.n - b->host.n, name.n), b->host);
+    return str_eq(b->host, name);
+}
+
+static bool try_list(const struct binding *b, const struct msg_address *local, struct str name,
+                     struct str path, enum route_kind *kind, struct route *ret)
+{
+    for (; b; b = b->next)
+        if ((b->host.n == 0 || host_fits(b, name)) && is_here(b, local) &&
+            try_binding(b, path, kind, ret))
+            return true;
+    return false;
+}
+
+static bool try_names(const struct route_port *p, const struct msg_address *local, struct str host,
+                      struct str path, enum route_kind *kind, struct route *ret)
+{
+    char low[HTTP_HOST_MAX + 1];
+    struct str name = str_n(low, host.n);
+
+    if (host.n == 0 || host.n > HTTP_HOST_MAX)
+        return false;
+    for (size_t i = 0; i < host.n; i++)
+        low[i] = ascii_lower(host.p[i]);
+    return (p->by_host && try_list(p->by_host[hash_bytes(low, host.n) & p->mask], local, name, path,
+                                   kind, ret)) ||
+           try_list(p->wildcards, local, name, path, kind, ret);
+}
+
+enum route_kind generation_route(const struct generation *g, uint16_t port,
+                                 const struct msg_address *local, struct str host, struct str path,
+                                 struct route *ret)
+{
+    const struct route_port *p = find_port(g, port);
+    enum route_kind kind = ROUTE_NO_HOST;
+
+    if (!p)
+        return ROUTE_NO_HOST;
+    if (p->strong && try_list(p->strong, local, host, path, &kind, ret))
+        return kind;
+    if ((p->by_host || p->wildcards) && try_names(p, local, host, path, &kind, ret))
+        return kind;
+    if (try_list(p->by_ip, local, host, path, &kind, ret) ||
+        try_list(p->any, local, host, path, &kind, ret))
+        return kind;
+    return kind;
+}
+
+/* ---- PROXY protocol ---- */
+
+const struct proxy_policy *generation_proxy_policy(const struct generation *g, uint16_t port,
+                                                   const struct msg_address *local)
+{
+    const struct route_port *p = find_port(g, port);
+    const struct proxy_policy *policy = p ? p->proxies : NULL;
+
+    while (policy && !policy->any_ip && !is_at(&policy->ip, local))
+        policy = policy->next;
+    return policy;
+}
+
+bool proxy_policy_trusts(const struct proxy_policy *p, const struct msg_address *peer)
+{
+    for (size_t i = 0; i < p->n_trusted; i++)
+        if (ip_range_has(&p->trusted[i], peer->ip))
+            return true;
+    return false;
 }

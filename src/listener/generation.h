@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/ip.h"
 #include "http/host.h"
 #include "http/http1_parser.h"
 #include "http/url.h"
@@ -31,30 +32,53 @@ struct site {
     struct application *apps; /* longest path first */
     size_t n_apps;
     uint32_t max_connections;
+    struct bandwidth *bandwidth; /* maxBandwidth; NULL: no limit */
     uint32_t connection_timeout_ms;
+    uint32_t max_url_segments;
     struct site_state *state; /* outlives generations */
     struct log_site *log;
-    struct bandwidth *bandwidth; /* maxBandwidth; NULL: no limit */
     bool logs_response_headers; /* customFields of type ResponseHeader */
 };
 
-struct binding {
-    struct binding *next; /* same hash slot */
-    struct str host;      /* lower case, no port; empty: any */
-    struct msg_address ip;
-    bool any_ip, wildcard_host; /* wildcard: host is the part behind "*" */
-    struct site *site;
+/* A prefix that is set aside and that nobody serves. */
+struct reserved_path {
+    struct reserved_path *next;
+    struct str path; /* "/" or "/a/b", no slash at the end */
 };
 
-/* All bindings of one port, in the order of httpsys.md 4.2: address and host, host, host wildcard,
- * address, anything. */
+/* All prefixes of one host, be it a name, an address or a wildcard: at most one site's, and
+ * reservations. */
+struct binding {
+    struct binding *next; /* same hash slot, or of the same kind */
+    struct str host;      /* lower case, no port; empty: any */
+    struct ip_address ip;
+    bool any_ip, wildcard_host; /* wildcard: host is the part behind "*" */
+    uint32_t ssl_flags;
+    struct site *site; /* NULL: reservations only */
+    struct reserved_path *reserved;
+};
+
+/* From whom a PROXY header is taken on an address; see http/proxy_protocol.h. */
+struct proxy_policy {
+    struct proxy_policy *next;
+    struct ip_address ip;
+    bool any_ip;
+    struct ip_range *trusted;
+    size_t n_trusted;
+};
+
+/* All bindings of one port, in the order of UrlPrefix categories: strong wildcard, address and
+ * host, host, host wildcard, address, anything. */
 struct route_port {
     uint16_t port;
+    bool https;
+    struct binding *strong;
     struct binding **by_host; /* hash table of explicit host names */
     uint32_t mask;
     struct binding *wildcards; /* longest first */
     struct binding *by_ip;
     struct binding *any;
+    struct proxy_policy *proxies; /* those of an address before that of all */
 };
 
 struct generation {
@@ -64,9 +88,9 @@ struct generation {
     struct http_parameters parameters;
     struct http1_limits http1;
     struct url_limits url;
-    uint32_t header_wait_ms, idle_ms;    /* of connections not yet routed */
-    uint32_t min_bytes_per_second;       /* 0: no minimum */
-    struct bandwidth *bandwidth;         /* maxGlobalBandwidth; NULL: no limit */
+    uint32_t header_wait_ms, idle_ms; /* of connections not yet routed */
+    uint32_t min_bytes_per_second;    /* 0: no minimum */
+    struct bandwidth *bandwidth;      /* maxGlobalBandwidth; NULL: no limit */
     struct site *sites;
     size_t n_sites;
     struct route_port *ports;
@@ -88,11 +112,33 @@ struct generation *generation_load(const json_t *msg, const struct generation_en
 struct generation *generation_ref(struct generation *g);
 void generation_unref(struct generation *g);
 
-/* The site for a request on port whose Host is host (name.n == 0: none was sent) and that came to
- * the local address. NULL: nothing matches. *ret_known says whether the port has bindings at all. */
-const struct site *generation_route(const struct generation *g, uint16_t port,
-                                    const struct msg_address *local, struct str host);
+enum route_kind {
+    ROUTE_FOUND,
+    ROUTE_RESERVED, /* only a reservation fits: 503 N/A */
+    ROUTE_NO_HOST,  /* no prefix for this host on this port: 400 Hostname */
+    ROUTE_NO_PATH,  /* one for the host, none for the path: 404 NotFound */
+};
+
+struct route {
+    const struct site *site;
+    const struct application *app;
+};
+
+/* Where a request goes that came to the local address on port, with Host host (name only; empty:
+ * none was sent) and the cooked path. The kinds of prefixes are tried in the order of struct
+ * route_port; within the first that has any fitting one the longest counts. *ret is written with
+ * ROUTE_FOUND only. */
+enum route_kind generation_route(const struct generation *g, uint16_t port,
+                                 const struct msg_address *local, struct str host, struct str path,
+                                 struct route *ret);
 /* The application whose path is the longest prefix, by whole segments; NULL: none. */
 const struct application *site_application(const struct site *s, struct str path);
+
+/* Whether connections to the local address on port may begin with a PROXY header. NULL: none may.
+ */
+const struct proxy_policy *generation_proxy_policy(const struct generation *g, uint16_t port,
+                                                   const struct msg_address *local);
+/* Whether the peer is one that has to send one; of others nothing of the kind is believed. */
+bool proxy_policy_trusts(const struct proxy_policy *p, const struct msg_address *peer);
 
 #endif

@@ -63,16 +63,23 @@ static enum httperr_reason route(struct connection *c)
 {
     struct exchange *x = c->x;
     const struct generation *g = x->gen->generation;
-    const struct site *site = generation_route(g, c->bind_port, &c->local, intake_host(c));
+    struct route to;
 
-    if (!site)
+    switch (generation_route(g, c->bind_port, &c->local, intake_host(c), x->url.path, &to)) {
+    case ROUTE_NO_HOST:
         return HTTPERR_HOSTNAME;
+    case ROUTE_NO_PATH:
+        return HTTPERR_NOT_FOUND;
+    case ROUTE_RESERVED:
+        return HTTPERR_NOT_AVAILABLE;
+    case ROUTE_FOUND:
+        break;
+    }
+    const struct site *site = to.site;
+    const struct application *app = to.app;
+
     x->site = site;
     c->idle_ms = site->connection_timeout_ms;
-    const struct application *app = site_application(site, x->url.path);
-
-    if (!app)
-        return HTTPERR_NOT_FOUND;
     if (!app->pool)
         return HTTPERR_NOT_AVAILABLE;
     x->pool = thread_pool_of(c->thread, app->pool);
