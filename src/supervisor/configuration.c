@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "supervisor/certificates.h"
 #include "supervisor/configuration.h"
 #include "supervisor/folders.h"
 #include "supervisor/internal.h"
@@ -296,7 +297,7 @@ static bool choose_port(struct supervisor *s)
         bool ok = true;
         s->port = endpoints_free_port(list, n);
         for (size_t i = 0; ok && i < n; i++)
-            ok = s->port && endpoints_want(&s->endpoints, str_z(list[i]), s->port, &f);
+            ok = s->port && endpoints_want(&s->endpoints, str_z(list[i]), s->port, s->o->https, &f);
         if (ok)
             return true;
         s->port = 0;
@@ -388,6 +389,7 @@ void configuration_reload(struct supervisor *s)
     take_pools(s);
     sites_plan(s);
     sup_send_generation(s);
+    certificates_apply(s->certificates);
     listener_sync_endpoints(s);
     drop_pools(s);
     if (other_file)

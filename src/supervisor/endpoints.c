@@ -206,8 +206,12 @@ static void describe_failure(const struct endpoint *ep, int err, struct endpoint
 
     endpoint_address_text(ep, text);
     f->err = err;
-    snprintf(f->address, sizeof(f->address), "http://%s:%u", text, endpoint_port(ep));
-    if (err == EADDRINUSE) {
+    snprintf(f->address, sizeof(f->address), "http%s://%s:%u", ep->https ? "s" : "", text,
+             endpoint_port(ep));
+    if (err == EPROTO) {
+        snprintf(f->why, sizeof(f->why), "another binding uses it for %s",
+                 ep->https ? "http" : "https");
+    } else if (err == EADDRINUSE) {
         port_holder_describe(endpoint_port(ep), holder, sizeof(holder));
         snprintf(f->why, sizeof(f->why), "the port is in use%s%s", holder[0] ? " by " : "", holder);
     } else if (err == EACCES) {
@@ -222,10 +226,18 @@ static void describe_failure(const struct endpoint *ep, int err, struct endpoint
 static bool want_one(struct endpoints *e, const struct endpoint *like, int *ret_errno)
 {
     for (size_t i = 0; i < e->n; i++) {
-        if (same_address(e->list[i], like)) {
-            e->list[i]->wanted = true;
-            return true;
+        if (e->list[i]->wanted && e->list[i]->https != like->https &&
+            endpoint_port(e->list[i]) == endpoint_port(like)) {
+            *ret_errno = EPROTO;
+            return false;
         }
+    }
+    for (size_t i = 0; i < e->n; i++) {
+        if (!same_address(e->list[i], like))
+            continue;
+        e->list[i]->wanted = true;
+        e->list[i]->https = like->https;
+        return true;
     }
     struct endpoint *ep = xmalloc(sizeof(*ep));
 
@@ -247,10 +259,13 @@ static bool lacks_ipv6(int err)
     return err == EAFNOSUPPORT || err == EADDRNOTAVAIL || err == EPROTONOSUPPORT;
 }
 
-static bool want_everywhere(struct endpoints *e, uint16_t port, struct endpoint_failure *f)
+static bool want_everywhere(struct endpoints *e, uint16_t port, bool https,
+                            struct endpoint_failure *f)
 {
-    struct endpoint v4 = {.addr.v4 = {.sin_family = AF_INET, .sin_port = htons(port)}};
-    struct endpoint v6 = {.addr.v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)}};
+    struct endpoint v4 = {.addr.v4 = {.sin_family = AF_INET, .sin_port = htons(port)},
+                          .https = https};
+    struct endpoint v6 = {.addr.v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)},
+                          .https = https};
     int err = 0;
 
     if (!want_one(e, &v4, &err)) {
@@ -264,14 +279,14 @@ static bool want_everywhere(struct endpoints *e, uint16_t port, struct endpoint_
     return true;
 }
 
-bool endpoints_want(struct endpoints *e, struct str address, uint16_t port,
+bool endpoints_want(struct endpoints *e, struct str address, uint16_t port, bool https,
                     struct endpoint_failure *ret_failure)
 {
-    struct endpoint ep = {0};
+    struct endpoint ep = {.https = https};
     int err = 0;
 
     if (address.n == 0 || str_eq(address, STR("*")))
-        return want_everywhere(e, port, ret_failure);
+        return want_everywhere(e, port, https, ret_failure);
     if (!parse_address(address, port, &ep)) {
         *ret_failure = (struct endpoint_failure){.err = EINVAL, .why = "that is not an address"};
         snprintf(ret_failure->address, sizeof(ret_failure->address), "\"%.*s\"", STR_ARG(address));

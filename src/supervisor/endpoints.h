@@ -22,7 +22,9 @@ struct endpoint {
     } addr;
     int fds[ENDPOINT_THREADS_MAX]; /* one per listener thread, SO_REUSEPORT */
     bool wanted;                   /* by the generation being built */
-    bool sent;                     /* the listener has it */
+    bool https;                    /* what the bindings speak there */
+    bool sent;                     /* the listener has it, with... */
+    bool sent_https;
 };
 
 struct endpoints {
@@ -35,7 +37,7 @@ struct endpoints {
 /* Why an endpoint cannot be had. */
 struct endpoint_failure {
     int err;                              /* errno; EINVAL: the text is no address */
-    char address[ENDPOINT_TEXT_MAX + 24]; /* "http://127.0.0.1:80" */
+    char address[ENDPOINT_TEXT_MAX + 24]; /* "https://127.0.0.1:443" */
     char why[160];                        /* one clause; names who has the port, if it is taken */
 };
 
@@ -48,8 +50,8 @@ void endpoints_begin(struct endpoints *e);
 
 /* Wants address:port: "*" (every IPv4 address, and every IPv6 one where the kernel has IPv6), an
  * IPv4 address, or an IPv6 address without brackets, with or without %zone. Opens what is not
- * open. False: *ret_failure says why. */
-MUST_CHECK bool endpoints_want(struct endpoints *e, struct str address, uint16_t port,
+ * open. One port cannot speak both http and https. False: *ret_failure says why. */
+MUST_CHECK bool endpoints_want(struct endpoints *e, struct str address, uint16_t port, bool https,
                                struct endpoint_failure *ret_failure);
 
 /* A port that is free on every one of the addresses, for `--port 0`. 0: none found. */

@@ -19,6 +19,7 @@
 #include "tables/events.h"
 #include "tables/http_parameters.h"
 
+struct certificates;
 struct control_server;
 
 /* An administrator's word on a site, kept over reloads until the next start. */
@@ -68,6 +69,7 @@ struct supervisor {
     struct site_override *overrides;
     size_t n_overrides, overrides_cap;
     struct control_server *control;
+    struct certificates *certificates;
     int metrics_fd; /* -1: nobody wants them */
     struct loop_timer metrics_timer;
     int64_t started_us; /* wall clock */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/ipc.h"
+#include "supervisor/certificates.h"
 #include "supervisor/control_server.h"
 #include "supervisor/internal.h"
 #include "supervisor/metrics.h"
@@ -37,9 +38,10 @@ static void send_endpoint(struct supervisor *s, struct endpoint *ep)
     char address[ENDPOINT_TEXT_MAX];
 
     endpoint_address_text(ep, address);
+    ep->sent_https = ep->https;
     ep->sent = listener_send(s,
                              json_pack("{s:s, s:i, s:s, s:s, s:i}", "type", "endpoint_add", "id",
-                                       (int)ep->id, "scheme", "http", "address", address, "port",
+                                       (int)ep->id, "scheme", ep->https ? "https" : "http", "address", address, "port",
                                        (int)endpoint_port(ep)),
                              ep->fds, s->endpoints.threads);
 }
@@ -49,16 +51,16 @@ void listener_sync_endpoints(struct supervisor *s)
     struct endpoints *e = &s->endpoints;
 
     for (size_t i = e->n; i-- > 0;) {
-        if (e->list[i]->wanted) {
-            if (!e->list[i]->sent)
-                send_endpoint(s, e->list[i]);
-            continue;
+        struct endpoint *ep = e->list[i];
+        if (ep->sent && (!ep->wanted || ep->sent_https != ep->https)) {
+            listener_send(s, json_pack("{s:s, s:i}", "type", "endpoint_remove", "id", (int)ep->id),
+                          NULL, 0);
+            ep->sent = false;
         }
-        if (e->list[i]->sent)
-            listener_send(
-                s, json_pack("{s:s, s:i}", "type", "endpoint_remove", "id", (int)e->list[i]->id),
-                NULL, 0);
-        endpoints_close(e, i);
+        if (!ep->wanted)
+            endpoints_close(e, i);
+        else if (!ep->sent)
+            send_endpoint(s, ep);
     }
 }
 
@@ -100,6 +102,8 @@ static void take_message(struct supervisor *s, const json_t *msg)
         take_generation_failed(s, msg);
     else if (strcmp(type, "demand") == 0)
         take_demand(s, msg);
+    else if (strcmp(type, "certificate_wanted") == 0)
+        certificates_wanted(s->certificates, msg);
     else if (strcmp(type, "worker_drained") == 0 && w)
         worker_drained(w);
     else if (strcmp(type, "worker_malformed") == 0 && w)
@@ -206,6 +210,7 @@ bool listener_start(struct supervisor *s)
         s->endpoints.list[i]->sent = false;
     /* The generation first: it must know where to route before the first connection comes. */
     sup_send_generation(s);
+    certificates_send(s->certificates);
     listener_sync_endpoints(s);
     metrics_send(s);
     listener_send(s, json_pack("{s:s, s:i}", "type", "status", "token", START_TOKEN), NULL, 0);

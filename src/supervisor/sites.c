@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "supervisor/certificates.h"
 #include "supervisor/internal.h"
 #include "supervisor/routing.h"
 #include "base/poison.h"
@@ -19,9 +20,14 @@ const struct site_plan *sup_site_plan(const struct supervisor *s, uint32_t id)
     return NULL;
 }
 
+static bool is_https(const struct config_binding *b)
+{
+    return str_ieq(b->protocol, STR("https"));
+}
+
 static bool is_http(const struct config_binding *b)
 {
-    return b->port && str_ieq(b->protocol, STR("http"));
+    return b->port && (str_ieq(b->protocol, STR("http")) || is_https(b));
 }
 
 static bool is_wanted(const struct supervisor *s, const struct config_site *site)
@@ -57,14 +63,14 @@ static char *open_site(struct supervisor *s, const struct config_site *site, str
         const struct config_binding *b = &site->bindings[i];
         if (!is_http(b))
             continue;
-        if (!endpoints_want(&s->endpoints, b->ip, b->port, &f)) {
+        if (!endpoints_want(&s->endpoints, b->ip, b->port, is_https(b), &f)) {
             p->has_no_socket = true;
             say_no_socket(s, &f);
             return xasprintf("cannot listen on %s: %s", f.address, f.why);
         }
         usable++;
     }
-    return usable ? NULL : xstrdup("it has no http binding, and no other protocol is served yet");
+    return usable ? NULL : xstrdup("it has no http or https binding, and no other protocol is served yet");
 }
 
 static char *why_not(struct supervisor *s, const struct config_site *site, struct site_plan *p)
@@ -204,6 +210,7 @@ bool sup_site_set(struct supervisor *s, uint32_t id, bool started, char *out, si
     sites_plan(s);
     s->generation++;
     sup_send_generation(s);
+    certificates_apply(s->certificates);
     listener_sync_endpoints(s);
     const struct site_plan *p = sup_site_plan(s, id);
 
@@ -223,7 +230,8 @@ void sites_say_addresses(const struct supervisor *s)
             bool any = b->ip.n == 0 || str_eq(b->ip, STR("*"));
             bool v6 = str_find_char(b->ip, ':') != SIZE_MAX;
             if (is_http(b))
-                sup_say("listening on http://%s%.*s%s:%u (%.*s)", v6 ? "[" : "",
+                sup_say("listening on http%s://%s%.*s%s:%u (%.*s)", is_https(b) ? "s" : "",
+                        v6 ? "[" : "",
                         STR_ARG(any ? STR("0.0.0.0") : b->ip), v6 ? "]" : "", b->port,
                         STR_ARG(sites[i].name));
         }

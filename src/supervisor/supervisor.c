@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "supervisor/certificates.h"
 #include "supervisor/configuration.h"
 #include "supervisor/control_server.h"
 #include "supervisor/folders.h"
@@ -324,7 +325,11 @@ static bool begin(struct supervisor *s)
         sup_say("the listener: %s", why);
         SUP_EVENT(s, EV_CND_CONFIG_DIFFERENT, NULL, why);
     }
-    return configuration_begin(s) && metrics_begin(s) && open_control(s) && listener_start(s);
+    s->certificates = certificates_new(s);
+    if (!configuration_begin(s) || !metrics_begin(s) || !open_control(s))
+        return false;
+    certificates_apply(s->certificates);
+    return listener_start(s);
 }
 
 static void end(struct supervisor *s)
@@ -332,6 +337,7 @@ static void end(struct supervisor *s)
     s->control = control_server_free(s->control);
     metrics_end(s);
     endpoints_fini(&s->endpoints);
+    s->certificates = certificates_free(s->certificates);
     configuration_end(s);
     if (s->signals.fd >= 0)
         close(s->signals.fd);

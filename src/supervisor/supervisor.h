@@ -16,6 +16,7 @@ struct supervisor_options {
     const char *metrics;         /* where to serve them (supervisor/metrics.h); NULL: nowhere */
     const char *bind;            /* with folder; NULL: both loopback addresses */
     uint16_t port;               /* with folder; 0: a free one */
+    bool https;                  /* with folder: by the development certificate */
     unsigned threads;            /* of the listener; 0: as many as processors */
     bool log_stdout;             /* logs and events as JSON lines on standard output */
 };

@@ -81,6 +81,20 @@ EVENT(CND_SANDBOX, CND, 1026, WARNING,
 EVENT(CND_FOLDER_UNREADABLE, CND, 1027, WARNING,
       "What is to be served cannot be read: %1",
       "Give the pool's user the right, or the pool another user.")
+EVENT(CND_CERTIFICATE_BAD, CND, 1040, ERROR,
+      "A certificate cannot be used: %1",
+      "Do what the text says; the file is looked at again when it changes.")
+EVENT(CND_CERTIFICATE_KEPT, CND, 1041, ERROR,
+      "A changed certificate was refused and the one before it stays in use: %1",
+      "Do what the text says; the file is looked at again when it changes.")
+EVENT(CND_CERTIFICATE_TAKEN, CND, 1042, INFO,
+      "A new certificate is in use: %1 (thumbprint %2, valid until %3)", "")
+EVENT(CND_CERTIFICATE_DATES, CND, 1043, WARNING,
+      "The certificate %1 %2 %3",
+      "Renew it: clients refuse it outside of these dates.")
+EVENT(CND_CERTIFICATE_STAPLE, CND, 1044, WARNING,
+      "The OCSP response for the certificate %1 cannot be had: %2",
+      "Handshakes go on without it. Let the server reach its authority by http, or set sslFlags 8.")
 
 EVENT(HTTP_BIND, HTTP, 15005, ERROR,
       "The listener cannot bind to %1",

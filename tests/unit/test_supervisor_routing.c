@@ -250,21 +250,21 @@ static void endpoints_share_a_port_among_threads_only(void **state)
     assert_int_not_equal(port, 0);
     endpoints_init(&ours, 3);
     endpoints_init(&theirs, 2);
-    assert_true(endpoints_want(&ours, STR("127.0.0.1"), port, &f));
-    assert_true(endpoints_want(&ours, STR("127.0.0.1"), port, &f)); /* the same one */
+    assert_true(endpoints_want(&ours, STR("127.0.0.1"), port, false, &f));
+    assert_true(endpoints_want(&ours, STR("127.0.0.1"), port, false, &f)); /* the same one */
     assert_int_equal(ours.n, 1);
     assert_true(ours.list[0]->fds[0] >= 0 && ours.list[0]->fds[2] >= 0);
     assert_int_equal(endpoint_port(ours.list[0]), port);
 
     /* Another server of the same user must not slip in. */
-    assert_false(endpoints_want(&theirs, STR("127.0.0.1"), port, &f));
+    assert_false(endpoints_want(&theirs, STR("127.0.0.1"), port, false, &f));
     assert_int_equal(f.err, EADDRINUSE);
     assert_non_null(strstr(f.why, "in use by test_supervisor"));
-    assert_false(endpoints_want(&theirs, STR("*"), port, &f));
+    assert_false(endpoints_want(&theirs, STR("*"), port, false, &f));
     assert_int_equal(theirs.n, 0);
 
     endpoints_fini(&ours);
-    assert_true(endpoints_want(&theirs, STR("127.0.0.1"), port, &f));
+    assert_true(endpoints_want(&theirs, STR("127.0.0.1"), port, false, &f));
     endpoints_fini(&theirs);
 }
 
@@ -276,8 +276,10 @@ static void a_wildcard_may_join_an_address_of_its_own_server(void **state)
     uint16_t port = endpoints_free_port(loopback, 1);
 
     endpoints_init(&e, 2);
-    assert_true(endpoints_want(&e, STR("127.0.0.1"), port, &f));
-    assert_true(endpoints_want(&e, STR("*"), port, &f));
+    assert_true(endpoints_want(&e, STR("127.0.0.1"), port, false, &f));
+    assert_true(endpoints_want(&e, STR("*"), port, false, &f));
+    assert_false(endpoints_want(&e, STR("127.0.0.1"), port, true, &f));
+    assert_int_equal(f.err, EPROTO);
     assert_true(e.n >= 2);
     endpoints_begin(&e);
     for (size_t i = 0; i < e.n; i++)
@@ -298,7 +300,7 @@ static void bad_addresses_are_told_apart(void **state)
     endpoints_init(&e, 1);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct endpoint_failure f = {0};
-        if (endpoints_want(&e, str_z(rows[i].address), 8080, &f) || f.err != rows[i].err)
+        if (endpoints_want(&e, str_z(rows[i].address), 8080, false, &f) || f.err != rows[i].err)
             fail_msg("%s: errno %d, %d wanted (%s)", rows[i].address, f.err, rows[i].err, f.why);
     }
     endpoints_fini(&e);

@@ -1,0 +1,593 @@
+#include "supervisor/certificates.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/ip.h"
+#include "base/ipc.h"
+#include "supervisor/certificate_source.h"
+#include "supervisor/certificate_store.h"
+#include "supervisor/folders.h"
+#include "supervisor/internal.h"
+#include "supervisor/sites.h"
+#include "base/poison.h"
+
+/* A certificate and its key are two saves, and a client of an authority makes several. */
+enum { SETTLE_MS = 250, LOOK_AGAIN_MS = 6 * 3600 * 1000, CENTRAL_LOADED_MAX = 4096 };
+enum { SSL_FLAG_SNI = 1, SSL_FLAG_CENTRAL = 2 };
+enum {
+    EVENTS = IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB |
+             IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+};
+
+struct watched_folder {
+    char *path;
+    int wd;
+};
+
+struct certificates {
+    struct supervisor *s;
+    char *stores; /* the folder that holds MY, ROOT, CA and central */
+    struct loop_io io; /* inotify */
+    struct loop_timer settle, again;
+    struct watched_folder *folders;
+    size_t n_folders, cap_folders;
+    bool watch_failed;
+    struct certificate_entry *entries; /* of bindings */
+    struct certificate_entry *central; /* of names that the listener wanted */
+    size_t n_central;
+    struct central_files files;
+    char *central_password;
+    bool uses_central, has_tls, ktls;
+    STACK_OF(X509) *intermediates;
+    json_t *sent; /* the last tls message; NULL: none yet */
+};
+
+/* ---- folders and their watch ----------------------------------------------------------------- */
+
+static char *store_folder(const struct certificates *c, const char *name)
+{
+    return xasprintf("%s/%s", c->stores, name);
+}
+
+static void watch_folder(struct certificates *c, const char *path)
+{
+    for (size_t i = 0; i < c->n_folders; i++)
+        if (strcmp(c->folders[i].path, path) == 0)
+            return;
+    int wd = c->io.fd >= 0 ? inotify_add_watch(c->io.fd, path, EVENTS) : -1;
+
+    if (wd < 0) {
+        if (!c->watch_failed && errno != ENOENT)
+            SUP_EVENT(c->s, EV_CND_WATCH_FAILED, NULL, path, strerror(errno));
+        c->watch_failed = c->watch_failed || errno != ENOENT;
+        return;
+    }
+    c->folders = xgrow(c->folders, c->n_folders, &c->cap_folders, sizeof(*c->folders));
+    c->folders[c->n_folders++] = (struct watched_folder){.path = xstrdup(path), .wd = wd};
+}
+
+static void watch_folder_of(struct certificates *c, const char *file)
+{
+    const char *slash = file ? strrchr(file, '/') : NULL;
+
+    if (!slash)
+        return;
+    _cleanup_free_ char *folder =
+        slash == file ? xstrdup("/") : str_dup_z(str_n(file, (size_t)(slash - file)));
+
+    watch_folder(c, folder);
+}
+
+static void forget_folder(struct certificates *c, int wd)
+{
+    for (size_t i = c->n_folders; i-- > 0;)
+        if (c->folders[i].wd == wd) {
+            free(c->folders[i].path);
+            c->folders[i] = c->folders[--c->n_folders];
+        }
+}
+
+static void on_inotify(struct loop_io *io, uint32_t events)
+{
+    struct certificates *c = CONTAINER_OF(io, struct certificates, io);
+    _Alignas(struct inotify_event) char data[4096];
+    ssize_t n;
+
+    while ((n = read(io->fd, data, sizeof(data))) > 0) {
+        for (ssize_t at = 0; at < n;) {
+            const struct inotify_event *e = (const void *)(data + at);
+            if (e->mask & (IN_IGNORED | IN_MOVE_SELF))
+                forget_folder(c, e->wd); /* watched anew if it comes back */
+            at += (ssize_t)(sizeof(*e) + e->len);
+        }
+    }
+    if (c->settle.heap_index == 0)
+        loop_timer_set(c->s->loop, &c->settle, loop_now_ms(c->s->loop) + SETTLE_MS);
+}
+
+/* They exist from the first https binding on: where certificates belong is then plain to see. */
+static void make_stores(struct certificates *c)
+{
+    static const char *const names[] = {"MY", "ROOT", "CA", "central"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        _cleanup_free_ char *path = store_folder(c, names[i]);
+        if (!folders_make(path, 0750, NULL))
+            SUP_EVENT(c->s, EV_CND_STATE_FOLDER, NULL, path, strerror(errno));
+        watch_folder(c, path);
+    }
+}
+
+/* ---- where a binding's certificate comes from ------------------------------------------------- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static struct certificate_entry *get_entry(struct certificate_entry **list, const char *label,
+                                           const char *key_path, const char *password)
+{
+    struct certificate_entry *e = *list;
+
+    while (e && !(strcmp(e->label, label) == 0 && same_text(e->key_path, key_path) &&
+                  same_text(e->password, password)))
+        e = e->next;
+    if (e)
+        return e;
+    e = xcalloc(1, sizeof(*e));
+    e->label = xstrdup(label);
+    e->key_path = key_path ? xstrdup(key_path) : NULL;
+    e->password = password ? xstrdup(password) : NULL;
+    e->next = *list;
+    *list = e;
+    return e;
+}
+
+static char *text_or_null(struct str s)
+{
+    return s.n ? str_dup_z(s) : NULL;
+}
+
+static struct certificate_entry *entry_of_file(struct certificates *c,
+                                               const struct config_binding *b)
+{
+    _cleanup_free_ char *path = str_dup_z(b->certificate_file);
+    _cleanup_free_ char *key = text_or_null(b->certificate_key_file);
+    _cleanup_free_ char *password = text_or_null(b->certificate_password);
+    struct certificate_entry *e = get_entry(&c->entries, path, key, password);
+
+    if (!e->path)
+        e->path = xstrdup(path);
+    watch_folder_of(c, path);
+    watch_folder_of(c, key);
+    return e;
+}
+
+/* A store's name is a folder's name: nothing else is let through. */
+static bool is_store_name(const char *z)
+{
+    for (const char *p = z; *p; p++)
+        if (!ascii_is_alpha(*p) && !ascii_is_digit(*p) && *p != '-' && *p != '_')
+            return false;
+    return z[0] != '\0';
+}
+
+static struct certificate_entry *entry_of_store(struct certificates *c, const struct ssl_binding *r,
+                                                const struct config_binding *b)
+{
+    char thumbprint[2 * SSL_HASH_MAX + 1] = "";
+    _cleanup_free_ char *folder = store_folder(c, r->store);
+    _cleanup_free_ char *password = text_or_null(b->certificate_password);
+
+    for (size_t i = 0; i < r->hash_len; i++)
+        snprintf(thumbprint + 2 * i, 3, "%02x", r->hash[i]);
+    _cleanup_free_ char *label = xasprintf("%s %s", r->store, thumbprint);
+    struct certificate_entry *e = get_entry(&c->entries, label, NULL, password);
+
+    if (!e->folder) {
+        e->folder = xstrdup(folder);
+        e->thumbprint = xstrdup(thumbprint);
+    }
+    watch_folder(c, folder);
+    return e;
+}
+
+static const struct ssl_binding *registry_entry(const struct certificates *c,
+                                                const struct config_binding *b)
+{
+    struct ip_address address;
+    bool has_address = b->ip.n && !str_eq(b->ip, STR("*")) && ip_parse(b->ip, &address);
+
+    return ssl_binding_find(&c->s->bindings, has_address, has_address ? &address : NULL, b->port,
+                            b->ssl_flags & SSL_FLAG_SNI ? b->host : STR(""),
+                            (b->ssl_flags & SSL_FLAG_CENTRAL) != 0);
+}
+
+/* ---- the message ------------------------------------------------------------------------------ */
+
+static json_t *text(struct str s)
+{
+    json_t *j = json_stringn(s.p ? s.p : "", s.n);
+
+    return j ? j : json_string("");
+}
+
+static bool has_same(const json_t *list, const json_t *address, int port, const json_t *host)
+{
+    size_t i;
+    json_t *j;
+
+    json_array_foreach(list, i, j)
+    {
+        if (ipc_get_int(j, "port", 0) == port && json_equal(json_object_get(j, "host"), host) &&
+            (json_string_length(host) || json_equal(json_object_get(j, "address"), address)))
+            return true;
+    }
+    return false;
+}
+
+static void add_certificate(json_t *msg, const struct certificate_entry *e)
+{
+    json_t *list = json_object_get(msg, "certificates"), *j;
+    size_t i;
+
+    json_array_foreach(list, i, j)
+    {
+        if (strcmp(ipc_get_str(j, "id", ""), e->good.thumbprint) == 0)
+            return;
+    }
+    json_array_append_new(list, certificate_entry_json(e));
+}
+
+/* e NULL: the central store. r NULL: the registry says nothing. */
+static void add_binding(struct certificates *c, json_t *msg, const struct config_binding *b,
+                        const struct certificate_entry *e, const struct ssl_binding *r)
+{
+    json_t *list = json_object_get(msg, "bindings");
+    bool by_name = e && (b->ssl_flags & SSL_FLAG_SNI) && b->host.n;
+    json_t *address = text(e && !by_name ? b->ip : STR("*")), *host = text(by_name ? b->host : STR(""));
+    uint32_t flags = r ? r->flags : 0;
+
+    if (has_same(list, address, b->port, host)) {
+        json_decref(address);
+        json_decref(host);
+        return;
+    }
+    json_t *j = json_pack("{s:o, s:i, s:o, s:i, s:b, s:b, s:I}", "address", address, "port",
+                          (int)b->port, "host", host, "sslFlags", (int)b->ssl_flags, "http2",
+                          c->s->parameters.enable_http2_tls && !(flags & SSL_BINDING_NO_HTTP2),
+                          "ask", (flags & SSL_BINDING_NEGOTIATE_CLIENT_CERT) != 0, "check",
+                          (json_int_t)(r ? r->check_mode : 0));
+    int64_t own = ipc_get_int(j, "sslFlags", 0);
+
+    if (flags & SSL_BINDING_NO_TLS13)
+        own |= 32;
+    if (flags & SSL_BINDING_NO_OCSP_STAPLING)
+        own |= 8;
+    json_object_set_new(j, "sslFlags", json_integer(own));
+    if (e)
+        json_object_set_new(j, "certificate", json_string(e->good.thumbprint));
+    else
+        json_object_set_new(j, "central", json_true());
+    json_array_append_new(list, j);
+}
+
+static void say_without(struct certificates *c, const struct config_site *site,
+                        const struct config_binding *b, const char *why)
+{
+    char *what = xasprintf("%.*s (site \"%.*s\")", STR_ARG(b->raw), STR_ARG(site->name));
+
+    SUP_EVENT(c->s, EV_HTTP_TLS_ENDPOINT, json_pack("{s:s}", "error", why), what);
+    if (c->s->is_ready || !c->sent)
+        sup_say("https binding %s has no certificate: %s", what, why);
+    free(what);
+}
+
+static void take_binding(struct certificates *c, json_t *msg, const struct config_site *site,
+                         const struct config_binding *b, bool looks)
+{
+    const struct ssl_binding *r = registry_entry(c, b);
+    struct certificate_entry *e = NULL;
+
+    if (b->certificate_file.n) {
+        e = entry_of_file(c, b);
+    } else if (b->ssl_flags & SSL_FLAG_CENTRAL) {
+        if (!c->uses_central && b->certificate_password.n) {
+            free(c->central_password);
+            c->central_password = str_dup_z(b->certificate_password);
+        }
+        c->uses_central = true;
+        add_binding(c, msg, b, NULL, r);
+        return;
+    } else if (r && r->hash_len && is_store_name(r->store)) {
+        e = entry_of_store(c, r, b);
+    }
+    if (!e) {
+        if (looks)
+            say_without(c, site, b, "neither the binding nor SslBindingInfo names one");
+        return;
+    }
+    if (looks && !e->is_wanted)
+        certificate_entry_look(c->s, e, c->intermediates);
+    e->is_wanted = true;
+    if (!e->has_good) {
+        if (looks)
+            say_without(c, site, b, e->complaint ? e->complaint : "it cannot be read");
+        return;
+    }
+    add_certificate(msg, e);
+    add_binding(c, msg, b, e, r);
+}
+
+static bool is_https(const struct config_binding *b)
+{
+    return b->port && str_ieq(b->protocol, STR("https"));
+}
+
+static bool any_https(const struct certificates *c)
+{
+    size_t n;
+    const struct config_site *sites = config_sites(c->s->config, &n);
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < sites[i].n_bindings; k++)
+            if (is_https(&sites[i].bindings[k]))
+                return true;
+    return false;
+}
+
+static json_t *central_names(const struct certificates *c)
+{
+    json_t *names = json_array();
+
+    for (size_t i = 0; c->uses_central && i < c->files.n; i++)
+        if (i == 0 || strcmp(c->files.list[i].name, c->files.list[i - 1].name) != 0)
+            json_array_append_new(names, json_string(c->files.list[i].name));
+    return names;
+}
+
+static bool kernel_has_tls(void)
+{
+    char names[512] = "";
+    FILE *f = fopen("/proc/sys/net/ipv4/tcp_available_ulp", "re");
+    struct str rest, name;
+
+    if (!f)
+        return false;
+    if (!fgets(names, sizeof(names), f))
+        names[0] = '\0';
+    fclose(f);
+    rest = str_trim_all(str_z(names));
+    while (str_split(&rest, ' ', &name))
+        if (str_eq(name, STR("tls")))
+            return true;
+    return false;
+}
+
+/* looks: files are read; else only what is known already is put together. */
+static json_t *build(struct certificates *c, bool looks)
+{
+    size_t n;
+    const struct config_site *sites = config_sites(c->s->config, &n);
+    json_t *msg = json_pack("{s:s, s:b, s:[], s:[]}", "type", "tls", "ktls", c->ktls,
+                            "certificates", "bindings");
+    _cleanup_free_ char *root = store_folder(c, "ROOT"), *ca = store_folder(c, "CA");
+
+    c->uses_central = false;
+    for (struct certificate_entry *e = c->entries; e; e = e->next)
+        e->is_wanted = false;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; sites_started(c->s, &sites[i]) && k < sites[i].n_bindings; k++)
+            if (is_https(&sites[i].bindings[k]))
+                take_binding(c, msg, &sites[i], &sites[i].bindings[k], looks);
+    json_object_set_new(msg, "central", central_names(c));
+    if (looks || !c->sent)
+        json_object_set_new(msg, "trust", certificate_store_trust(root, ca));
+    else
+        json_object_set(msg, "trust", json_object_get(c->sent, "trust"));
+    return msg;
+}
+
+/* ---- central store ---------------------------------------------------------------------------- */
+
+static void send_central(struct certificates *c, const struct certificate_entry *e)
+{
+    json_t *msg = json_pack("{s:s, s:s, s:b}", "type", "certificate", "name", e->label, "ktls",
+                            c->ktls);
+
+    if (e->has_good)
+        json_object_set_new(msg, "certificate", certificate_entry_json(e));
+    listener_send(c->s, msg, NULL, 0);
+}
+
+static void set_path(struct certificates *c, struct certificate_entry *e)
+{
+    const struct central_file *f = central_files_find(&c->files, str_z(e->label));
+    _cleanup_free_ char *folder = store_folder(c, "central");
+
+    free(e->path);
+    e->path = f ? xasprintf("%s/%s", folder, f->file) : NULL;
+}
+
+static void drop_entry(struct certificate_entry **at)
+{
+    struct certificate_entry *e = *at;
+
+    *at = e->next;
+    certificate_entry_free(e);
+}
+
+/* The oldest goes; should it be wanted again, it is read again. */
+static void make_central_room(struct certificates *c)
+{
+    struct certificate_entry **at = &c->central;
+
+    if (c->n_central < CENTRAL_LOADED_MAX)
+        return;
+    while ((*at)->next)
+        at = &(*at)->next;
+    drop_entry(at);
+    c->n_central--;
+}
+
+void certificates_wanted(struct certificates *c, const json_t *msg)
+{
+    struct str name = str_z(ipc_get_str(msg, "name", ""));
+    const struct central_file *f = central_files_find(&c->files, name);
+
+    if (!c->uses_central || !f)
+        return; /* the listener knows better by the next tls message */
+    struct certificate_entry *e = c->central;
+
+    while (e && strcmp(e->label, f->name) != 0)
+        e = e->next;
+    if (!e) {
+        make_central_room(c);
+        e = get_entry(&c->central, f->name, NULL, c->central_password);
+        c->n_central++;
+        set_path(c, e);
+        certificate_entry_look(c->s, e, c->intermediates);
+    }
+    send_central(c, e);
+}
+
+/* What was given out is given out anew if it has changed, and forgotten if it is gone. */
+static void look_at_central(struct certificates *c)
+{
+    for (struct certificate_entry **at = &c->central, *e; (e = *at);) {
+        set_path(c, e);
+        bool could = e->has_good;
+        if (e->path && same_text(e->password, c->central_password)) {
+            bool changed = certificate_entry_look(c->s, e, c->intermediates);
+            if (changed || (!could && e->has_good))
+                send_central(c, e);
+            at = &e->next;
+            continue;
+        }
+        drop_entry(at);
+        c->n_central--;
+    }
+}
+
+/* ---- into force ------------------------------------------------------------------------------- */
+
+static void send_table(struct certificates *c)
+{
+    if (c->sent)
+        listener_send(c->s, json_incref(c->sent), NULL, 0);
+}
+
+static void take_message(struct certificates *c, json_t *msg)
+{
+    if (c->sent && json_equal(c->sent, msg)) {
+        json_decref(msg);
+        return;
+    }
+    json_decref(c->sent);
+    c->sent = msg;
+    send_table(c);
+}
+
+static void forget_unwanted(struct certificates *c)
+{
+    for (struct certificate_entry **at = &c->entries; *at;) {
+        if ((*at)->is_wanted)
+            at = &(*at)->next;
+        else
+            drop_entry(at);
+    }
+}
+
+void certificates_apply(struct certificates *c)
+{
+    loop_timer_clear(c->s->loop, &c->settle);
+    if (!any_https(c) && !c->has_tls)
+        return;
+    c->has_tls = true;
+    make_stores(c);
+    _cleanup_free_ char *ca = store_folder(c, "CA"), *central = store_folder(c, "central");
+
+    sk_X509_pop_free(c->intermediates, X509_free);
+    c->intermediates = certificate_store_all(ca);
+    central_files_fini(&c->files);
+    central_files_load(&c->files, central);
+    json_t *msg = build(c, true);
+
+    if (!c->uses_central) {
+        free(c->central_password);
+        c->central_password = NULL;
+    }
+    forget_unwanted(c);
+    take_message(c, msg);
+    look_at_central(c);
+    loop_timer_set(c->s->loop, &c->again, loop_now_ms(c->s->loop) + LOOK_AGAIN_MS);
+}
+
+void certificates_send(struct certificates *c)
+{
+    send_table(c);
+}
+
+static void on_settled(struct loop_timer *t)
+{
+    struct certificates *c = CONTAINER_OF(t, struct certificates, settle);
+
+    if (!c->s->stopping)
+        certificates_apply(c);
+}
+
+static void on_again(struct loop_timer *t)
+{
+    struct certificates *c = CONTAINER_OF(t, struct certificates, again);
+
+    if (!c->s->stopping)
+        certificates_apply(c);
+}
+
+struct certificates *certificates_new(struct supervisor *s)
+{
+    struct certificates *c = xcalloc(1, sizeof(*c));
+
+    c->s = s;
+    c->stores = xasprintf("%s/certs", s->system_drive);
+    c->ktls = kernel_has_tls();
+    c->settle.on_time = on_settled;
+    c->again.on_time = on_again;
+    c->io = (struct loop_io){.on_event = on_inotify, .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)};
+    if (c->io.fd >= 0)
+        INVARIANT(loop_io_set(s->loop, &c->io, EPOLLIN));
+    return c;
+}
+
+struct certificates *certificates_free(struct certificates *c)
+{
+    if (!c)
+        return NULL;
+    loop_timer_clear(c->s->loop, &c->settle);
+    loop_timer_clear(c->s->loop, &c->again);
+    if (c->io.fd >= 0) {
+        loop_io_set(c->s->loop, &c->io, 0);
+        close(c->io.fd);
+    }
+    for (size_t i = 0; i < c->n_folders; i++)
+        free(c->folders[i].path);
+    while (c->entries)
+        drop_entry(&c->entries);
+    while (c->central)
+        drop_entry(&c->central);
+    central_files_fini(&c->files);
+    sk_X509_pop_free(c->intermediates, X509_free);
+    json_decref(c->sent);
+    free(c->folders);
+    free(c->central_password);
+    free(c->stores);
+    free(c);
+    return NULL;
+}
