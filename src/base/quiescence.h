@@ -12,6 +12,7 @@
 #define CANDOR_BASE_QUIESCENCE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +58,11 @@ static inline void quiescence_online(struct quiescence *q, unsigned reader)
 static inline void quiescence_offline(struct quiescence *q, unsigned reader)
 {
     atomic_store_explicit(&q->readers[reader].seen, 0, memory_order_release);
+}
+
+static inline bool quiescence_is_online(const struct quiescence *q, unsigned reader)
+{
+    return atomic_load_explicit(&q->readers[reader].seen, memory_order_relaxed) != 0;
 }
 
 /* Reader, online: it holds nothing at this moment. */

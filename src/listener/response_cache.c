@@ -182,6 +182,7 @@ const struct cached_response *response_cache_find(struct response_cache *c, unsi
     struct table *t = QUIESCENCE_LOAD(&c->table);
     struct cached_response *r = QUIESCENCE_LOAD(&t->buckets[hash & t->mask]);
 
+    INVARIANT(quiescence_is_online(&c->quiescence, thread)); /* or r may be freed any moment */
     for (; r; r = QUIESCENCE_LOAD(&r->next[t->parity])) {
         if (r->hash != hash || r->generation != key->generation || r->expires_ms <= now_ms ||
             !cached_key_is(r, key))
