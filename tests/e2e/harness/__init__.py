@@ -1,5 +1,5 @@
 """What the end-to-end tests share: a real server, a raw client, readers for its logs."""
-from . import reached
+from . import attack, reached
 from .apphost import AppHost, Pool, Site
 from .client import Conn, Response
 from .listener_answers import own_answer
@@ -7,5 +7,5 @@ from .logs import read_events, read_httperr, read_w3c
 from .server import Server, wait_until
 from .table import Case, Outcomes
 
-__all__ = ["AppHost", "Case", "Conn", "Outcomes", "Pool", "Response", "Server", "Site", "own_answer", "read_events",
-           "read_httperr", "read_w3c", "reached", "wait_until"]
+__all__ = ["AppHost", "Case", "Conn", "Outcomes", "Pool", "Response", "Server", "Site", "attack", "own_answer",
+           "read_events", "read_httperr", "read_w3c", "reached", "wait_until"]
