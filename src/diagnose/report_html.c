@@ -5,7 +5,7 @@
 
 enum { TEXT_MAX = 1 << 20 };
 
-void html_text(struct buf *out, struct str s)
+void report_html_text(struct buf *out, struct str s)
 {
     _cleanup_buf_ struct buf plain;
 
@@ -14,7 +14,7 @@ void html_text(struct buf *out, struct str s)
     buf_html(out, buf_view(&plain));
 }
 
-void html_count(struct buf *out, uint64_t n)
+void report_html_count(struct buf *out, uint64_t n)
 {
     char digits[20];
     size_t len = fmt_u64(digits, n);
@@ -26,20 +26,20 @@ void html_count(struct buf *out, uint64_t n)
     }
 }
 
-void html_estimate(struct buf *out, uint64_t n, uint64_t error)
+void report_html_estimate(struct buf *out, uint64_t n, uint64_t error)
 {
     if (error == 0) {
-        html_count(out, n);
+        report_html_count(out, n);
         return;
     }
     buf_str(out, STR("<span title=\"estimate, at most "));
-    html_count(out, error);
+    report_html_count(out, error);
     buf_str(out, STR(" off\">\xE2\x89\x88\xE2\x80\xAF"));
-    html_count(out, n);
+    report_html_count(out, n);
     buf_str(out, STR("</span>"));
 }
 
-void html_ms(struct buf *out, uint64_t ms)
+void report_html_ms(struct buf *out, uint64_t ms)
 {
     if (ms < 1000)
         buf_printf(out, "%llu ms", (unsigned long long)ms);
@@ -54,7 +54,7 @@ void html_ms(struct buf *out, uint64_t ms)
 static void put_tile(struct buf *out, uint64_t n, const char *what, uint64_t of)
 {
     buf_str(out, STR("<div class=\"tile\"><b>"));
-    html_count(out, n);
+    report_html_count(out, n);
     buf_printf(out, "</b><span>%s", what);
     if (of)
         buf_printf(out, ", %.*f\xC2\xA0%%", (double)n / (double)of < 0.01 ? 2 : 1,
@@ -76,12 +76,12 @@ static void put_tiles(struct buf *out, const struct model *m)
         put_tile(out, m->ftp_records, "FTP records", 0);
     if (m->clients) {
         buf_str(out, STR("<div class=\"tile\"><b>"));
-        html_estimate(out, m->clients, m->clients_error);
+        report_html_estimate(out, m->clients, m->clients_error);
         buf_str(out, STR("</b><span>clients</span></div>\n"));
     }
     if (m->latency.count) {
         buf_str(out, STR("<div class=\"tile\"><b>"));
-        html_ms(out, m->latency.p95_ms);
+        report_html_ms(out, m->latency.p95_ms);
         buf_str(out, STR("</b><span>time-taken, 95 %</span></div>\n"));
     }
     buf_str(out, STR("</div>\n"));
@@ -112,7 +112,7 @@ static void put_head(struct buf *out, const struct model *m)
             STR("\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                 "<meta name=\"referrer\" content=\"no-referrer\">\n"
                 "<title>Diagnosis of "));
-    html_count(out, m->requests + m->httperr_records + m->ftp_records);
+    report_html_count(out, m->requests + m->httperr_records + m->ftp_records);
     buf_str(out, STR(" records</title>\n<style>"));
     buf_str(out, html_css);
     buf_str(out, STR("</style></head>\n<body><header><h1>Diagnosis</h1><p>"));
@@ -137,11 +137,11 @@ void report_html(struct buf *out, const struct model *m, const struct findings *
                  const struct report_options *options)
 {
     put_head(out, m);
-    html_timeline(out, m);
-    html_findings(out, m, fs);
-    html_latency(out, m);
-    html_tables(out, m, options);
-    html_codes(out, m);
+    report_html_timeline(out, m);
+    report_html_findings(out, m, fs);
+    report_html_latency(out, m);
+    report_html_tables(out, m, options);
+    report_html_codes(out, m);
     buf_str(
         out,
         STR("<footer>Made by Candor " CANDOR_VERSION

@@ -75,9 +75,9 @@ static uint64_t strip_value(const struct model_bucket *b, enum strip strip)
 static void put_value(struct buf *out, uint64_t v, enum strip strip)
 {
     if (strip == STRIP_TIME)
-        html_ms(out, v);
+        report_html_ms(out, v);
     else
-        html_count(out, v);
+        report_html_count(out, v);
 }
 
 /* "5 min", "2 h", "3 days". */
@@ -155,7 +155,7 @@ static void put_ticks(struct buf *out, const struct bars *b, int y)
     }
 }
 
-void html_timeline(struct buf *out, const struct model *m)
+void report_html_timeline(struct buf *out, const struct model *m)
 {
     struct bars b;
     uint64_t max[STRIP_MAX] = {0};
@@ -214,7 +214,7 @@ static double log_position(uint64_t ms, uint64_t scale_ms)
     return at > decades ? 1 : at / decades;
 }
 
-void html_latency(struct buf *out, const struct model *m)
+void report_html_latency(struct buf *out, const struct model *m)
 {
     const struct model_latency *l = &m->latency;
     const struct {
@@ -230,7 +230,7 @@ void html_latency(struct buf *out, const struct model *m)
     if (l->count == 0)
         return;
     buf_str(out, STR("<section id=\"latency\"><h2>Time-taken</h2><p class=\"facts\">Of "));
-    html_count(out, l->count);
+    report_html_count(out, l->count);
     buf_printf(
         out,
         " requests that have it, half took no longer than the first bar says, and so on. The "
@@ -246,17 +246,17 @@ void html_latency(struct buf *out, const struct model *m)
             "y=\"%d\" width=\"%.1f\" height=\"16\"/><text class=\"name\" x=\"%.1f\" y=\"%d\">",
             BAR_LABEL - 8, y + 15, rows[i].name, BAR_LABEL, y + 3, width < 2 ? 2 : width,
             BAR_LABEL + width + 8, y + 15);
-        html_ms(out, rows[i].ms);
+        report_html_ms(out, rows[i].ms);
         if (rows[i].error) {
             buf_str(out, STR(" \xC2\xB1 "));
-            html_ms(out, rows[i].error);
+            report_html_ms(out, rows[i].error);
         }
         buf_str(out, STR("</text>"));
     }
     buf_str(out, STR("</svg></div></section>\n"));
 }
 
-void html_latency_row(struct buf *out, const struct model_latency *l, uint64_t scale_ms)
+void report_html_latency_row(struct buf *out, const struct model_latency *l, uint64_t scale_ms)
 {
     double from = 4 + log_position(l->p50_ms, scale_ms) * 152;
     double to = 4 + log_position(l->p95_ms, scale_ms) * 152;

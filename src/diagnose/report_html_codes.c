@@ -38,27 +38,27 @@ static bool parse_code(struct str code, uint32_t *ret_status, uint32_t *ret_subs
     return true;
 }
 
-void html_code_link(struct buf *out, const char *code)
+void report_html_code_link(struct buf *out, const char *code)
 {
     uint32_t status, substatus;
 
     if (parse_code(str_z(code), &status, &substatus) && status_row_of(status, substatus))
         buf_printf(out, "<a href=\"#code-%s\">%s</a>", code, code);
     else
-        html_text(out, str_z(code));
+        report_html_text(out, str_z(code));
 }
 
-void html_reason_link(struct buf *out, struct str reason)
+void report_html_reason_link(struct buf *out, struct str reason)
 {
     const struct httperr_row *row = httperr_find_name(reason);
 
     if (row)
         buf_printf(out, "<a href=\"#reason-%s\">%s</a>", row->name.p, row->name.p);
     else
-        html_text(out, reason);
+        report_html_text(out, reason);
 }
 
-void html_win32_link(struct buf *out, uint64_t code)
+void report_html_win32_link(struct buf *out, uint64_t code)
 {
     if (win32_row_of(code))
         buf_printf(out, "<a href=\"#win32-%llu\">%llu</a>", (unsigned long long)code,
@@ -79,10 +79,10 @@ static void put_list(struct buf *out, const char *title, const char *const *list
         size_t cut = str_find_char(item, '\n');
 
         buf_str(out, STR("<li>"));
-        html_text(out, str_sub(item, 0, cut));
+        report_html_text(out, str_sub(item, 0, cut));
         if (cut != SIZE_MAX) {
             buf_str(out, STR("<pre>"));
-            html_text(out, str_sub(item, cut + 1, item.n));
+            report_html_text(out, str_sub(item, cut + 1, item.n));
             buf_str(out, STR("</pre>"));
         }
         buf_str(out, STR("</li>"));
@@ -95,18 +95,18 @@ static void put_paragraph(struct buf *out, const char *text)
     if (!text || !text[0])
         return;
     buf_str(out, STR("<p>"));
-    html_text(out, str_z(text));
+    report_html_text(out, str_z(text));
     buf_str(out, STR("</p>"));
 }
 
 static void begin(struct buf *out, const char *kind, struct str code, const char *title)
 {
     buf_printf(out, "<details id=\"%s-", kind);
-    html_text(out, code);
+    report_html_text(out, code);
     buf_str(out, STR("\"><summary><b class=\"mono\">"));
-    html_text(out, code);
+    report_html_text(out, code);
     buf_str(out, STR("</b><span class=\"what\">"));
-    html_text(out, str_z(title));
+    report_html_text(out, str_z(title));
     buf_str(out, STR("</span></summary><div>"));
 }
 
@@ -128,7 +128,7 @@ static void put_status(struct buf *out, const struct model_status *s)
     put_paragraph(out, row->note);
     if (row->component[0]) {
         buf_str(out, STR("<p class=\"facts\">Raised by "));
-        html_text(out, str_z(row->component));
+        report_html_text(out, str_z(row->component));
         buf_str(out, STR("</p>"));
     }
     put_list(out, "Likely causes", row->causes);
@@ -190,7 +190,7 @@ static bool is_first_reason(const struct model *m, size_t i)
     return true;
 }
 
-void html_codes(struct buf *out, const struct model *m)
+void report_html_codes(struct buf *out, const struct model *m)
 {
     size_t n = m->status_n < CODES_MAX ? m->status_n : CODES_MAX;
 

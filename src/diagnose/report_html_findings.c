@@ -10,7 +10,7 @@ static void put_facts(struct buf *out, const struct finding *f)
 
     buf_str(out, STR("<p class=\"facts\">"));
     if (f->count) {
-        html_count(out, f->count);
+        report_html_count(out, f->count);
         buf_str(out, f->count == 1 ? STR(" time") : STR(" times"));
     }
     if (f->share > 0)
@@ -34,9 +34,9 @@ static void put_names(struct buf *out, const char *title, const struct model_cou
     buf_printf(out, "<div><h3>%s</h3><ul>", title);
     for (size_t i = 0; i < list->n && i < NAMES_SHOWN; i++) {
         buf_str(out, STR("<li><span class=\"mono\">"));
-        html_text(out, list->at[i].name.n ? list->at[i].name : STR("(none)"));
+        report_html_text(out, list->at[i].name.n ? list->at[i].name : STR("(none)"));
         buf_str(out, STR("</span> <span class=\"many\">"));
-        html_estimate(out, list->at[i].count, list->at[i].error);
+        report_html_estimate(out, list->at[i].count, list->at[i].error);
         buf_str(out, STR("</span></li>"));
     }
     if (list->n > NAMES_SHOWN)
@@ -54,10 +54,10 @@ static void put_steps(struct buf *out, const struct finding *f)
         size_t cut = str_find_char(f->steps[i], '\n');
 
         buf_str(out, STR("<li>"));
-        html_text(out, str_sub(f->steps[i], 0, cut));
+        report_html_text(out, str_sub(f->steps[i], 0, cut));
         if (cut != SIZE_MAX) {
             buf_str(out, STR("<pre>"));
-            html_text(out, str_sub(f->steps[i], cut + 1, f->steps[i].n));
+            report_html_text(out, str_sub(f->steps[i], cut + 1, f->steps[i].n));
             buf_str(out, STR("</pre>"));
         }
         buf_str(out, STR("</li>"));
@@ -75,9 +75,9 @@ static void put_evidence(struct buf *out, const struct model *m, const struct fi
 
         buf_str(out, STR("<pre><b>"));
         if (s->file < m->file_n)
-            html_text(out, m->files[s->file].path);
+            report_html_text(out, m->files[s->file].path);
         buf_printf(out, ":%llu</b> ", (unsigned long long)s->line);
-        html_text(out, s->text);
+        report_html_text(out, s->text);
         buf_str(out, STR("</pre>"));
     }
 }
@@ -125,18 +125,18 @@ static void put_related(struct buf *out, const struct model *m, const struct fin
             buf_str(out, STR(" \xC2\xB7 "));
         if (at != SIZE_MAX) {
             buf_printf(out, "<a href=\"#finding-%zu\">", at + 1);
-            html_text(out, fs->at[at]->title);
+            report_html_text(out, fs->at[at]->title);
             buf_str(out, STR("</a>"));
         } else if (is_code(m, term)) {
-            html_code_link(out, term.p);
+            report_html_code_link(out, term.p);
         } else if (is_win32(m, term, &win32)) {
             buf_str(out, STR("win32 "));
-            html_win32_link(out, win32);
+            report_html_win32_link(out, win32);
         } else if (model_find_reason(m, term)) {
-            html_reason_link(out, term);
+            report_html_reason_link(out, term);
         } else {
             buf_str(out, STR("<code>candor explain "));
-            html_text(out, term);
+            report_html_text(out, term);
             buf_str(out, STR("</code>"));
         }
     }
@@ -153,19 +153,19 @@ static void put_finding(struct buf *out, const struct model *m, const struct fin
         "<details id=\"finding-%zu\" class=\"f-%s\"%s><summary><span class=\"sev sev-%s\">%s</span>"
         "<span class=\"what\">",
         i + 1, severity, f->severity == SEVERITY_CRITICAL ? " open" : "", severity, severity);
-    html_text(out, f->title);
+    report_html_text(out, f->title);
     buf_str(out, STR("</span><span class=\"many\">"));
     if (f->count)
-        html_count(out, f->count);
+        report_html_count(out, f->count);
     buf_str(out, STR("</span></summary><div>"));
     put_facts(out, f);
     buf_str(out, STR("<p>"));
-    html_text(out, f->why);
+    report_html_text(out, f->why);
     buf_str(out, STR("</p>"));
     put_steps(out, f);
     if (f->command.n) {
         buf_str(out, STR("<p>What tells more: <code>"));
-        html_text(out, f->command);
+        report_html_text(out, f->command);
         buf_str(out, STR("</code></p>"));
     }
     buf_str(out, STR("<div class=\"lists\">"));
@@ -180,7 +180,7 @@ static void put_finding(struct buf *out, const struct model *m, const struct fin
     buf_str(out, STR("</div></details>\n"));
 }
 
-void html_findings(struct buf *out, const struct model *m, const struct findings *fs)
+void report_html_findings(struct buf *out, const struct model *m, const struct findings *fs)
 {
     size_t of[SEVERITY_NORMAL + 1] = {0};
 

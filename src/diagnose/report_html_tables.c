@@ -31,21 +31,21 @@ static void end(struct buf *out)
 static void put_text(struct buf *out, struct str s)
 {
     buf_str(out, STR("<td class=\"mono\">"));
-    html_text(out, s);
+    report_html_text(out, s);
     buf_str(out, STR("</td>"));
 }
 
 static void put_count(struct buf *out, uint64_t n, uint64_t error)
 {
     buf_printf(out, "<td class=\"n\" data-v=\"%llu\">", (unsigned long long)n);
-    html_estimate(out, n, error);
+    report_html_estimate(out, n, error);
     buf_str(out, STR("</td>"));
 }
 
 static void put_ms(struct buf *out, uint64_t ms)
 {
     buf_printf(out, "<td class=\"n\" data-v=\"%llu\">", (unsigned long long)ms);
-    html_ms(out, ms);
+    report_html_ms(out, ms);
     buf_str(out, STR("</td>"));
 }
 
@@ -89,9 +89,9 @@ static void put_statuses(struct buf *out, const struct model *m, size_t top)
         else if (s->is_ftp)
             buf_printf(out, "FTP %s", s->status ? s->code : "-");
         else
-            html_code_link(out, s->code);
+            report_html_code_link(out, s->code);
         buf_printf(out, "</td><td class=\"n\" data-v=\"%llu\">", (unsigned long long)s->win32);
-        html_win32_link(out, s->win32);
+        report_html_win32_link(out, s->win32);
         buf_str(out, STR("</td>"));
         put_count(out, s->count, 0);
         put_share(out, s->count, s->is_ftp ? m->ftp_records : m->requests);
@@ -117,7 +117,7 @@ static void put_reasons(struct buf *out, const struct model *m, size_t top)
         const struct model_reason *r = &m->reasons[i];
 
         buf_str(out, STR("<tr><td>"));
-        html_reason_link(out, r->reason);
+        report_html_reason_link(out, r->reason);
         buf_printf(out, "</td><td class=\"n\" data-v=\"%u\">", r->status);
         if (r->status)
             buf_u64(out, r->status);
@@ -147,7 +147,7 @@ static void put_url(struct buf *out, const struct model_url *u, uint64_t scale_m
     put_ms(out, u->latency.max_ms);
     buf_printf(out, "<td data-v=\"%llu\">", (unsigned long long)u->latency.p95_ms);
     if (u->latency.count)
-        html_latency_row(out, &u->latency, scale_ms);
+        report_html_latency_row(out, &u->latency, scale_ms);
     buf_str(out, STR("</td></tr>\n"));
 }
 
@@ -257,7 +257,7 @@ static void put_requests(struct buf *out, const struct model *m, const char *id,
 
         buf_str(out, STR("<tr><td class=\"mono\">"));
         if (s->file < m->file_n)
-            html_text(out, m->files[s->file].path);
+            report_html_text(out, m->files[s->file].path);
         buf_printf(out, ":%llu</td>", (unsigned long long)s->line);
         put_text(out, s->text);
         buf_str(out, STR("</tr>\n"));
@@ -289,7 +289,8 @@ static void put_files(struct buf *out, const struct model *m)
     end(out);
 }
 
-void html_tables(struct buf *out, const struct model *m, const struct report_options *options)
+void report_html_tables(struct buf *out, const struct model *m,
+                        const struct report_options *options)
 {
     size_t top = options->top;
 

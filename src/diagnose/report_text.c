@@ -5,7 +5,7 @@
 #include "diagnose/report.h"
 #include "base/poison.h"
 
-enum { INDENT = 2, FILES_SHOWN = 40, WIDTH_MIN = 40, WIDTH_MAX = 400, LABEL = 9 };
+enum { INDENT = 2, FILES_SHOWN = 40, WIDTH_MIN = 40, WIDTH_MAX = 400, LABEL = 9, NAME_MAX = 60 };
 
 struct page {
     struct buf *out;
@@ -139,12 +139,23 @@ static void named(struct page *p, const char *label, const struct model_counts *
     if (c->n == 0)
         return;
     buf_printf(p->out, "    %-*s", LABEL, label);
+    size_t column = 4 + LABEL;
+
     for (size_t i = 0; i < c->n && i < top; i++) {
+        struct str count = grouped(c->at[i].count, n);
+        size_t name = columns_of(c->at[i].name),
+               width = (name < NAME_MAX ? name : NAME_MAX) + 5 + count.n + (c->at[i].error ? 9 : 0);
         if (i)
-            buf_str(p->out, STR(", "));
-        cut(p, c->at[i].name, 60);
-        buf_printf(p->out, " (%s%.*s)", c->at[i].error ? "at least " : "",
-                   STR_ARG(grouped(c->at[i].count, n)));
+            buf_char(p->out, ',');
+        if (i && column + width > p->width) {
+            buf_printf(p->out, "\n%*s", 4 + LABEL, "");
+            column = 4 + LABEL;
+        } else if (i) {
+            buf_char(p->out, ' ');
+        }
+        cut(p, c->at[i].name, NAME_MAX);
+        buf_printf(p->out, " (%s%.*s)", c->at[i].error ? "at least " : "", STR_ARG(count));
+        column += width;
     }
     buf_char(p->out, '\n');
 }
@@ -161,7 +172,13 @@ static void sample(struct page *p, const struct model_sample *s)
     report_plain(p->out, path);
     buf_str(p->out, str_n(where, n));
     colour(p, "0");
-    cut(p, s->text, p->width > used + 30 ? p->width - used : 60);
+    if (p->width > used + 30) {
+        cut(p, s->text, p->width - used);
+    } else {
+        /* The path leaves no room: the line goes below it. */
+        buf_str(p->out, STR("\n        "));
+        cut(p, s->text, p->width - 8);
+    }
     buf_char(p->out, '\n');
 }
 
@@ -226,9 +243,8 @@ static void finding(struct page *p, const struct finding *f)
     colour(p, "0");
     buf_char(p->out, ' ');
     colour(p, "1");
-    report_plain(p->out, f->title);
+    wrap(p, f->title, 11);
     colour(p, "0");
-    buf_char(p->out, '\n');
     buf_printf(p->out, "    %-*s%.*s", LABEL, "Count", STR_ARG(grouped(f->count, n)));
     if (f->share > 0)
         buf_printf(p->out, " (%.2f %%)", f->share * 100);
@@ -345,7 +361,7 @@ static void status_section(struct page *p)
                    STR_ARG(grouped(s->count, n)), all ? 100 * (double)s->count / (double)all : 0,
                    s->clients_error ? "~" : " ", STR_ARG(grouped(s->clients, c)));
         if (s->urls.n)
-            cut(p, s->urls.at[0].name, p->width > 90 ? p->width - 60 : 30);
+            cut(p, s->urls.at[0].name, p->width > 68 + 12 ? p->width - 68 : 12);
         buf_char(p->out, '\n');
     }
     if (m->status_n > p->o->top)
@@ -388,11 +404,16 @@ static void latency_section(struct page *p)
     if (l->count == 0)
         return;
     heading(p, "Time taken");
-    buf_printf(p->out,
-               "  half below %llu ms, 90 %% %llu, 95 %% %llu, 99 %% %llu, longest %llu ms%s\n",
-               (unsigned long long)l->p50_ms, (unsigned long long)l->p90_ms,
-               (unsigned long long)l->p95_ms, (unsigned long long)l->p99_ms,
-               (unsigned long long)l->max_ms, l->p99_ms_error ? " (percentiles within 2 %)" : "");
+    char text[200];
+    int at =
+        snprintf(text, sizeof(text),
+                 "half below %llu ms, 90 %% %llu, 95 %% %llu, 99 %% %llu, longest %llu ms%s",
+                 (unsigned long long)l->p50_ms, (unsigned long long)l->p90_ms,
+                 (unsigned long long)l->p95_ms, (unsigned long long)l->p99_ms,
+                 (unsigned long long)l->max_ms, l->p99_ms_error ? " (percentiles within 2 %)" : "");
+
+    buf_str(p->out, STR("  "));
+    wrap(p, str_n(text, at > 0 ? (size_t)at : 0), 2);
     if (m->slowest_n == 0)
         return;
     buf_printf(p->out, "  %10s %10s %12s  %s\n", "95 % ms", "max ms", "requests", "slowest URLs");
@@ -400,7 +421,7 @@ static void latency_section(struct page *p)
         const struct model_url *u = m->slowest[i];
         buf_printf(p->out, "  %10llu %10llu %12.*s  ", (unsigned long long)u->latency.p95_ms,
                    (unsigned long long)u->latency.max_ms, STR_ARG(grouped(u->count, n)));
-        cut(p, u->url, p->width > 80 ? p->width - 40 : 40);
+        cut(p, u->url, p->width > 38 + 20 ? p->width - 38 : 20);
         buf_char(p->out, '\n');
     }
 }
@@ -419,7 +440,7 @@ static void slower_section(struct page *p)
         buf_printf(p->out, "  %10llu %10llu  %-19.*s  ", (unsigned long long)c->after.p95_ms,
                    (unsigned long long)c->before.p95_ms,
                    STR_ARG(report_time_short(c->since_s, time)));
-        cut(p, m->slower[i].url, p->width > 80 ? p->width - 50 : 30);
+        cut(p, m->slower[i].url, p->width > 46 + 20 ? p->width - 46 : 20);
         buf_char(p->out, '\n');
     }
 }

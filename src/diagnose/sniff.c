@@ -89,13 +89,20 @@ static bool has(struct str text, struct str what)
     return str_find(text, what) != SIZE_MAX;
 }
 
+static const char event_log[] =
+    "an event log, which has no requests: read the logs of the sites and HTTPERR of that time, and "
+    "look its events up by number (candor explain event 5002)";
+
 static enum log_kind by_document(struct str text, const char **ret_why)
 {
     if (text.p[0] == '<') {
         if (has(text, STR("<failedRequest")))
             return LOG_FREB;
-        *ret_why = has(text, STR("<Event")) ? "an event log, which is not read here"
-                                            : "XML, but no failed request trace";
+        *ret_why = has(text, STR("<Event")) ? event_log : "XML, but no failed request trace";
+        return LOG_UNKNOWN;
+    }
+    if (str_starts(text, STR("ElfFile"))) {
+        *ret_why = event_log;
         return LOG_UNKNOWN;
     }
     /* JSON, or JSON in a function call. */
@@ -125,5 +132,6 @@ enum log_kind sniff(struct str text, bool *ret_is_dated, const char **ret_why)
             return kind;
     }
     kind = by_document(text, ret_why);
-    return kind != LOG_UNKNOWN || text.p[0] == '<' ? kind : by_records(text);
+    return kind != LOG_UNKNOWN || text.p[0] == '<' || *ret_why == event_log ? kind
+                                                                            : by_records(text);
 }

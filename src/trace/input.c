@@ -1,6 +1,9 @@
 /* What the XML parser gets to see: UTF-8 without what would stop or stall it. */
 #include "trace/freb.h"
 
+#include <iconv.h>
+#include <stdio.h>
+
 #include "base/poison.h"
 
 enum { ATTRIBUTES_MAX = 100 }; /* of one element; a trace's root has 15 */
@@ -96,6 +99,72 @@ static void put_clean(struct buf *out, struct str s)
     }
 }
 
+/* The encodings in which a trace may be that an editor or a script saved. A list, because a file
+ * must not choose which of the C library's converters runs. */
+static const char *const encodings[] = {
+    "windows-1250", "windows-1251", "windows-1252", "windows-1253", "windows-1254", "windows-1255",
+    "windows-1256", "windows-1257", "windows-1258", "iso-8859-1",   "iso-8859-2",   "iso-8859-5",
+    "iso-8859-7",   "iso-8859-9",   "iso-8859-15",  "koi8-r",       "gb2312",       "gbk",
+    "gb18030",      "big5",         "shift_jis",    "euc-jp",       "euc-kr"};
+
+/* What <?xml encoding="..."?> names, if it is one of them; else NULL. */
+static const char *declared_encoding(struct str bytes)
+{
+    struct str head = str_sub(bytes, 0, 200);
+
+    if (!str_starts(head, STR("<?xml")))
+        return NULL;
+    head = str_sub(head, 0, str_find(head, STR("?>")));
+    size_t at = str_find(head, STR("encoding="));
+
+    if (at == SIZE_MAX)
+        return NULL;
+    head = str_sub(head, at + 10, head.n); /* past the quote */
+    for (size_t i = 0; i < ARRAY_LEN(encodings); i++) {
+        struct str name = str_z(encodings[i]);
+        if (str_ieq(str_sub(head, 0, name.n), name) && head.n > name.n &&
+            (head.p[name.n] == '"' || head.p[name.n] == '\''))
+            return encodings[i];
+    }
+    return NULL;
+}
+
+/* False if the C library has no such converter, or the text is too large. What can't be converted
+ * becomes '?'. */
+static bool recode(struct buf *out, struct str bytes, const char *encoding)
+{
+    char piece[4096], *in = (char *)(uintptr_t)bytes.p;
+    size_t left = bytes.n;
+    iconv_t cd = iconv_open("UTF-8", encoding);
+
+    if (cd == (iconv_t)-1)
+        return false;
+    while (left && !out->overflow) {
+        char *to = piece;
+        size_t room = sizeof(piece);
+        size_t before = left;
+        bool stuck = iconv(cd, &in, &left, &to, &room) == (size_t)-1 && room == sizeof(piece) &&
+                     left == before;
+        buf_append(out, piece, sizeof(piece) - room);
+        if (stuck) {
+            buf_char(out, '?');
+            in++;
+            left--;
+        }
+    }
+    iconv_close(cd);
+    return !out->overflow;
+}
+
+/* A single character of several bytes is proof enough of UTF-8. */
+static bool has_utf8(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80 && char_length(str_n(s.p + i, s.n - i)) > 1)
+            return true;
+    return false;
+}
+
 struct str freb_input_clean(struct buf *copy, struct str bytes)
 {
     unsigned char a = bytes.n > 1 ? (unsigned char)bytes.p[0] : 0;
@@ -117,7 +186,18 @@ struct str freb_input_clean(struct buf *copy, struct str bytes)
         bytes = str_sub(bytes, 3, bytes.n);
     if (clean_length(bytes) == bytes.n)
         return bytes;
-    put_clean(copy, bytes);
+    const char *encoding = declared_encoding(bytes);
+    struct buf utf8;
+
+    /* Scripts that save a file anew leave the declaration and change the encoding. */
+    if (!encoding && str_starts(bytes, STR("<")) && !has_utf8(bytes))
+        encoding = "windows-1252";
+    buf_init(&utf8, copy->max);
+    if (encoding && recode(&utf8, bytes, encoding))
+        put_clean(copy, buf_view(&utf8));
+    else
+        put_clean(copy, bytes);
+    buf_fini(&utf8);
     return buf_view(copy);
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import zipfile
 
 import pytest
@@ -308,3 +309,53 @@ def test_what_became_slower(log):
 def test_address_that_became_a_link(log):
     d = diagnose(log(w3c(line(), line(2, client="[192.0.2.7](http://192.0.2.7)"), line(3, client="[2001:db8::1]"))))
     assert {c["client"]: c["count"] for c in d["clients"]} == {"192.0.2.7": 2, "[2001:db8::1]": 1}
+
+
+@pytest.mark.parametrize("content", [b"ElfFile\0" + bytes(500), b'<Events><Event><System/></Event></Events>'])
+def test_event_logs_are_refused_with_a_remedy(log, content):
+    path = log(content, "System.evtx")
+    done = subprocess.run([server_module.BINARY, "diagnose", path], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert f"{path}: an event log, which has no requests" in done.stderr and "candor explain event" in done.stderr
+    beside = diagnose(log(SAMPLE), path)
+    unread = next(f for f in beside["findings"] if f["id"] == "input-unread")
+    assert unread["severity"] == "info" and "System.evtx: an event log" in unread["why"]
+
+
+def test_files_that_are_no_logs_are_one_finding(log, tmp_path):
+    for i in range(50):
+        log("just some text\n", f"logs/readme{i}.txt")
+    log(SAMPLE, "logs/u_ex.log")
+    unread = [f for f in diagnose(tmp_path / "logs")["findings"] if f["id"].startswith("input")]
+    assert [(f["id"], f["count"]) for f in unread] == [("input-unread", 50)]
+    assert "And 45 more" in unread[0]["why"]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_terminal_width(log, tmp_path, width):
+    """In a terminal of that width no line is cut in two, whatever the path; without one there is no colour."""
+    if not shutil.which("tmux"):
+        pytest.skip("no tmux")
+    path = log(w3c(*(line(i, "/a/rather/long/url/that/goes/on/and/on/" + "x" * 60, f"2001:db8:0:1:2:3:4:{i}", "500 0 0",
+                         3000) for i in range(60)), "torn"), "a-folder-with-a-name/" * 5 + "u.log")
+    shell = f"cd {path.parent}; stty size > size; TERM=xterm-256color {server_module.BINARY} diagnose u.log; echo; sleep 30"
+    tmux = ["tmux", "-L", f"candor-{os.getpid()}", "-f", "/dev/null"]
+    subprocess.run([*tmux, "new-session", "-d", "-x", str(width), "-y", "120", "sh", "-c", shell], check=True, timeout=20)
+    try:
+        for _ in range(100):
+            # -J joins what the terminal had to wrap; -e keeps colours.
+            shown = subprocess.run([*tmux, "capture-pane", "-p", "-J", "-t", "0"], capture_output=True, text=True, check=True,
+                                   timeout=20).stdout.rstrip()
+            if "Inputs" in shown and "torn" in shown.split("Inputs")[1]:
+                break
+            time.sleep(0.1)
+        assert (path.parent / "size").read_text().split()[1] == str(width)
+        coloured = subprocess.run([*tmux, "capture-pane", "-p", "-e", "-t", "0"], capture_output=True, text=True, check=True,
+                                  timeout=20).stdout
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False, timeout=20)
+    assert "Findings" in shown
+    # A command to be copied and a single word may be longer than the line.
+    long = [x for x in shown.splitlines() if len(x) > width and "candor diagnose" not in x]
+    assert [x for x in long if len(x.split()) > 1] == []
+    assert "\x1b[" in coloured and "\x1b" not in run(path)

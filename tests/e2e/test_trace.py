@@ -304,6 +304,32 @@ def test_other_encodings_and_no_namespaces(tmp_path):
         assert len(found["events"]) == 9
 
 
+@pytest.mark.parametrize("encoding, declared", [
+    ("utf-16-le", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-16", "UTF-8"), ("utf-8-sig", "UTF-8"), ("cp1252", "Windows-1252"),
+    ("cp1252", "UTF-8"), ("cp1251", "windows-1251"), ("iso-8859-15", "ISO-8859-15"), ("shift_jis", "Shift_JIS"),
+    ("utf-8", "no-such-thing")])
+def test_text_survives_its_encoding(tmp_path, encoding, declared):
+    word = {"cp1251": "Ошибка", "shift_jis": "エラー"}.get(encoding, "Übergröße")
+    text = cgi_refused().text().replace("This program", word).replace('"UTF-8"', f'"{declared}"')
+    assert declared in text
+    path = tmp_path / "fr000001.xml"
+    path.write_bytes(text.encode(encoding))
+    found = json.loads(run(path, "--format", "json").out)[0]
+    assert found["failed_by"]["text"] == f"{word} is blocked by policy." and found["complete"]
+    assert len(found["events"]) == 9
+    counted = json.loads(subprocess.run([BINARY, "diagnose", "--format", "json", path], capture_output=True, check=True,
+                                        timeout=60).stdout)
+    assert (counted["totals"]["traces"], counted["inputs"][0]["kind"]) == (1, "freb")
+
+
+def test_bytes_of_no_encoding(tmp_path):
+    """One stray byte in a file that is UTF-8 otherwise."""
+    data = cgi_refused().text().replace("This program", "Größe XX").encode().replace(b"XX", b"\xff\xc3")
+    path = tmp_path / "fr000001.xml"
+    path.write_bytes(data)
+    assert json.loads(run(path, "--format", "json").out)[0]["failed_by"]["text"] == "Größe ?? is blocked by policy."
+
+
 def test_a_document_type_is_refused(tmp_path):
     path = tmp_path / "bomb.xml"
     path.write_text('<!DOCTYPE f [<!ENTITY a "x"><!ENTITY b SYSTEM "file:///etc/passwd">]>'

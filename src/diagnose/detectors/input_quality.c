@@ -4,7 +4,7 @@
 #include "base/poison.h"
 
 /* Files that get a finding of their own. */
-enum { FILES_MAX = 20 };
+enum { FILES_MAX = 8, UNREAD_NAMED = 5 };
 
 static void add_misfits(struct findings *fs, struct finding *f, const struct model *m,
                         uint32_t file)
@@ -65,6 +65,39 @@ static void add_more_files(struct findings *fs, const char *id, size_t files, co
     finding_step(f, STR("Look at the table of the input in the JSON or HTML report."));
 }
 
+static bool is_unread(const struct model_file *f)
+{
+    return f->kind == LOG_UNKNOWN && f->problem.n;
+}
+
+/* Files that are no logs are normal in a folder that somebody packed up; alone they are a mistake.
+ */
+static void find_unread(const struct model *m, struct findings *fs)
+{
+    size_t n = 0, read = 0;
+
+    for (size_t i = 0; i < m->file_n; i++) {
+        n += is_unread(&m->files[i]);
+        read += m->files[i].records != 0;
+    }
+    if (n == 0)
+        return;
+    struct finding *f = findings_add(fs, "input-unread", read ? SEVERITY_INFO : SEVERITY_WARNING);
+    size_t named = 0;
+
+    f->count = n;
+    f->title = findings_text(fs, "%zu file%s not read", n, n == 1 ? " was" : "s were");
+    for (size_t i = 0; i < m->file_n && named < UNREAD_NAMED; i++) {
+        if (!is_unread(&m->files[i]))
+            continue;
+        say(fs, f, "%.*s: %.*s.", STR_ARG(m->files[i].path), STR_ARG(m->files[i].problem));
+        named++;
+    }
+    if (n > named)
+        say(fs, f, "And %zu more, which the table of the input names.", n - named);
+    finding_step(f, STR("Nothing, if these are no logs of a web server."));
+}
+
 static void find_shape(const struct model *m, struct findings *fs)
 {
     size_t n = 0;
@@ -72,7 +105,8 @@ static void find_shape(const struct model *m, struct findings *fs)
     for (size_t i = 0; i < m->file_n; i++) {
         const struct model_file *mf = &m->files[i];
 
-        if (mf->problem.n == 0 && mf->refitted == 0 && mf->nul_bytes == 0 && mf->odd_values == 0)
+        if (is_unread(mf) ||
+            (mf->problem.n == 0 && mf->refitted == 0 && mf->nul_bytes == 0 && mf->odd_values == 0))
             continue;
         if (n++ >= FILES_MAX)
             continue;
@@ -195,6 +229,7 @@ static void find_layouts(const struct model *m, struct findings *fs)
 static void run(const struct model *m, struct findings *fs)
 {
     find_misfits(m, fs);
+    find_unread(m, fs);
     find_shape(m, fs);
     find_clocks(m, fs);
     find_backward(m, fs);
