@@ -81,6 +81,25 @@ static bool set_local(struct connection *c, const struct acceptor *a, int fd)
     return true;
 }
 
+void conn_set_remote(struct connection *c, const struct ip_address *ip, uint16_t port)
+{
+    struct sockaddr_storage ss = {.ss_family = AF_INET6};
+    struct sockaddr_in6 *v6 = (void *)&ss;
+    struct sockaddr_in *v4 = (void *)&ss;
+
+    if (ip->is_v4) {
+        v4->sin_family = AF_INET;
+        memcpy(&v4->sin_addr, ip->bytes + 12, 4);
+        v4->sin_port = htons(port);
+    } else {
+        memcpy(&v6->sin6_addr, ip->bytes, 16);
+        v6->sin6_scope_id = ip->scope;
+        v6->sin6_port = htons(port);
+    }
+    set_address(&c->remote, &ss);
+    set_log_address(&c->log_remote, c->remote_text, &c->remote, &ss);
+}
+
 static void link_connection(struct thread *t, struct connection *c)
 {
     c->next = t->connections;
@@ -178,8 +197,8 @@ void acceptor_on_event(struct loop_io *io, uint32_t events)
         struct connection *c = conn_new(a, fd, &peer);
         if (c) {
             conn_set_timer(c, T_IDLE, c->idle_ms);
-            if (UNLIKELY(a->https))
-                opening_begin(c);
+            if (UNLIKELY(opening_is_needed(c, a->https)))
+                opening_begin(c, a->https);
             else
                 input_read(c); /* the request is often there already */
         }

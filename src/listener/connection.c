@@ -136,6 +136,8 @@ static void close_transport(struct connection *c, bool reset)
     else
         return;
     not_ready(c);
+    free(c->proxy);
+    c->proxy = NULL;
     if (c->throttle)
         throttle_free(c);
     if (c->counted)

@@ -24,6 +24,7 @@
 
 struct exchange;
 struct link;
+struct proxy_parser;
 struct listener_metrics;
 struct thread;
 struct tls_conn;
@@ -315,6 +316,7 @@ struct connection {
     uint8_t state, timer_kind;
     bool read_eof, read_paused;
     bool parked;                      /* throttled: must not send before its turn */
+    struct proxy_parser *proxy;       /* malloc: while the header of a balancer is read */
     struct throttle *throttle;        /* NULL: never met a limit */
     uint16_t bind_port;
     uint32_t idle_ms;
@@ -403,11 +405,14 @@ void listener_finish(struct listener *l, uint64_t timeout_ms);
 
 /* accept.c */
 void acceptor_on_event(struct loop_io *io, uint32_t events);
+/* Whose connection it is, by the word of a trusted balancer. */
+void conn_set_remote(struct connection *c, const struct ip_address *ip, uint16_t port);
 /* A stream of carrier, ready for its head; NULL: no memory. */
 struct connection *conn_new_stream(struct connection *carrier, const struct stream_ops *ops);
 
 /* opening.c: what comes before HTTP: PROXY header, TLS handshake */
-void opening_begin(struct connection *c);
+bool opening_is_needed(const struct connection *c, bool https);
+void opening_begin(struct connection *c, bool https);
 void opening_step(struct connection *c);
 void opening_retry(struct thread *t); /* the supervisor has answered about a certificate */
 

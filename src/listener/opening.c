@@ -1,25 +1,33 @@
-/* What comes before HTTP on a new connection: the TLS handshake. */
+/* What comes before HTTP on a new connection: the header of a trusted balancer, the TLS handshake. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/alloc.h"
+#include "http/proxy_protocol.h"
 #include "listener/internal.h"
 #include "listener/tls.h"
 #include "base/poison.h"
 
-static void ready_for_requests(struct connection *c)
+enum { PROXY_PEEK_BYTES = 4096 };
+
+static void first_request(struct connection *c)
 {
-    metrics_count(c->thread->metrics, METRIC_TLS_HANDSHAKES_OK);
     c->state = C_READING;
     c->in_handshake = false;
     conn_set_timer(c, T_IDLE, c->idle_ms);
-    if (tls_is_http2(c->tls))
+    if (c->tls && tls_is_http2(c->tls))
         conn_close(c);
     else
         input_read(c);
 }
 
-void opening_step(struct connection *c)
+static void handshake(struct connection *c)
 {
     switch (tls_handshake(c->tls)) {
     case TLS_DONE:
-        ready_for_requests(c);
+        metrics_count(c->thread->metrics, METRIC_TLS_HANDSHAKES_OK);
+        first_request(c);
         return;
     case TLS_READS:
         loop_io_set(c->thread->loop, &c->io, EPOLLIN);
@@ -37,26 +45,89 @@ void opening_step(struct connection *c)
     }
 }
 
+static void after_proxy(struct connection *c)
+{
+    if (!c->is_tls) {
+        first_request(c);
+        return;
+    }
+    c->tls = c->thread->tls ? tls_conn_new(c->thread->tls, c->io.fd, &c->local) : NULL;
+    if (c->tls)
+        handshake(c);
+    else
+        conn_close(c);
+}
+
+/* Looks at what has come and takes off the socket what belongs to the header: the rest is TLS's or
+ * HTTP's to read. */
+static void read_proxy(struct connection *c)
+{
+    char *peek = c->thread->scratch;
+    ssize_t n = recv(c->io.fd, peek, PROXY_PEEK_BYTES, MSG_PEEK);
+    struct proxy_header header;
+    size_t used = 0;
+
+    if (n < 0 && errno == EAGAIN) {
+        loop_io_set(c->thread->loop, &c->io, EPOLLIN);
+        return;
+    }
+    enum proxy_rc rc =
+        n > 0 ? proxy_parse(c->proxy, str_n(peek, (size_t)n), &used, &header) : PROXY_BAD;
+
+    if (rc == PROXY_BAD || recv(c->io.fd, peek, used, 0) != (ssize_t)used) {
+        conn_close(c);
+        return;
+    }
+    if (rc == PROXY_MORE) {
+        loop_io_set(c->thread->loop, &c->io, EPOLLIN);
+        return;
+    }
+    free(c->proxy);
+    c->proxy = NULL;
+    if (header.has_addresses)
+        conn_set_remote(c, &header.source, header.source_port);
+    after_proxy(c);
+}
+
+void opening_step(struct connection *c)
+{
+    if (c->proxy)
+        read_proxy(c);
+    else
+        handshake(c);
+}
+
 void opening_retry(struct thread *t)
 {
     for (struct connection *c = t->connections, *next; c; c = next) {
         next = c->next;
-        if (c->state == C_OPENING && c->io.fd >= 0)
-            opening_step(c);
+        if (c->state == C_OPENING && c->io.fd >= 0 && c->tls)
+            handshake(c);
     }
 }
 
-void opening_begin(struct connection *c)
+bool opening_is_needed(const struct connection *c, bool https)
 {
     const struct generation *g = c->thread->current->generation;
+    const struct proxy_policy *p = generation_proxy_policy(g, c->bind_port, &c->local);
+
+    return https || (p && proxy_policy_trusts(p, &c->remote));
+}
+
+void opening_begin(struct connection *c, bool https)
+{
+    const struct generation *g = c->thread->current->generation;
+    const struct proxy_policy *p = generation_proxy_policy(g, c->bind_port, &c->local);
 
     c->state = C_OPENING;
-    c->is_tls = c->in_handshake = true;
-    c->tls = c->thread->tls ? tls_conn_new(c->thread->tls, c->io.fd, &c->local) : NULL;
-    if (!c->tls) {
-        conn_close(c);
-        return;
-    }
+    c->in_handshake = true;
+    c->is_tls = https;
     conn_set_timer(c, T_IDLE, g->header_wait_ms < c->idle_ms ? g->header_wait_ms : c->idle_ms);
-    opening_step(c);
+    if (p && proxy_policy_trusts(p, &c->remote)) {
+        c->proxy = xmalloc(sizeof(*c->proxy));
+        proxy_parser_init(c->proxy);
+        read_proxy(c);
+    } else {
+        after_proxy(c);
+    }
 }

@@ -150,6 +150,10 @@ static json_t *one_binding(const struct config_binding *b)
     put_u64(j, "port", b->port);
     put(j, "host", text(b->host));
     put_u64(j, "sslFlags", b->ssl_flags);
+    if (b->proxy_protocol) {
+        put(j, "proxyProtocol", json_string("v1v2"));
+        put(j, "proxyTrusted", text(b->proxy_trusted));
+    }
     return j;
 }
 

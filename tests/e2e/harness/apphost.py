@@ -64,6 +64,8 @@ class Site:
     applications: str = ""                # more <application> elements
     root_inner: str = ""                  # more <virtualDirectory> elements of the root application
     bindings: list = dataclasses.field(default_factory=list)
+    binding_attributes: str = ""          # of all of them: sslFlags, certificateFile ...
+    protocol: str = "http"
     attributes: str = ""
     root_path: str = "/"
 
@@ -74,7 +76,7 @@ class Site:
 
     def render(self):
         path = "%SystemDrive%\\" + self.folder.replace("/", "\\")
-        bindings = "".join(f'<binding protocol="http" bindingInformation="{b}" />' for b in self.bindings)
+        bindings = "".join(f'<binding protocol="{self.protocol}" bindingInformation="{b}" {self.binding_attributes}/>' for b in self.bindings)
         return f"""
       <site name="{self.name}" id="{self.id}" {self.attributes}>
         <application path="{self.root_path}" applicationPool="{self.pool}">
