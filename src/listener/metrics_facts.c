@@ -65,6 +65,12 @@ static void write_metrics(void *arg, struct buf *out)
         for (unsigned i = 0; i < l->n_threads; i++)
             threads[f.n_threads++] = l->threads[i].metrics;
     }
+    if (l->cache) {
+        struct response_cache_stats stats;
+        response_cache_stats(l->cache, &stats);
+        f.cache_entries = stats.entries;
+        f.cache_bytes = stats.bytes;
+    }
     f.pools = pools;
     f.sites = sites;
     f.threads = threads;

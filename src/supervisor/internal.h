@@ -64,6 +64,7 @@ struct supervisor {
     struct pool **pools;
     size_t n_pools, pools_cap;
     uint32_t last_worker;
+    unsigned last_group; /* of the control groups made for pools */
     struct site_plan *plan;
     size_t n_plan;
     struct site_override *overrides;

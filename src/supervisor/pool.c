@@ -49,12 +49,14 @@ struct pool *pool_new(struct supervisor *s, struct config *c, const struct confi
     p->started = conf->auto_start;
     p->reason = conf->auto_start ? "N/A" : "Disabled";
     check_identity(p);
+    cpu_limit_update(p);
     return p;
 }
 
 void pool_free(struct pool *p)
 {
     INVARIANT(!p->workers);
+    cpu_limit_fini(p);
     config_unref(p->config);
     free(p->name);
     free(p->signature);
@@ -74,6 +76,7 @@ void pool_update(struct pool *p, struct config *c, const struct config_pool *con
     p->conf = conf;
     if (changed)
         check_identity(p);
+    cpu_limit_update(p);
     if (auto_start_came && !p->started)
         pool_start(p);
     if (changed && !conf->disallow_rotation_on_config_change)
@@ -143,14 +146,20 @@ static void start_missing(struct pool *p)
             break;
 }
 
-void pool_start(struct pool *p)
+void pool_reopen(struct pool *p)
 {
-    rapid_fail_reset(&p->rapid);
     p->started = true;
     p->reason = "N/A";
     tell_listener(p);
     if (p->conf->always_running && !p->identity_is_bad)
         start_missing(p);
+}
+
+void pool_start(struct pool *p)
+{
+    rapid_fail_reset(&p->rapid);
+    cpu_limit_reset(p);
+    pool_reopen(p);
 }
 
 void pool_stop(struct pool *p, const char *reason)

@@ -10,6 +10,7 @@
 
 #include "base/loop.h"
 #include "config/config.h"
+#include "supervisor/cpu_limit.h"
 #include "supervisor/identity.h"
 #include "supervisor/rapid_fail.h"
 #include "tables/events.h"
@@ -61,6 +62,7 @@ struct pool {
     struct identity identity;
     bool identity_is_bad, identity_told;
     struct rapid_fail rapid;
+    struct cpu_limit cpu;
     uint64_t n_starts, n_failures, n_recycles; /* of workers, for the metrics */
     struct worker *workers;
     bool is_wanted; /* by the configuration being taken over */
@@ -75,6 +77,8 @@ void pool_free(struct pool *p);
 
 /* As at service start or by an administrator: the failure window is closed. */
 void pool_start(struct pool *p);
+/* Takes requests again after a stop that was not an administrator's. */
+void pool_reopen(struct pool *p);
 /* Requests are refused from now on with the reason; workers finish what they hold. */
 void pool_stop(struct pool *p, const char *reason);
 /* The listener has requests and no worker. */

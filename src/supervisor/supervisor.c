@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -241,16 +242,24 @@ static struct worker *worker_of(struct supervisor *s, pid_t pid)
     return NULL;
 }
 
+static uint64_t processor_us(const struct rusage *r)
+{
+    return (uint64_t)(r->ru_utime.tv_sec + r->ru_stime.tv_sec) * 1000000 +
+           (uint64_t)(r->ru_utime.tv_usec + r->ru_stime.tv_usec);
+}
+
 static void collect_children(struct supervisor *s)
 {
+    struct rusage used;
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0) {
         struct worker *w = worker_of(s, pid);
-        if (w)
+        if (w) {
+            cpu_limit_ended(w->pool, processor_us(&used));
             worker_exited(w, status);
-        else if (pid == s->listener.pid) {
+        } else if (pid == s->listener.pid) {
             listener_exited(s, status);
             if (s->stopping)
                 end_workers(s);

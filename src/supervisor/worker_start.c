@@ -201,6 +201,7 @@ struct worker *worker_start(struct pool *p, uint32_t replaces)
         close_all(k.listener, k.n_listener);
         return cannot_start(p, e);
     }
+    cpu_limit_add(p, pid);
     struct worker *w = add_worker(p, pid, control, replaces, &k);
 
     send_start(w, &k);

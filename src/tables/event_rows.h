@@ -81,6 +81,11 @@ EVENT(CND_SANDBOX, CND, 1026, WARNING,
 EVENT(CND_FOLDER_UNREADABLE, CND, 1027, WARNING,
       "What is to be served cannot be read: %1",
       "Give the pool's user the right, or the pool another user.")
+EVENT(CND_CONTROL_LOST, CND, 1028, ERROR,
+      "The %1 (process %2) does not take its orders and is ended: %3",
+      "It hangs: keep the events of that minute and report it.")
+EVENT(CND_CPU_RESET, CND, 1029, INFO,
+      "The pool %1 takes requests again: its processor limit counts from zero", "")
 EVENT(CND_CERTIFICATE_BAD, CND, 1040, ERROR,
       "A certificate cannot be used: %1",
       "Do what the text says; the file is looked at again when it changes.")
