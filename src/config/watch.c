@@ -38,6 +38,7 @@ struct config_watch {
     pthread_mutex_t lock; /* folders, which any thread may add to */
     struct folder *folders;
     size_t n, cap;
+    _Atomic bool is_incomplete; /* a folder is not watched */
     /* Folders that appeared where nodes stand without one; past the limit everything changed. */
     char *new_folders[NEW_FOLDERS_MAX];
     size_t n_new;
@@ -61,7 +62,9 @@ static bool add_folder(struct config_watch *w, struct str path, const char *file
     pthread_mutex_lock(&w->lock);
     if (!find_folder(w, path, file)) {
         char *z = str_dup_z(path);
+        errno = ENOSPC;
         int wd = w->n < FOLDERS_MAX ? inotify_add_watch(w->io.fd, z, EVENTS) : -1;
+        int error = errno;
         ok = wd >= 0;
         if (ok) {
             w->folders = xgrow(w->folders, w->n, &w->cap, sizeof(*w->folders));
@@ -69,6 +72,7 @@ static bool add_folder(struct config_watch *w, struct str path, const char *file
                 (struct folder){.wd = wd, .path = z, .file = file ? xstrdup(file) : NULL};
         } else {
             free(z);
+            errno = error;
         }
     }
     pthread_mutex_unlock(&w->lock);
@@ -86,7 +90,8 @@ void watch_folder(struct config *c, struct str dir)
 {
     pthread_mutex_lock(&c->watch_lock);
     if (c->watch) {
-        add_folder(c->watch, dir, NULL);
+        if (!add_folder(c->watch, dir, NULL) && errno != ENOENT && errno != ENOTDIR)
+            c->watch->is_incomplete = true;
         /* Its parent tells when the folder itself is replaced (a symbolic link switched over). */
         add_folder(c->watch, parent_of(dir), NULL);
     }
@@ -298,6 +303,11 @@ config_watch_new(struct loop *l, struct config *c,
     if (!loop_io_set(l, &w->io, EPOLLIN))
         return config_watch_free(w);
     return w;
+}
+
+bool config_watch_is_complete(const struct config_watch *w)
+{
+    return !w->is_incomplete;
 }
 
 bool config_watch_file(struct config_watch *w, const char *path)

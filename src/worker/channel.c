@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "queue/message.h"
+#include "worker/cache_offers.h"
 #include "worker/dir_watch.h"
 #include "worker/pipeline.h"
 #include "worker/request_core.h"
@@ -210,6 +211,12 @@ static bool send_records(struct channel *c, struct request_core *core)
         core->body_want = 0;
         c->since_wake++;
     }
+    if (core->cert_want) {
+        if (!ring_push(&c->sink.ring, MSG_CLIENT_CERT_WANTED, 0, core->ring_id, NULL, 0))
+            return false;
+        core->cert_want = false;
+        c->since_wake++;
+    }
     if (!core->responding)
         return true;
     enum send_result result = response_send(&c->sink, core);
@@ -321,6 +328,48 @@ void channel_read_body(struct request_core *core)
     send_or_wait(c, core);
 }
 
+/* ---- client certificates -------------------------------------------------------------------- */
+
+void channel_ask_certificate(struct request_core *core)
+{
+    send_or_wait(core->channel, core);
+}
+
+static void tell_certificate(struct request_core *core)
+{
+    request_certificate_fn cb = core->cert_cb;
+
+    core->cert_cb = NULL;
+    cb(&core->r, core->cert_arg);
+}
+
+/* Returns false if the record breaks the protocol. */
+static bool take_certificate(struct channel *c, struct request_core *core,
+                             const struct ring_record *rec)
+{
+    struct msg_client_cert m;
+
+    if (rec->len < sizeof(m))
+        return false;
+    memcpy(&m, rec->payload, sizeof(m));
+    if (m.verdict > CLIENT_CERT_REVOCATION_UNKNOWN || m.der_len != rec->len - sizeof(m))
+        return false;
+    if (!core)
+        return true;
+    if (!core->cert_asked || core->cert_want || core->cert_come)
+        return false;
+    struct str der = str_n((const char *)rec->payload + sizeof(m), m.der_len);
+
+    core->cert_come = true;
+    core->r.msg.client_cert = der.n ? arena_dup(&core->r.arena, der) : STR_NULL;
+    core->r.msg.head.tls.verdict = (uint16_t)m.verdict;
+    if (der.n && core->r.msg.client_cert.n == 0)
+        core->r.response.abort = true; /* no memory: nothing can be said about it */
+    return true;
+}
+
+/* ---- callbacks that could not be made at once ----------------------------------------------- */
+
 static void run_later(struct channel *c)
 {
     /* One at a time: a callback may ask again or end its request. */
@@ -330,7 +379,10 @@ static void run_later(struct channel *c)
         if (!c->later_first)
             c->later_end = &c->later_first;
         core->later = false;
-        tell_body(c, core);
+        if (core->cert_cb)
+            tell_certificate(core);
+        else
+            tell_body(c, core);
     }
 }
 
@@ -403,7 +455,7 @@ static void abort_request(struct channel *c, struct request_core *core, uint32_t
         send_or_wait(c, core);
         return;
     }
-    if (core->body_cb)
+    if (core->body_cb || core->cert_cb)
         call_later(c, core);
     /* Otherwise a module is at work; what it resumes with ends in the closing record. */
 }
@@ -422,6 +474,12 @@ static void take_other(struct channel *c, const struct ring_record *rec)
         ring_pop(&c->requests, rec);
         if (ok && core)
             tell_body(c, core);
+        break;
+    case MSG_CLIENT_CERT:
+        ok = take_certificate(c, core, rec);
+        ring_pop(&c->requests, rec);
+        if (ok && core && core->cert_cb)
+            tell_certificate(core);
         break;
     case MSG_REQUEST_ABORT:
         ok = rec->len == sizeof(abort);
@@ -484,6 +542,7 @@ bool channel_drain(struct channel *c)
         run_later(c);
     if (c->n_closes)
         serve_waiting(c);
+    c->since_wake += cache_offers_turn(c->thread->offers, &c->sink.ring);
     if (n) {
         ring_wake_producer(&c->requests);
         atomic_store_explicit(&c->thread->last_ms, began / 1000000, memory_order_relaxed);

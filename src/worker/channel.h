@@ -50,6 +50,9 @@ void channel_respond(struct request_core *core);
 /* A request asked for body bytes, or has some to be told of. */
 void channel_read_body(struct request_core *core);
 
+/* A request wants its client's certificate. */
+void channel_ask_certificate(struct request_core *core);
+
 /* The file will not be sent any more: the listener may close its handle. */
 void channel_file_gone(struct channel *c, uint32_t handle);
 

@@ -28,6 +28,8 @@ struct dir_watcher {
     pthread_mutex_t lock;
     struct dir_watch *by_path[WATCH_BUCKETS];
     size_t n;
+    void (*on_change)(void *arg);
+    void *arg;
 };
 
 static void on_readable(struct loop_io *io, uint32_t events)
@@ -49,6 +51,14 @@ struct dir_watcher *dir_watcher_new(struct loop *l)
     if (l)
         INVARIANT(loop_io_set(l, &w->io, EPOLLIN));
     return w;
+}
+
+void dir_watcher_on_change(struct dir_watcher *w, void (*fn)(void *arg), void *arg)
+{
+    if (!w)
+        return;
+    w->on_change = fn;
+    w->arg = arg;
 }
 
 struct dir_watcher *dir_watcher_free(struct dir_watcher *w)
@@ -129,10 +139,12 @@ void dir_watch_put(struct dir_watcher *w, struct dir_watch *d)
     pthread_mutex_unlock(&w->lock);
 }
 
-static void note_event(struct dir_watcher *w, const struct inotify_event *ev)
+/* True if a folder that somebody watches has changed. */
+static bool note_event(struct dir_watcher *w, const struct inotify_event *ev)
 {
     bool all = ev->mask & IN_Q_OVERFLOW;
     bool gone = ev->mask & (IN_IGNORED | IN_MOVE_SELF | IN_DELETE_SELF);
+    bool any = false;
 
     for (size_t i = 0; i < WATCH_BUCKETS; i++)
         for (struct dir_watch *d = w->by_path[i]; d; d = d->next)
@@ -141,12 +153,15 @@ static void note_event(struct dir_watcher *w, const struct inotify_event *ev)
                 if (gone && !all)
                     d->dead = true;
                 atomic_fetch_add_explicit(&d->version, 1, memory_order_release);
+                any = true;
             }
+    return any;
 }
 
 void dir_watcher_poll(struct dir_watcher *w)
 {
     _Alignas(struct inotify_event) char data[EVENT_BYTES];
+    bool any = false;
 
     if (!w)
         return;
@@ -163,9 +178,11 @@ void dir_watcher_poll(struct dir_watcher *w)
             at += (ssize_t)(sizeof(ev) + ev.len);
             /* Bursts about one folder count once. */
             if (ev.wd != last || (ev.mask & (IN_Q_OVERFLOW | IN_IGNORED | IN_MOVE_SELF)))
-                note_event(w, &ev);
+                any |= note_event(w, &ev);
             last = ev.wd;
         }
     }
     pthread_mutex_unlock(&w->lock);
+    if (any && w->on_change)
+        w->on_change(w->arg);
 }

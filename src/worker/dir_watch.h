@@ -24,6 +24,9 @@ struct dir_watcher;
 
 /* NULL if the kernel gives no inotify instance. */
 struct dir_watcher *dir_watcher_new(struct loop *l);
+/* fn is called whenever a watched folder has changed, on the thread that has noticed it and without
+ * locks. Set before other threads use the watcher; w may be NULL. */
+void dir_watcher_on_change(struct dir_watcher *w, void (*fn)(void *arg), void *arg);
 /* All watches must have been put back. Returns NULL; NULL is allowed. */
 struct dir_watcher *dir_watcher_free(struct dir_watcher *w);
 

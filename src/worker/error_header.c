@@ -30,6 +30,11 @@ static void add_headers(struct request *r, const struct plan *plan)
 
     if (!(plan && plan->no_server_header) && !has_header(r, HDR_SERVER))
         response_header_set(r, HDR_SERVER, server);
+    /* RFC 6797 section 7: over TLS only, and once. */
+    if (plan && UNLIKELY(plan->hsts.n) && (r->msg.head.flags & MSGF_TLS)) {
+        response_header_remove(r, STR("Strict-Transport-Security"));
+        response_header_add(r, STR("Strict-Transport-Security"), plan->hsts);
+    }
     if (UNLIKELY(r->response.row->status >= 400) && may_know(r, plan))
         response_header_add(r, STR("X-Candor-Error"), error_page_mark(r));
 }

@@ -25,6 +25,10 @@ struct module {
     /* Called when the chosen handler names this module; PIPE_CONTINUE passes on to the next one in
      * the handler's list. */
     pipe_fn execute;
+    /* What the module does to a GET of a file follows from URL and configuration, or the part that
+     * does not is in the table of worker/cache_policy.c. Without it, nothing that the module has a
+     * part in is kept by the listener's response cache. */
+    bool same_for_all;
 };
 
 #endif

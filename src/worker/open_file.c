@@ -65,6 +65,8 @@ struct open_file *open_file_new(const char *path)
                             .size = (uint64_t)st.st_size,
                             .mtime_s = st.st_mtim.tv_sec,
                             .mtime_ns = (uint32_t)st.st_mtim.tv_nsec,
+                            .ctime_s = st.st_ctim.tv_sec,
+                            .ctime_ns = (uint32_t)st.st_ctim.tv_nsec,
                             .ino = st.st_ino,
                             .dev = st.st_dev};
     if (f->size < FILE_MEMORY_MAX && load_content(f)) {

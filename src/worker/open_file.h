@@ -21,6 +21,8 @@ struct open_file {
     uint64_t size;            /* when opened */
     int64_t mtime_s;
     uint32_t mtime_ns;
+    int64_t ctime_s;
+    uint32_t ctime_ns;
     uint64_t ino, dev;
 };
 

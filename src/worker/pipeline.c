@@ -4,6 +4,8 @@
 
 #include "config/config.h"
 #include "http/method.h"
+#include "worker/access.h"
+#include "worker/cache_policy.h"
 #include "worker/channel.h"
 #include "worker/error_header.h"
 #include "worker/handlers.h"
@@ -85,11 +87,19 @@ static enum pipe_rc core_begin(struct request_core *c, struct run_frame *f)
         if (UNLIKELY(before >= p->app_limit))
             return fail_core(r, &st_503_2_concurrent_limit, 0);
     }
-    if (UNLIKELY((p->ssl_flags & SSL_FLAG_SSL) && !(r->msg.head.flags & MSGF_TLS)))
-        return fail_core(r, &st_403_4_ssl_required, 0);
+    if (UNLIKELY(p->redirect_to_https && !f->is_child && !(r->msg.head.flags & MSGF_TLS))) {
+        r->in_module = NULL;
+        return access_redirect(r);
+    }
+    /* Before a certificate is asked for, which may take long. */
+    enum pipe_rc rc = LIKELY(p->ssl_flags == 0) ? PIPE_CONTINUE : access_check(r, p->ssl_flags);
+
+    if (UNLIKELY(rc != PIPE_CONTINUE))
+        return rc;
     if (UNLIKELY(r->msg.head.content_length > (int64_t)p->max_entity) && !f->without_body)
         return fail_core(r, &st_413_0_entity_too_large, 0);
-    return PIPE_CONTINUE;
+    return UNLIKELY(access_wants_certificate(p->ssl_flags)) ? access_certificate(r, p)
+                                                            : PIPE_CONTINUE;
 }
 
 static enum pipe_rc core_authenticated(struct request *r)
@@ -328,6 +338,8 @@ static void finish(struct request_core *c)
     if (c->aborted)
         c->r.response.abort = true;
     response_finish_headers(&c->r, c->root.plan);
+    if (c->r.response.cache)
+        (void)cache_policy_apply(&c->r);
     channel_respond(c);
 }
 

@@ -152,6 +152,17 @@ static const struct config_elem *section_or_null(struct plan *p, const char *nam
     return config_section(p->node, name, &error);
 }
 
+/* RFC 6797 section 6.1. The site's element counts for all of it, whatever a path says. */
+static void load_hsts(struct plan *p, const struct config_hsts *h)
+{
+    if (!h->enabled)
+        return;
+    p->redirect_to_https = h->redirect_http_to_https;
+    p->hsts = arena_printf(&p->arena, "max-age=%u%s%s", h->max_age,
+                           h->include_sub_domains ? "; includeSubDomains" : "",
+                           h->preload ? "; preload" : "");
+}
+
 static void load_core(struct plan *p, struct worker *w)
 {
     const struct config_elem *runtime = section(p, "system.webServer/serverRuntime");
@@ -167,6 +178,9 @@ static void load_core(struct plan *p, struct worker *w)
         p->enabled = config_bool(runtime, "enabled");
         p->max_entity = config_u32(runtime, "maxRequestEntityAllowed");
         p->app_limit = config_u32(runtime, "appConcurrentRequestLimit");
+        p->read_ahead = config_u32(runtime, "uploadReadAheadSize");
+        p->hit_threshold = config_u32(runtime, "frequentHitThreshold");
+        p->hit_period_ms = config_time_ms(runtime, "frequentHitTimePeriod");
         p->alternate_host_name = config_str(runtime, "alternateHostName");
         p->server_header = config_str(runtime, "serverHeader");
     }
@@ -177,8 +191,10 @@ static void load_core(struct plan *p, struct worker *w)
     if (errors)
         p->detailed_errors =
             str_eq(config_enum_name(errors, "errorMode"), STR("Detailed"));
-    if (site)
+    if (site) {
         p->max_segments = site->limits.max_url_segments;
+        load_hsts(p, &site->hsts);
+    }
     if (site && app)
         p->app = worker_app_counter(w, site->id, app->path);
 }

@@ -12,6 +12,7 @@
 #include "worker/modules/registry.h"
 
 struct app_counter;
+struct cache_exclusion;
 struct config_error;
 struct config_node;
 struct plan_table;
@@ -48,15 +49,29 @@ struct plan {
     struct app_counter *app;
     uint32_t app_limit;               /* appConcurrentRequestLimit */
     uint32_t max_entity;              /* maxRequestEntityAllowed */
+    uint32_t read_ahead;              /* uploadReadAheadSize */
+    uint32_t hit_threshold;           /* frequentHitThreshold */
+    uint64_t hit_period_ms;           /* frequentHitTimePeriod */
     uint32_t ssl_flags;
     uint32_t max_segments;
+    bool redirect_to_https;           /* hsts/redirectHttpToHttps */
+    struct str hsts;                  /* value of Strict-Transport-Security; empty: none is sent */
     bool enabled;                     /* serverRuntime/enabled */
     bool no_server_header;            /* removeServerHeader */
     bool detailed_errors;             /* httpErrors errorMode="Detailed" */
     struct str server_header, alternate_host_name;
+    bool cache_known;                 /* of cache_policy.c: cache_exclusion has been looked for */
+    const struct cache_exclusion *cache_exclusion;
 };
 
-enum { SSL_FLAG_SSL = 8 };
+/* access/sslFlags as the schema numbers them. */
+enum ssl_flags {
+    SSL_FLAG_SSL = 8,
+    SSL_FLAG_NEGOTIATE_CERT = 32,
+    SSL_FLAG_REQUIRE_CERT = 64,
+    SSL_FLAG_MAP_CERT = 128,
+    SSL_FLAG_128 = 256,
+};
 
 struct plan_table *plan_table_new(struct worker_thread *t);
 void plan_table_free(struct plan_table *t);

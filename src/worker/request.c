@@ -85,10 +85,7 @@ static struct str join(struct request *r, struct str a, struct str sep, struct s
 
 bool request_has_header(const struct request *r, enum http_header_id id)
 {
-    const struct request_core *c =
-        (const void *)((const char *)r - offsetof(struct request_core, r));
-
-    return c->known_headers >> id & 1;
+    return request_core_const(r)->known_headers >> id & 1;
 }
 
 struct str request_header(struct request *r, enum http_header_id id)
@@ -261,6 +258,7 @@ void response_body_clear(struct request *r)
     r->response.body_end = &r->response.body;
     r->response.body_length = 0;
     r->response.has_body = false;
+    r->response.file_of = NULL;
 }
 
 static struct body_part *add_part(struct request *r, uint64_t length)
@@ -268,6 +266,7 @@ static struct body_part *add_part(struct request *r, uint64_t length)
     struct body_part *p;
 
     r->response.has_body = true;
+    r->response.file_of = NULL;
     if (length == 0)
         return NULL;
     p = ARENA_NEW(&r->arena, struct body_part);
@@ -375,6 +374,19 @@ bool request_read_body(struct request *r, request_body_fn cb, void *arg)
     c->body_cb = cb;
     c->body_arg = arg;
     channel_read_body(c);
+    return true;
+}
+
+bool request_ask_certificate(struct request *r, request_certificate_fn cb, void *arg)
+{
+    struct request_core *c = request_core(r);
+
+    if (!(r->msg.head.flags & MSGF_CERT_ASKABLE) || c->cert_asked || c->aborted)
+        return false;
+    c->cert_cb = cb;
+    c->cert_arg = arg;
+    c->cert_asked = c->cert_want = true;
+    channel_ask_certificate(c);
     return true;
 }
 

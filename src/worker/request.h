@@ -13,6 +13,8 @@
 #include "queue/message.h"
 #include "tables/status.h"
 
+struct cache_conf;
+struct cache_exclusion;
 struct config_elem;
 struct config_error;
 struct config_node;
@@ -73,6 +75,11 @@ struct response {
     bool has_body;                     /* a body was set, even an empty one */
     bool skip_custom_errors;           /* TrySkipCustomErrors */
     bool no_log, close, abort;         /* abort: reset the connection, AbortRequest */
+    bool needs_http11;                 /* HTTP/2: to be asked again by HTTP/1.1 */
+    struct url_entry *file_of;         /* the body is the whole file of this entry; NULL: it is not */
+    const struct cache_conf *cache;    /* of HttpCacheModule; NULL: it had no part in the answer */
+    const struct cache_exclusion *cache_exclusion; /* why the answer is not offered to the cache */
+    uint32_t cache_seconds;            /* the listener may give the answer again so long; 0: not */
     struct str log_fields;             /* "NAME=value\n" lines: custom log fields */
     bool sent;                         /* head handed to the listener */
 };
@@ -181,6 +188,12 @@ void *request_module_state(struct request *r, size_t size);
 typedef void (*request_body_fn)(struct request *r, void *arg, struct str bytes, bool end,
                                 bool failed);
 bool request_read_body(struct request *r, request_body_fn cb, void *arg);
+
+/* Asks the client for its certificate. Later, on the same thread and never from inside this call, cb
+ * finds in r->msg.client_cert and r->msg.head.tls.verdict what the client chose to send; also when
+ * the client has gone (response.abort). False: it cannot be asked, or has been. */
+typedef void (*request_certificate_fn)(struct request *r, void *arg);
+bool request_ask_certificate(struct request *r, request_certificate_fn cb, void *arg);
 
 /* scheme://host[:port] of this server as the client named it (serverRuntime/alternateHostName,
  * Host, else the local address), in the arena. */

@@ -70,6 +70,11 @@ struct request_core {
     bool body_end, body_failed, body_told_end, later;
     uint32_t body_want;              /* MSG_BODY_WANTED that found the ring full */
 
+    /* The client's certificate. */
+    request_certificate_fn cert_cb;
+    void *cert_arg;
+    bool cert_asked, cert_want, cert_come; /* cert_want: the question is not on the ring yet */
+
     /* Runner. */
     struct run_frame *frame;
     struct run_frame root;
@@ -85,6 +90,11 @@ struct request_core {
 static inline struct request_core *request_core(struct request *r)
 {
     return CONTAINER_OF(r, struct request_core, r);
+}
+
+static inline const struct request_core *request_core_const(const struct request *r)
+{
+    return (const void *)((const char *)r - offsetof(struct request_core, r));
 }
 
 /* Holds a URL entry until the request ends, taking over the caller's reference. False: the

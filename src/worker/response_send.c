@@ -3,13 +3,19 @@
 #include "http/method.h"
 #include "queue/message.h"
 #include "queue/region.h"
+#include "worker/cache_offers.h"
 #include "worker/channel.h"
 #include "worker/open_file.h"
 #include "worker/request_core.h"
+#include "worker/thread.h"
 
 #include "base/poison.h"
 
-enum { SORTED_HEADERS = 32 };
+enum {
+    SORTED_HEADERS = 32,
+    /* A MSG_RESPONSE_FILE behind a head for which room has been reserved. */
+    FILE_RECORD_ROOM = 2 * RING_ALIGN + RING_RECORD_HEAD + sizeof(struct msg_file),
+};
 
 /* ---- body parts ----------------------------------------------------------------------------- */
 
@@ -145,6 +151,8 @@ static struct msg_response head_of(const struct request_core *core, bool no_body
     /* A 204 or 304 has no length to speak of; a HEAD has that of the GET. */
     if (m.status != 204 && m.status != 304)
         m.flags |= MSGR_LENGTH;
+    if (rs->needs_http11)
+        m.flags |= MSGR_HTTP11;
     if (no_body)
         m.flags |= MSGR_NO_BODY;
     if (rs->close)
@@ -174,6 +182,18 @@ static enum send_result fail(struct response_sink *s, struct request_core *core,
     return send_reset(s, core, win32);
 }
 
+/* The answer may be kept by the listener, which wants it whole: all in this record, or a head and one
+ * file. The file's record must follow at once, before a flush could come between: that is what the
+ * room is for. */
+static bool is_offered(const struct request_core *core, bool as_file, size_t inline_max)
+{
+    const struct response *rs = &core->r.response;
+    bool whole = as_file ? core->part_at == 0 && part_length(core->part) == rs->body_length
+                         : inline_max == rs->body_length;
+
+    return whole && cache_offers_take(core->r.thread->offers, rs->file_of, rs->cache_seconds);
+}
+
 static enum send_result send_head(struct response_sink *s, struct request_core *core)
 {
     struct request *r = &core->r;
@@ -184,17 +204,22 @@ static enum send_result send_head(struct response_sink *s, struct request_core *
     struct str user = str_sub(r->user, 0, MESSAGE_USER_MAX);
     struct str log = rs->log_fields.n <= MESSAGE_LOG_MAX ? rs->log_fields : STR_NULL;
     size_t headers = response_headers_bytes(rs), inline_max = 0;
+    bool as_file = !no_body && core->part && goes_as_file(s, core);
 
     if (headers > MESSAGE_HEADERS_MAX)
         return fail(s, core, WIN32_INVALID_DATA);
-    if (!no_body && core->part && !goes_as_file(s, core))
+    if (!no_body && core->part && !as_file)
         inline_max = rs->body_length < MESSAGE_BODY_MAX ? (size_t)rs->body_length
                                                         : MESSAGE_BODY_MAX;
     size_t max = sizeof(m) + reason.n + headers + user.n + log.n + inline_max;
-    char *p = ring_reserve(&s->ring, (uint32_t)max);
+    char *p = ring_reserve(&s->ring, (uint32_t)(max + FILE_RECORD_ROOM));
 
     if (!p)
         return SEND_FULL;
+    if (rs->cache_seconds && is_offered(core, as_file, inline_max)) {
+        m.flags |= MSGR_CACHE;
+        m.cache_seconds = rs->cache_seconds;
+    }
     struct writer w = {p + sizeof(m), p + max};
 
     put(&w, reason);

@@ -5,6 +5,8 @@
 #include "base/alloc.h"
 #include "base/loop.h"
 #include "config/config.h"
+#include "config/watch.h"
+#include "worker/cache_offers.h"
 #include "worker/channel.h"
 #include "worker/dir_watch.h"
 #include "worker/plan.h"
@@ -35,6 +37,20 @@ void worker_set_config(struct worker *w, struct config *config)
         w->config = config;
     }
     atomic_fetch_add_explicit(&w->config_version, 1, memory_order_release);
+    pthread_mutex_unlock(&w->lock);
+    worker_poke(w);
+}
+
+bool worker_sees_changes(const struct worker *w)
+{
+    return w->watches_live && (!w->config_watch || config_watch_is_complete(w->config_watch));
+}
+
+void worker_poke(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    for (struct worker_thread *t = w->first; t; t = t->next)
+        cache_offers_poke(t->offers);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -83,15 +99,36 @@ void worker_thread_init(struct worker_thread *t, struct worker *w, unsigned inde
     *t = (struct worker_thread){.worker = w, .index = index, .loop = loop_new()};
     t->plans = plan_table_new(t);
     t->urls = url_cache_new(t);
+    t->offers = cache_offers_new(t);
     worker_thread_refresh(t);
+    pthread_mutex_lock(&w->lock);
+    t->next = w->first;
+    w->first = t;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* From now on no other thread pokes it. */
+static void leave_list(struct worker_thread *t)
+{
+    struct worker *w = t->worker;
+
+    pthread_mutex_lock(&w->lock);
+    struct worker_thread **at = &w->first;
+
+    while (*at != t)
+        at = &(*at)->next;
+    *at = t->next;
+    pthread_mutex_unlock(&w->lock);
 }
 
 void worker_thread_fini(struct worker_thread *t)
 {
     /* Requests hold entries, entries hold plans and files, files have handles in the channel. */
+    leave_list(t);
     if (t->channel)
         channel_drop_requests(t->channel);
     url_cache_free(t->urls);
+    cache_offers_free(t->offers);
     plan_table_free(t->plans);
     if (t->channel)
         channel_free(t->channel);

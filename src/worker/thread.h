@@ -14,6 +14,7 @@
 #include "worker/precondition.h"
 
 struct app_counter;
+struct cache_offers;
 struct channel;
 struct config;
 struct config_error;
@@ -33,6 +34,8 @@ struct worker_thread {
     struct channel *channel;
     struct url_cache *urls;
     struct plan_table *plans;
+    struct cache_offers *offers;
+    struct worker_thread *next;   /* in the worker's list, under its lock */
     struct config *config;        /* the generation in use, a reference */
     uint32_t config_version;      /* of worker->config_version when it was taken */
     _Atomic uint64_t last_ms;     /* monotonic time of the last sign of work */
@@ -49,6 +52,9 @@ struct worker {
     struct config *config;        /* under lock */
     struct app_counter *apps;     /* under lock; the counters themselves are atomic */
     struct dir_watcher *watcher;
+    bool watches_live;            /* changes of files and configuration are noticed */
+    const struct config_watch *config_watch; /* NULL: not asked whether it sees everything */
+    struct worker_thread *first;  /* under lock: threads that have been set up */
     struct region region;
     unsigned n_threads;
     struct worker_thread *threads;
@@ -77,6 +83,11 @@ void worker_init(struct worker *w, struct config *config, struct str pool);
 /* Replaces the configuration (a reference, taken over); NULL: only files below it changed. */
 void worker_set_config(struct worker *w, struct config *config);
 void worker_fini(struct worker *w);
+/* Files or configuration have changed: threads that have offered answers to the response cache look
+ * whether those still hold. Any thread. */
+void worker_poke(struct worker *w);
+/* Nothing that answers are made from can change without being noticed. Any thread. */
+bool worker_sees_changes(const struct worker *w);
 
 void worker_thread_init(struct worker_thread *t, struct worker *w, unsigned index);
 void worker_thread_fini(struct worker_thread *t);

@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/loop.h"
 #include "config/config.h"
+#include "worker/cache_offers.h"
 #include "worker/dir_watch.h"
 #include "worker/open_file.h"
 #include "worker/plan.h"
@@ -26,6 +28,7 @@ enum {
     PLANS_MAX = 4096,           /* folders whose pipeline is kept, all threads together */
     CONTENT_MAX = 64 << 20,     /* file bytes in memory, all threads together */
     RECHECK_MS = 2000,
+    FRESH_FILE_S = 2,           /* times of files are kept too coarsely to tell younger states apart */
     TOUCH_MS = 1000,            /* order of use is kept to this precision */
 };
 
@@ -116,6 +119,8 @@ static void forget(struct url_cache *c, struct url_entry *e)
         at = &(*at)->hash_next;
     *at = e->hash_next;
     lru_remove(lru_of(c, e), e);
+    e->in_cache = false;
+    cache_offers_forget(c->thread->offers, e);
     url_entry_unref(c, e);
 }
 
@@ -204,6 +209,8 @@ static void take_stat(struct url_entry *e, const struct stat *st)
     e->size = (uint64_t)st->st_size;
     e->mtime_s = st->st_mtim.tv_sec;
     e->mtime_ns = (uint32_t)st->st_mtim.tv_nsec;
+    e->ctime_s = st->st_ctim.tv_sec;
+    e->ctime_ns = (uint32_t)st->st_ctim.tv_nsec;
     e->ino = st->st_ino;
     e->dev = st->st_dev;
 }
@@ -368,6 +375,12 @@ static struct url_entry *make(struct url_cache *c, uint32_t site_id, struct str 
 
 /* ---- looking up ----------------------------------------------------------------------------- */
 
+/* Written to again within one tick of the file system's clock, a file keeps its times. */
+static bool may_have_changed_unseen(const struct url_entry *e)
+{
+    return e->kind == URL_KIND_FILE && clock_wall_us() / 1000000 - e->ctime_s < FRESH_FILE_S;
+}
+
 /* The file is still what the entry says. */
 static bool still_true(struct url_cache *c, struct url_entry *e, uint64_t now)
 {
@@ -389,6 +402,8 @@ static bool still_true(struct url_cache *c, struct url_entry *e, uint64_t now)
                                       is.kind == URL_KIND_DIRECTORY ? X_OK : R_OK, AT_EACCESS) == 0;
             if (is.kind != was.kind || is.ino != was.ino || is.dev != was.dev ||
                 is.size != was.size || is.mtime_s != was.mtime_s || is.mtime_ns != was.mtime_ns ||
+                is.ctime_s != was.ctime_s || is.ctime_ns != was.ctime_ns ||
+                (version != e->dir_version && may_have_changed_unseen(e)) ||
                 read_now != e->readable ||
                 (e->kind == URL_KIND_FILE && is_hidden(e->physical.p) != e->hidden))
                 return false;
@@ -447,11 +462,36 @@ struct url_entry *url_cache_get(struct url_cache *c, uint32_t site_id, struct st
         return NULL;
     e->checked_ms = e->touched_ms = now;
     e->refs++; /* the cache's */
+    e->in_cache = true;
     e->hash_next = c->buckets[hash % URL_BUCKETS];
     c->buckets[hash % URL_BUCKETS] = e;
     lru_add(lru_of(c, e), e);
     keep_limits(c);
     return e;
+}
+
+bool url_entry_is_in_doubt(const struct url_entry *e)
+{
+    return !e->dir || atomic_load_explicit(&e->dir->dead, memory_order_relaxed) ||
+           atomic_load_explicit(&e->dir->version, memory_order_acquire) != e->dir_version;
+}
+
+bool url_entry_is_current(const struct url_cache *c, const struct url_entry *e)
+{
+    const struct worker_thread *t = c->thread;
+
+    return e->in_cache && e->config_version == t->config_version &&
+           atomic_load_explicit(&t->worker->config_version, memory_order_acquire) ==
+               t->config_version &&
+           !url_entry_is_in_doubt(e);
+}
+
+bool url_cache_recheck(struct url_cache *c, struct url_entry *e)
+{
+    if (still_true(c, e, loop_now_ms(c->thread->loop)))
+        return true;
+    forget(c, e);
+    return false;
 }
 
 struct open_file *url_entry_file(struct url_cache *c, struct url_entry *e)
@@ -466,6 +506,8 @@ struct open_file *url_entry_file(struct url_cache *c, struct url_entry *e)
     e->size = f->size;
     e->mtime_s = f->mtime_s;
     e->mtime_ns = f->mtime_ns;
+    e->ctime_s = f->ctime_s;
+    e->ctime_ns = f->ctime_ns;
     e->ino = f->ino;
     e->dev = f->dev;
     e->file = f;

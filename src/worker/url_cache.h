@@ -54,8 +54,8 @@ struct url_entry {
     bool hidden;                        /* user.candor.hidden, or a name that begins with a dot */
     uint32_t script_path_len;           /* a file stands at this prefix of path; 0: none does */
     uint64_t size;
-    int64_t mtime_s;
-    uint32_t mtime_ns;
+    int64_t mtime_s, ctime_s;
+    uint32_t mtime_ns, ctime_ns;
     uint64_t ino, dev;
     struct plan *plan;                  /* the pipeline for this URL */
     struct url_handler handlers[URL_HANDLERS_CACHED];
@@ -69,6 +69,14 @@ struct url_entry {
     uint32_t dir_version, config_version;
     uint32_t refs;
     bool inexact;                       /* physical is spelled otherwise than path */
+    bool in_cache;                      /* false: forgotten, kept by those who hold it */
+
+    /* Of the response cache: how often it was asked for, and what the listener may have of it. */
+    uint32_t hits;
+    uint64_t hits_since_ms;
+    struct url_entry *offer_prev, *offer_next;
+    uint64_t offered_ms, offer_until_ms;
+    bool offered;
 };
 
 struct url_cache *url_cache_new(struct worker_thread *t);
@@ -79,6 +87,14 @@ void url_cache_free(struct url_cache *c);
 struct url_entry *url_cache_get(struct url_cache *c, uint32_t site_id, struct str path);
 void url_entry_ref(struct url_entry *e);
 void url_entry_unref(struct url_cache *c, struct url_entry *e);
+
+/* Nothing is known that could have changed what the entry says. No system call. */
+bool url_entry_is_current(const struct url_cache *c, const struct url_entry *e);
+/* A change in the entry's folder has been noticed and not yet been looked into. */
+bool url_entry_is_in_doubt(const struct url_entry *e);
+/* Looks at the file although nobody asks for it. False: it is not what it was, and the entry has
+ * been forgotten. For entries of the cache only. */
+bool url_cache_recheck(struct url_cache *c, struct url_entry *e);
 
 /* The entry's file, open; belongs to the entry. NULL with errno. */
 struct open_file *url_entry_file(struct url_cache *c, struct url_entry *e);

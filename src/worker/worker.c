@@ -175,6 +175,11 @@ static void on_config_change(void *arg, const struct config_change *change)
     worker_set_config(&p->w, NULL);
 }
 
+static void on_file_change(void *arg)
+{
+    worker_poke(arg);
+}
+
 static void take_generation(struct process *p, const json_t *msg, const int *fds, size_t n_fds)
 {
     if (n_fds < 1)
@@ -225,10 +230,10 @@ static void end_threads(struct process *p)
 
     for (unsigned i = 0; i < w->n_threads; i++)
         loop_stop(w->threads[i].loop);
-    for (unsigned i = 0; i < w->n_threads; i++) {
+    for (unsigned i = 0; i < w->n_threads; i++)
         pthread_join(w->threads[i].id, NULL);
+    for (unsigned i = 0; i < w->n_threads; i++)
         worker_thread_fini(&w->threads[i]);
-    }
 }
 
 /* ---- idle and stop -------------------------------------------------------------------------- */
@@ -337,7 +342,10 @@ static bool take_start(struct process *p, const json_t *msg, const int *fds, siz
         return give_up(p);
     }
     p->w.watcher = dir_watcher_new(p->loop);
+    dir_watcher_on_change(p->w.watcher, on_file_change, &p->w);
     p->watch = config_watch_new(p->loop, c, on_config_change, p);
+    p->w.config_watch = p->watch;
+    p->w.watches_live = p->w.watcher && p->watch;
     start_threads(p, fds + 2, (unsigned)threads);
     close(fds[0]);
     close(fds[1]);

@@ -41,6 +41,7 @@ struct peer {
     struct region region;
     struct ring requests, responses;
     uint64_t last_id;
+    uint16_t last_flags; /* of the last answer */
 };
 
 static void write_file(struct peer *p, const char *name, const char *content)
@@ -183,8 +184,13 @@ static unsigned get(struct peer *p, const char *path, char *ret_text, size_t siz
                           (uint32_t)(sizeof(m) + 3 + n)));
     ring_wake_consumer(&p->requests);
     for (uint64_t until = clock_mono_ms() + WAIT_MS;;) {
-        if (ring_peek(&p->responses, &rec) == RC_OK)
-            break;
+        if (ring_peek(&p->responses, &rec) == RC_OK) {
+            if (rec.type != MSG_CACHE_FLUSH)
+                break;
+            /* It was asked for often, and then something changed. */
+            ring_pop(&p->responses, &rec);
+            continue;
+        }
         assert_true(clock_mono_ms() < until);
         usleep(200);
     }
@@ -194,10 +200,60 @@ static unsigned get(struct peer *p, const char *path, char *ret_text, size_t siz
     struct msg_response head;
 
     memcpy(&head, rec.payload, sizeof(head));
+    p->last_flags = head.flags;
     snprintf(ret_text, size, "%.*s", (int)(rec.len - sizeof(head)),
              (const char *)rec.payload + sizeof(head));
     ring_pop(&p->responses, &rec);
     return head.status;
+}
+
+/* Asks until the worker lets the answer be cached. */
+static void get_offer(struct peer *p, const char *path)
+{
+    char text[8192];
+
+    p->last_flags = 0;
+    for (int i = 0; i < 500 && !(p->last_flags & MSGR_CACHE); i++) {
+        usleep(10000);
+        assert_int_equal(get(p, path, text, sizeof(text)), 200);
+    }
+    assert_true(p->last_flags & MSGR_CACHE);
+}
+
+/* A flush comes within a second, without a request that could bring it about. */
+static void expect_flush(struct peer *p)
+{
+    struct ring_record rec;
+
+    for (uint64_t until = clock_mono_ms() + 1000; ring_peek(&p->responses, &rec) != RC_OK;) {
+        assert_true(clock_mono_ms() < until);
+        usleep(1000);
+    }
+    assert_int_equal(rec.type, MSG_CACHE_FLUSH);
+    ring_pop(&p->responses, &rec);
+}
+
+static void test_flushes_come_by_themselves(void **state)
+{
+    struct peer *p = peer_new("");
+
+    send_start(p, THREADS);
+    json_decref(expect(p, "ready"));
+    get_offer(p, "/a.txt");
+    write_file(p, "a.txt", "changed");
+    expect_flush(p);
+    get_offer(p, "/a.txt");
+    write_file(p, "web.config", "<configuration/>");
+    expect_flush(p);
+    get_offer(p, "/a.txt");
+    int fd = config_memfd(p, "<location path='Default Web Site'/>");
+
+    send_message(p, json_pack("{s:s, s:i, s:s}", "type", "generation", "id", 2, "config_path", "x"),
+                 &fd, 1);
+    close(fd);
+    expect_flush(p);
+    send_message(p, json_pack("{s:s, s:i}", "type", "stop", "timeout_ms", 5000), NULL, 0);
+    assert_int_equal(peer_free(p), 0);
 }
 
 static void test_life(void **state)
@@ -308,6 +364,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life),
+        cmocka_unit_test(test_flushes_come_by_themselves),
         cmocka_unit_test(test_refuses_to_start),
         cmocka_unit_test(test_broken_ring),
         cmocka_unit_test(test_lost_supervisor),

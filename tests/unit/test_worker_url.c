@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "config/config.h"
 #include "worker/open_file.h"
 
@@ -155,10 +156,27 @@ static void test_hits_and_changes(void **state)
     /* Other files in the folder do not cost the entry. */
     e = get(f, "/a.txt");
     put(f, e);
+    clock_set_for_test(clock_mono_ns(), clock_wall_us() + 5000000);
     fx_file(f, "b.txt", "x");
     again = get(f, "/a.txt");
     assert_ptr_equal(e, again);
     put(f, again);
+    clock_set_for_test(0, 0);
+    fx_free(f);
+}
+
+/* Same length, and times that the file system's clock is too coarse to tell apart. */
+static void test_written_twice_at_once(void **state)
+{
+    struct fx *f = fx_new(NULL, NULL);
+
+    for (unsigned i = 0; i < 50; i++) {
+        fx_file(f, "a.txt", i % 2 ? "one" : "two");
+        struct url_entry *e = get(f, "/a.txt");
+        struct open_file *file = url_entry_file(f->t.urls, e);
+        assert_memory_equal(file->content, i % 2 ? "one" : "two", 3);
+        put(f, e);
+    }
     fx_free(f);
 }
 
@@ -298,6 +316,7 @@ int main(void)
         cmocka_unit_test(test_scanned_folders),
         cmocka_unit_test(test_letter_case),      cmocka_unit_test(test_names),
         cmocka_unit_test(test_kinds),            cmocka_unit_test(test_hits_and_changes),
+        cmocka_unit_test(test_written_twice_at_once),
         cmocka_unit_test(test_recheck_by_age),   cmocka_unit_test(test_renamed_folder),
         cmocka_unit_test(test_configuration_changes),
         cmocka_unit_test(test_misses_are_bounded),

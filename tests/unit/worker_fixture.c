@@ -45,7 +45,7 @@ void fx_file(struct fx *f, const char *name, const char *content)
     fx_file_bytes(f, name, content, content ? strlen(content) : 0);
 }
 
-static struct config *load_config(struct fx *f, const char *app_host)
+static struct config *load_config(struct fx *f, const char *site, const char *app_host)
 {
     _cleanup_buf_ struct buf text = {0};
     const char *const bindings[] = {"127.0.0.1:8080:"};
@@ -58,6 +58,14 @@ static struct config *load_config(struct fx *f, const char *app_host)
         assert_true(end != SIZE_MAX);
         text.n = end;
         buf_printf(&text, "%s</configuration>", app_host);
+    }
+    if (site) {
+        struct str at = STR("id=\"1\">");
+        size_t begin = str_find(buf_view(&text), at);
+        assert_true(begin != SIZE_MAX);
+        _cleanup_free_ char *rest = str_dup_z(str_sub(buf_view(&text), begin + at.n, text.n));
+        text.n = begin + at.n;
+        buf_printf(&text, "%s%s", site, rest);
     }
     struct config_options options = {.bytes = buf_view(&text), .system_drive = f->root};
     struct config *c = config_load(&options, &error);
@@ -76,6 +84,11 @@ static struct config *load_config(struct fx *f, const char *app_host)
 static void on_broken(struct worker *w, const char *why)
 {
     current->broken = why;
+}
+
+static void on_change(void *arg)
+{
+    worker_poke(arg);
 }
 
 static void attach(struct fx *f)
@@ -103,6 +116,11 @@ static void attach(struct fx *f)
 
 struct fx *fx_new(const char *app_host, const char *web_config)
 {
+    return fx_new_site(NULL, app_host, web_config);
+}
+
+struct fx *fx_new_site(const char *site, const char *app_host, const char *web_config)
+{
     struct fx *f = xcalloc(1, sizeof(*f));
 
     current = f;
@@ -111,11 +129,13 @@ struct fx *fx_new(const char *app_host, const char *web_config)
     memset(f->file_fds, -1, sizeof(f->file_fds));
     if (web_config)
         fx_file(f, "web.config", web_config);
-    worker_init(&f->w, load_config(f, app_host), STR("DefaultAppPool"));
+    worker_init(&f->w, load_config(f, site, app_host), STR("DefaultAppPool"));
     f->w.on_broken = on_broken;
     f->w.n_threads = 1;
     f->main = loop_new();
     f->w.watcher = dir_watcher_new(f->main);
+    dir_watcher_on_change(f->w.watcher, on_change, &f->w);
+    f->w.watches_live = true;
     worker_thread_init(&f->t, &f->w, 0);
     attach(f);
     f->give_credit = true;
@@ -162,7 +182,12 @@ bool fx_push(struct fx *f, uint64_t id, const char *method, const char *target,
 {
     _cleanup_buf_ struct buf blob = {0};
     struct msg_field fields[32] = {0};
-    struct msg_request m = {.site_id = FX_SITE, .flags = flags, .request_id = id, .minor = 1};
+    struct msg_request m = {.site_id = FX_SITE,
+                            .flags = flags | f->tls_flags,
+                            .request_id = id,
+                            .major = 1,
+                            .minor = 1,
+                            .tls = f->tls};
     struct str path = str_z(target), query = STR_NULL;
     size_t mark = str_find_char(path, '?');
 
@@ -210,6 +235,12 @@ bool fx_push(struct fx *f, uint64_t id, const char *method, const char *target,
             host = str_z(headers[i] + 6);
     if (!f->over_v6)
         m.host = put(&blob, str_sub(host, 0, str_find_char(host, ':')));
+    if (f->http2) {
+        m.major = 2;
+        m.minor = 0;
+    }
+    m.tls.cipher = put(&blob, str_z(f->cipher ? f->cipher : ""));
+    m.tls.client_cert = put(&blob, f->client_cert);
     m.n_bytes = (uint32_t)blob.n;
     size_t table = m.n_fields * sizeof(fields[0]);
     char *at = ring_reserve(&f->requests, (uint32_t)(sizeof(m) + table + blob.n));
@@ -228,6 +259,19 @@ void fx_push_body(struct fx *f, uint64_t id, const void *bytes, size_t n, bool e
 {
     assert_true(ring_push(&f->requests, MSG_REQUEST_BODY, end ? MSG_END : 0, id, bytes,
                           (uint32_t)n));
+}
+
+void fx_push_certificate(struct fx *f, uint64_t id, enum client_cert_verdict verdict,
+                         struct str der)
+{
+    struct msg_client_cert m = {.verdict = verdict, .der_len = (uint32_t)der.n};
+    char *at = ring_reserve(&f->requests, (uint32_t)(sizeof(m) + der.n));
+
+    assert_non_null(at);
+    memcpy(at, &m, sizeof(m));
+    if (der.n)
+        memcpy(at + sizeof(m), der.p, der.n);
+    ring_commit(&f->requests, MSG_CLIENT_CERT, 0, id, (uint32_t)(sizeof(m) + der.n));
 }
 
 void fx_push_abort(struct fx *f, uint64_t id)
@@ -298,10 +342,29 @@ static void take_file(struct fx *f, struct fx_answer *a, const struct ring_recor
     a->file_parts++;
 }
 
+static void take_flush(struct fx *f, const struct ring_record *rec)
+{
+    struct msg_flush m;
+
+    assert_true(rec->len >= sizeof(m));
+    assert_int_equal(rec->id, 0);
+    memcpy(&m, rec->payload, sizeof(m));
+    assert_int_equal(m.path_len, rec->len - sizeof(m));
+    struct fx_flush *flush = &f->flushes[f->n_flushes++ % FX_FLUSHES];
+
+    flush->site_id = m.site_id;
+    snprintf(flush->path, sizeof(flush->path), "%.*s", (int)m.path_len,
+             (const char *)rec->payload + sizeof(m));
+}
+
 static void take_record(struct fx *f, const struct ring_record *rec)
 {
     struct msg_amount amount;
 
+    if (rec->type == MSG_CACHE_FLUSH) {
+        take_flush(f, rec);
+        return;
+    }
     if (rec->type == MSG_FILE_CLOSE) {
         memcpy(&amount, rec->payload, sizeof(amount));
         assert_true(amount.amount < FX_FILES && f->file_fds[amount.amount] >= 0);
@@ -330,6 +393,10 @@ static void take_record(struct fx *f, const struct ring_record *rec)
     case MSG_RESPONSE_RESET:
         a->reset = a->closed = true;
         break;
+    case MSG_CLIENT_CERT_WANTED:
+        assert_int_equal(rec->len, 0);
+        a->cert_wanted++;
+        return;
     case MSG_BODY_WANTED:
         memcpy(&amount, rec->payload, sizeof(amount));
         a->body_wanted += amount.amount;

@@ -18,7 +18,7 @@
 #include "worker/thread.h"
 #include "worker/url_cache.h"
 
-enum { FX_SITE = 1, FX_FILES = 64, FX_ANSWERS = 4096 };
+enum { FX_SITE = 1, FX_FILES = 64, FX_ANSWERS = 4096, FX_FLUSHES = 64 };
 
 /* What came for one request. */
 struct fx_answer {
@@ -29,9 +29,15 @@ struct fx_answer {
     struct buf body;      /* memory bytes; file parts are read from their descriptor */
     unsigned records;     /* MSG_RESPONSE and what follows it */
     unsigned file_parts;
+    unsigned cert_wanted; /* MSG_CLIENT_CERT_WANTED */
     uint64_t body_wanted; /* sum of MSG_BODY_WANTED */
     uint64_t uncredited;  /* memory bytes not yet given back */
     uint64_t most_uncredited;
+};
+
+struct fx_flush {
+    uint32_t site_id;
+    char path[256];
 };
 
 struct fx {
@@ -47,12 +53,21 @@ struct fx {
     bool give_credit;              /* at once, as a fast client would */
     bool from_elsewhere;           /* the client is not on this machine */
     bool over_v6;                  /* the server is reached as [2001:db8::1] */
+    bool http2;
+    uint32_t tls_flags;            /* MSGF_TLS, MSGF_CERT_ASKABLE */
+    struct msg_tls tls;
+    const char *cipher;            /* name */
+    struct str client_cert;        /* DER that came with the handshake */
+    struct fx_flush flushes[FX_FLUSHES];
+    unsigned n_flushes;            /* all that ever came */
     const char *broken;
 };
 
 /* app_host is put at the end of the shipped applicationHost.config, web_config is the root's.
  * Both may be NULL. */
 struct fx *fx_new(const char *app_host, const char *web_config);
+/* site is put into the site's element. */
+struct fx *fx_new_site(const char *site, const char *app_host, const char *web_config);
 void fx_free(struct fx *f);
 /* Writes root/name (with folders); name with a slash at the end: just the folder. */
 void fx_file(struct fx *f, const char *name, const char *content);
@@ -63,6 +78,8 @@ void fx_file_bytes(struct fx *f, const char *name, const void *bytes, size_t n);
 bool fx_push(struct fx *f, uint64_t id, const char *method, const char *target,
              const char *const *headers, uint32_t flags);
 void fx_push_body(struct fx *f, uint64_t id, const void *bytes, size_t n, bool end);
+void fx_push_certificate(struct fx *f, uint64_t id, enum client_cert_verdict verdict,
+                         struct str der);
 void fx_push_abort(struct fx *f, uint64_t id);
 void fx_push_credit(struct fx *f, uint64_t id, uint64_t amount);
 /* One turn of the worker's loop, then everything it sent is taken in (at most max records). */

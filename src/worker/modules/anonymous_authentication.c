@@ -41,4 +41,5 @@ const struct module mod_anonymous_authentication = {
     .name = "AnonymousAuthenticationModule",
     .load_conf = load_conf,
     .hooks = {[N_AUTHENTICATE_REQUEST] = {on_authenticate, PRI_LAST}},
+    .same_for_all = true,
 };

@@ -69,4 +69,5 @@ const struct module mod_configuration_validation = {
     .name = "ConfigurationValidationModule",
     .load_conf = load_conf,
     .hooks = {[N_BEGIN_REQUEST] = {on_begin, PRI_MEDIUM}},
+    .same_for_all = true,
 };

@@ -538,4 +538,5 @@ const struct module mod_custom_error = {
     .name = "CustomErrorModule",
     .load_conf = load_conf,
     .hooks = {[N_SEND_RESPONSE] = {on_send, PRI_LOW}},
+    .same_for_all = true,
 };

@@ -83,4 +83,5 @@ const struct module mod_default_document = {
     .name = "DefaultDocumentModule",
     .load_conf = load_conf,
     .execute = execute,
+    .same_for_all = true,
 };

@@ -268,4 +268,5 @@ const struct module mod_directory_listing = {
     .name = "DirectoryListingModule",
     .load_conf = load_conf,
     .execute = execute,
+    .same_for_all = true,
 };

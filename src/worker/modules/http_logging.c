@@ -87,4 +87,5 @@ const struct module mod_http_logging = {
     .name = "HttpLoggingModule",
     .load_conf = load_conf,
     .hooks = {[N_LOG_REQUEST] = {on_log, PRI_MEDIUM}},
+    .same_for_all = true,
 };

@@ -287,4 +287,5 @@ const struct module mod_http_redirection = {
     .name = "HttpRedirectionModule",
     .load_conf = load_conf,
     .hooks = {[N_MAP_REQUEST_HANDLER] = {on_map, PRI_MEDIUM}},
+    .same_for_all = true,
 };

@@ -157,4 +157,5 @@ const struct module mod_protocol_support = {
     .load_conf = load_conf,
     .hooks = {[N_SEND_RESPONSE] = {on_send, PRI_LAST}},
     .execute = execute,
+    .same_for_all = true,
 };

@@ -6,6 +6,7 @@
 
 static const struct module *const modules[] = {
     &mod_http_logging,
+    &mod_http_cache,
     &mod_default_document,
     &mod_directory_listing,
     &mod_protocol_support,

@@ -8,6 +8,7 @@
 
 enum { MODULES_MAX = 32 };
 
+extern const struct module mod_http_cache;
 extern const struct module mod_static_file;
 
 /* Number of modules, at most MODULES_MAX. */

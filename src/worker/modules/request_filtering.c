@@ -463,4 +463,5 @@ const struct module mod_request_filtering = {
     .name = "RequestFilteringModule",
     .load_conf = load_conf,
     .hooks = {[N_BEGIN_REQUEST] = {on_begin, PRI_MEDIUM}},
+    .same_for_all = true,
 };

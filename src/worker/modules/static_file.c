@@ -300,6 +300,7 @@ static enum pipe_rc send_file(struct request *r, const struct static_conf *c)
         return PIPE_FINISH;
     r->response.prebuilt = k->full;
     response_body_file(r, f, 0, f->size);
+    r->response.file_of = r->url;
     if (UNLIKELY(k->footer.n))
         send_footer(r, c);
     return PIPE_FINISH;
@@ -350,4 +351,5 @@ const struct module mod_static_file = {
     .name = "StaticFileModule",
     .load_conf = static_conf_load,
     .execute = execute,
+    .same_for_all = true,
 };
