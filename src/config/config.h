@@ -47,7 +47,7 @@ struct str config_source(const struct config *c);
 struct str config_source_name(const struct config *c);
 
 /* Appends the shipped applicationHost.config to *out, its site "Default Web Site" (id 1) serving
- * folder under bindings ("127.0.0.1:8080:", "[::1]:8080:"). NULL folder and no bindings keep
+ * folder under bindings ("127.0.0.1:8080:", "https [::1]:8443:"). NULL folder and no bindings keep
  * %SystemDrive%\inetpub\wwwroot on port 80. The text is for config_options.bytes. */
 void config_builtin_text(struct buf *out, const char *folder, const char *const *bindings,
                          size_t n_bindings);

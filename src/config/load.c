@@ -39,8 +39,11 @@ static void put_bindings(struct buf *out, const char *const *bindings, size_t n)
         n = 1;
     }
     for (size_t i = 0; i < n; i++) {
-        buf_str(out, STR("          <binding protocol=\"http\" bindingInformation=\""));
-        buf_html(out, str_z(bindings[i]));
+        struct str b = str_z(bindings[i]);
+        bool https = str_starts(b, STR("https "));
+        buf_printf(out, "          <binding protocol=\"http%s\" bindingInformation=\"",
+                   https ? "s" : "");
+        buf_html(out, https ? str_sub(b, 6, b.n) : b);
         buf_str(out, STR("\" />\n"));
     }
 }

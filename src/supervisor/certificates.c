@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/ip.h"
 #include "base/ipc.h"
+#include "supervisor/certificate_dev.h"
 #include "supervisor/certificate_source.h"
 #include "supervisor/certificate_store.h"
 #include "supervisor/folders.h"
@@ -199,6 +200,23 @@ static struct certificate_entry *entry_of_store(struct certificates *c, const st
     return e;
 }
 
+static struct certificate_entry *entry_of_development(struct certificates *c, bool looks)
+{
+    _cleanup_free_ char *path = certificate_dev_path(c->stores);
+    _cleanup_free_ char *key = certificate_dev_key_path(c->stores);
+    char why[CERTIFICATE_WHY_MAX];
+    bool made = false;
+
+    if (looks && !certificate_dev_ensure(c->stores, &made, why))
+        sup_say("%s", why);
+    struct certificate_entry *e = get_entry(&c->entries, path, key, NULL);
+
+    if (!e->path)
+        e->path = xstrdup(path);
+    watch_folder(c, c->stores);
+    return e;
+}
+
 static const struct ssl_binding *registry_entry(const struct certificates *c,
                                                 const struct config_binding *b)
 {
@@ -308,6 +326,8 @@ static void take_binding(struct certificates *c, json_t *msg, const struct confi
         return;
     } else if (r && r->hash_len && is_store_name(r->store)) {
         e = entry_of_store(c, r, b);
+    } else if (c->s->o->https) {
+        e = entry_of_development(c, looks);
     }
     if (!e) {
         if (looks)
@@ -528,6 +548,16 @@ void certificates_apply(struct certificates *c)
     take_message(c, msg);
     look_at_central(c);
     loop_timer_set(c->s->loop, &c->again, loop_now_ms(c->s->loop) + LOOK_AGAIN_MS);
+}
+
+void certificates_say(const struct certificates *c)
+{
+    if (!c->s->o->https)
+        return;
+    _cleanup_free_ char *path = certificate_dev_path(c->stores);
+
+    sup_say("its certificate was made here and nobody trusts it yet: curl --cacert %s, or as root", path);
+    sup_say("cp %s /usr/local/share/ca-certificates/candor.crt && update-ca-certificates", path);
 }
 
 void certificates_send(struct certificates *c)

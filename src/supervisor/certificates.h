@@ -31,6 +31,8 @@ struct certificates *certificates_free(struct certificates *c);
 void certificates_apply(struct certificates *c);
 /* A new listener knows nothing yet: tells it what is in force, without looking again. */
 void certificates_send(struct certificates *c);
+/* With the development certificate: on standard error, how to trust it. */
+void certificates_say(const struct certificates *c);
 /* certificate_wanted, from the listener. */
 void certificates_wanted(struct certificates *c, const json_t *msg);
 

@@ -32,7 +32,8 @@ static struct config *load_folder(struct supervisor *s, struct config_error **re
         if (i > 0 && !endpoints_can_use(address))
             continue; /* no IPv6 here */
         snprintf(bindings[n], sizeof(bindings[n]),
-                 strchr(address, ':') ? "[%s]:%u:" : "%s:%u:", address, s->port);
+                 strchr(address, ':') ? "%s[%s]:%u:" : "%s%s:%u:", s->o->https ? "https " : "",
+                 address, s->port);
         list[n] = bindings[n];
         n++;
     }
@@ -247,6 +248,7 @@ void sup_send_generation(struct supervisor *s)
     char host[256] = "";
     const struct routing_options o = {.id = s->generation,
                                       .parameters = &s->parameters,
+                                      .bindings = &s->bindings,
                                       .computer_name = host,
                                       .arg = s,
                                       .site_started = sites_started,

@@ -134,6 +134,7 @@ static void say_start(struct supervisor *s)
 
     SUP_EVENT(s, EV_CND_SERVER_STARTED, NULL, CANDOR_VERSION, what);
     sites_say_addresses(s);
+    certificates_say(s->certificates);
     metrics_say_address(s);
     readable_say(s);
     sup_say("ready");

@@ -14,12 +14,15 @@
 #include "toolkit/command.h"
 #include "base/poison.h"
 
-enum { DEFAULT_PORT = 8080, THREADS_MAX = 64, CONFIG_TEXT_MAX = 16 << 20 };
+enum { DEFAULT_PORT = 8080, DEFAULT_HTTPS_PORT = 8443, THREADS_MAX = 64 };
+enum { CONFIG_TEXT_MAX = 16 << 20 };
 
 static const char help[] =
     "With DIR: serves that folder as \"Default Web Site\"; no configuration file is needed.\n"
     "  --port N             port (default 8080); 0 takes a free one\n"
     "  --bind ADDRESS       address (default 127.0.0.1 and ::1)\n"
+    "  --https              https by a certificate for localhost that is made when it is first\n"
+    "                       needed; the port is 8443 then if none is named\n"
     "\n"
     "With a configuration file: serves its sites, pools and bindings.\n"
     "  --config FILE        applicationHost.config\n"
@@ -68,7 +71,7 @@ static const char *const option_names[OPT_COUNT] = {[OPT_CONFIG] = "--config",
 struct arguments {
     const char *folder;
     const char *value[OPT_COUNT];
-    bool wants_help, prints_config;
+    bool wants_help, prints_config, https;
 };
 
 /* 0, or EXIT_USAGE with the reason said. */
@@ -83,6 +86,10 @@ static int read_arguments(int argc, char **argv, struct arguments *ret)
         }
         if (strcmp(arg, "--print-config") == 0) {
             ret->prints_config = true;
+            continue;
+        }
+        if (strcmp(arg, "--https") == 0) {
+            ret->https = true;
             continue;
         }
         while (o < OPT_COUNT && !command_option(argc, argv, &i, option_names[o], &ret->value[o]))
@@ -108,7 +115,7 @@ static bool read_number(const char *text, uint64_t max, uint64_t *ret)
 
 static int check_arguments(const struct arguments *a, struct supervisor_options *ret)
 {
-    uint64_t port = DEFAULT_PORT, threads = 0;
+    uint64_t port = a->https ? DEFAULT_HTTPS_PORT : DEFAULT_PORT, threads = 0;
     const char *threads_text =
         a->value[OPT_THREADS] ? a->value[OPT_THREADS] : a->value[OPT_WORKERS];
 
@@ -116,9 +123,9 @@ static int check_arguments(const struct arguments *a, struct supervisor_options 
         return command_wrong(&command_serve, "name a folder, or a file with --config");
     if (a->folder && a->value[OPT_CONFIG])
         return command_wrong(&command_serve, "a folder and --config exclude each other");
-    if (!a->folder && (a->value[OPT_PORT] || a->value[OPT_BIND]))
-        return command_wrong(&command_serve,
-                             "--port and --bind belong to a folder; the file has bindings");
+    if (!a->folder && (a->value[OPT_PORT] || a->value[OPT_BIND] || a->https))
+        return command_wrong(&command_serve, "--port, --bind and --https belong to a folder; the "
+                                             "file has bindings");
     if (!read_number(a->value[OPT_PORT], 65535, &port))
         return command_wrong(&command_serve, "--port %s is not a port", a->value[OPT_PORT]);
     if (!read_number(threads_text, THREADS_MAX, &threads) || (threads_text && threads == 0))
@@ -134,6 +141,7 @@ static int check_arguments(const struct arguments *a, struct supervisor_options 
                                        .control_path = a->value[OPT_CONTROL],
                                        .metrics = a->value[OPT_METRICS],
                                        .port = (uint16_t)port,
+                                       .https = a->https,
                                        .threads = (unsigned)threads,
                                        .log_stdout = a->value[OPT_LOG] != NULL};
     return 0;
