@@ -19,10 +19,11 @@ extern const struct detector detector_access_denied, detector_app_offline, detec
     detector_error_rate, detector_filtering, detector_ftp, detector_gateway, detector_handler,
     detector_handshake, detector_header_size, detector_hostname, detector_idle_connections,
     detector_impatient_clients, detector_input_quality, detector_ip_restriction,
-    detector_logon_failed, detector_missing_pages, detector_not_modified, detector_pool_stopped,
-    detector_queue_full, detector_queue_wait, detector_scanner, detector_server_error,
-    detector_silence, detector_slow_clients, detector_slow_requests, detector_tls_required,
-    detector_traces, detector_version, detector_worker_died, detector_worker_limits;
+    detector_listener_answers, detector_logon_failed, detector_missing_pages, detector_not_modified,
+    detector_pool_stopped, detector_queue_full, detector_queue_wait, detector_scanner,
+    detector_server_error, detector_silence, detector_slow_clients, detector_slow_requests,
+    detector_tls_required, detector_traces, detector_version, detector_worker_died,
+    detector_worker_limits;
 
 /* Runs all of them and sorts. */
 void detectors_run(const struct model *m, struct findings *fs);

@@ -30,6 +30,7 @@ static const struct detector *const detectors[] = {
     &detector_filtering,
     &detector_header_size,
     &detector_bad_request,
+    &detector_listener_answers,
     &detector_hostname,
     &detector_version,
     &detector_missing_pages,

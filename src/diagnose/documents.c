@@ -40,6 +40,18 @@ static void split_url(struct str url, struct record *r)
     r->url = str_sub(rest, 0, str_find_char(rest, '#'));
 }
 
+/* What HTTP.sys answers by itself names it, where what comes from the site's pipeline names IIS. */
+static bool is_of_listener(const json_t *response)
+{
+    const json_t *headers = json_object_get(response, "headers"), *header;
+    size_t i;
+
+    json_array_foreach(headers, i, header) if (str_ieq(json_str(header, "name"), STR("Server")) &&
+                                               str_istarts(json_str(header, "value"),
+                                                           STR("Microsoft-HTTPAPI"))) return true;
+    return false;
+}
+
 static void har_entry(struct sink *sink, const json_t *entry, uint64_t number)
 {
     const json_t *request = json_object_get(entry, "request");
@@ -66,6 +78,8 @@ static void har_entry(struct sink *sink, const json_t *entry, uint64_t number)
 
     r.method = json_str(request, "method");
     split_url(url, &r);
+    if (r.status >= 400 && is_of_listener(response))
+        r.reason = STR("HTTP.sys");
     int n = snprintf(text, sizeof(text), "%.*s %.*s %u", STR_ARG(r.method), STR_ARG(url), r.status);
 
     r.text = str_n(text, n > 0 && (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);

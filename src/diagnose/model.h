@@ -190,6 +190,8 @@ struct model {
     struct model_samples requests_listed; /* with a filter: the first ones that matched */
     struct model_samples ancm_failures;   /* lines of ANCM logs that report a failure */
     uint64_t ancm_failure_count;
+    struct model_samples listener_answers; /* errors in HAR files that HTTP.sys answered itself */
+    uint64_t listener_answer_count;
     bool files_were_cut; /* folders held more files, or went deeper, than is read */
     bool is_sampled;     /* only a part of the input was read: counts are of that part */
     bool is_filtered;    /* by --status and the like: shares are of what matched */

@@ -442,6 +442,8 @@ struct model *model_build(const struct tally *t, const struct file_list *files, 
     m->requests_listed = build_samples(&b, bases, &t->listed);
     m->ancm_failures = build_samples(&b, bases, &t->failures);
     m->ancm_failure_count = t->failure_count;
+    m->listener_answers = build_samples(&b, bases, &t->listener);
+    m->listener_answer_count = t->listener_count;
     for (size_t i = 0; i < files->n; i++)
         free(bases[i]);
     free(bases);

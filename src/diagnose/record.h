@@ -40,7 +40,7 @@ struct record {
     struct str user, client;
     struct str method; /* of documents and lines without columns; nothing counts it */
     struct str site;   /* "W3SVC1", "Default Web Site", or the number of s-siteid */
-    struct str reason; /* HTTPERR's s-reason, FREB's failureReason */
+    struct str reason; /* HTTPERR's s-reason, FREB's failureReason; HAR: who answered */
     struct str pool;   /* HTTPERR's s-queuename, FREB's appPoolId */
     struct str text;   /* the whole line, without its end */
 };

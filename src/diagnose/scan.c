@@ -444,6 +444,7 @@ static void forget_lines(struct model *m)
     for (size_t i = 0; i < m->file_n; i++)
         m->files[i].misfit_n = 0;
     m->slow_requests.n = m->requests_listed.n = m->ancm_failures.n = 0;
+    m->listener_answers.n = 0;
 }
 
 struct model *scan_paths(const char *const *paths, size_t n, const struct scan_options *options,

@@ -55,6 +55,7 @@ struct tally *tally_new(const struct tally_sizes *sizes)
     t->key = quick_key_make();
     t->slow.max = SLOW_SAMPLES;
     t->failures.max = FAILURE_SAMPLES;
+    t->listener.max = FAILURE_SAMPLES;
     t->listed.max = sizes->list_max;
     arena_init(&t->arena, 0);
     return t;
@@ -105,6 +106,7 @@ struct tally *tally_free(struct tally *t)
     samples_fini(&t->slow);
     samples_fini(&t->listed);
     samples_fini(&t->failures);
+    samples_fini(&t->listener);
     free(t->url_cache_memory);
     arena_fini(&t->arena);
     free(t);
@@ -531,6 +533,10 @@ static void add_request(struct tally *t, const struct pending *p)
         count_time_taken(t, r, k, url, bucket, p->line);
     if (UNLIKELY(class >= 4 || r->win32))
         key_names(t, k, r, client);
+    if (UNLIKELY(r->kind == LOG_HAR && r->reason.n)) {
+        t->listener_count++;
+        keep(t, &t->listener, r->text, r->time_s, p->line, 0);
+    }
 }
 
 static void add_httperr(struct tally *t, const struct pending *p)

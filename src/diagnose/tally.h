@@ -144,8 +144,8 @@ struct tally {
     uint64_t ms_count, ms_max;
     uint64_t ms_cells[HIST_CELLS(MS_BITS, MS_TOP)];
     uint64_t slow_least; /* what a request must exceed to enter slow */
-    struct tally_samples slow, listed, failures;
-    uint64_t failure_count;
+    struct tally_samples slow, listed, failures, listener;
+    uint64_t failure_count, listener_count;
 
     struct trace_row *traces;
     size_t trace_n, trace_cap;

@@ -185,6 +185,7 @@ void tally_merge(struct tally *a, const struct tally *b)
     merge_samples(&a->slow, &b->slow);
     merge_samples(&a->listed, &b->listed);
     merge_samples(&a->failures, &b->failures);
+    merge_samples(&a->listener, &b->listener);
     for (size_t i = 0; i < ARRAY_LEN(a->by_class); i++)
         a->by_class[i] += b->by_class[i];
     for (size_t i = 0; i < ARRAY_LEN(a->ms_cells); i++)
@@ -198,6 +199,7 @@ void tally_merge(struct tally *a, const struct tally *b)
     a->bytes_sent += b->bytes_sent;
     a->bytes_received += b->bytes_received;
     a->failure_count += b->failure_count;
+    a->listener_count += b->listener_count;
     see(&a->first_s, &a->last_s, b->first_s, b->last_s);
     free(keys);
     free(urls);

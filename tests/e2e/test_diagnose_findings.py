@@ -71,6 +71,8 @@ def test_example(page, tmp_path):
     command = re.search(r"^ {4}Next +(.*)$", shown[1], re.M)
     assert (command[1] if command else "") == finding["command"]
     for line in finding["evidence"]:
+        if line["file"].endswith(".har"):
+            continue  # made of an entry
         assert line["text"] in dict(blocks)[pathlib.Path(line["file"]).name].splitlines()[line["line"] - 1]
 
 
