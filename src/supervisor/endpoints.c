@@ -2,7 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/ip.h"
 #include "supervisor/port_holder.h"
 #include "base/poison.h"
 
@@ -42,6 +43,7 @@ void endpoints_fini(struct endpoints *e)
     free(e->list);
     e->list = NULL;
     e->cap = 0;
+    inherited_end(&e->inherited);
 }
 
 void endpoints_begin(struct endpoints *e)
@@ -50,39 +52,41 @@ void endpoints_begin(struct endpoints *e)
         e->list[i]->wanted = false;
 }
 
-static bool parse_v6(struct str s, uint16_t port, struct sockaddr_in6 *ret)
+static void set_address(struct endpoint *ep, const struct ip_address *ip, uint16_t port)
 {
-    char z[INET6_ADDRSTRLEN + IF_NAMESIZE];
-    size_t zone = str_find_char(s, '%');
-
-    if (!s.p || s.n >= sizeof(z))
-        return false;
-    memcpy(z, s.p, s.n);
-    z[s.n] = '\0';
-    *ret = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
-    if (zone != SIZE_MAX) {
-        uint64_t index;
-        z[zone] = '\0';
-        if (str_u64(str_z(z + zone + 1), UINT32_MAX, &index))
-            ret->sin6_scope_id = (uint32_t)index;
-        else if ((ret->sin6_scope_id = if_nametoindex(z + zone + 1)) == 0)
-            return false;
+    if (ip->is_v4) {
+        ep->addr.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+        memcpy(&ep->addr.v4.sin_addr, ip->bytes + 12, 4);
+    } else {
+        ep->addr.v6 = (struct sockaddr_in6){
+            .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_scope_id = ip->scope};
+        memcpy(&ep->addr.v6.sin6_addr, ip->bytes, sizeof(ip->bytes));
     }
-    return inet_pton(AF_INET6, z, &ret->sin6_addr) == 1;
 }
 
+static struct ip_address address_of(const struct endpoint *ep)
+{
+    struct ip_address ip = {.is_v4 = ep->addr.any.sa_family == AF_INET};
+
+    if (ip.is_v4) {
+        ip.bytes[10] = ip.bytes[11] = 0xff;
+        memcpy(ip.bytes + 12, &ep->addr.v4.sin_addr, 4);
+    } else {
+        memcpy(ip.bytes, &ep->addr.v6.sin6_addr, sizeof(ip.bytes));
+        ip.scope = ep->addr.v6.sin6_scope_id;
+    }
+    return ip;
+}
+
+/* Brackets have been taken off where they belong. */
 static bool parse_address(struct str s, uint16_t port, struct endpoint *ret)
 {
-    char z[INET_ADDRSTRLEN];
+    struct ip_address ip;
 
-    if (str_find_char(s, ':') != SIZE_MAX)
-        return parse_v6(s, port, &ret->addr.v6);
-    if (s.n == 0 || s.n >= sizeof(z))
+    if ((s.n && s.p[0] == '[') || !ip_parse(s, &ip))
         return false;
-    memcpy(z, s.p, s.n);
-    z[s.n] = '\0';
-    ret->addr.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
-    return inet_pton(AF_INET, z, &ret->addr.v4.sin_addr) == 1;
+    set_address(ret, &ip, port);
+    return true;
 }
 
 static socklen_t address_len(const struct endpoint *ep)
@@ -182,10 +186,30 @@ static bool is_free(const struct endpoints *e, const struct endpoint *ep)
     return ok;
 }
 
+/* One socket for all threads: whichever comes first accepts. */
+static bool share_socket(const struct endpoints *e, struct endpoint *ep, int fd)
+{
+    for (unsigned i = 0; i < e->threads; i++) {
+        ep->fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (ep->fds[i] < 0) {
+            int err = errno;
+            close_sockets(e, ep);
+            errno = err;
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool open_sockets(struct endpoints *e, struct endpoint *ep)
 {
+    struct ip_address ip = address_of(ep);
+    const struct inherited_socket *s = inherited_find(&e->inherited, &ip, endpoint_port(ep));
+
     for (unsigned i = 0; i < e->threads; i++)
         ep->fds[i] = -1;
+    if (s)
+        return share_socket(e, ep, s->fd);
     if (!is_free(e, ep))
         return false;
     for (unsigned i = 0; i < e->threads; i++) {
@@ -200,7 +224,8 @@ static bool open_sockets(struct endpoints *e, struct endpoint *ep)
     return true;
 }
 
-static void describe_failure(const struct endpoint *ep, int err, struct endpoint_failure *f)
+static void describe_failure(const struct endpoints *e, const struct endpoint *ep, int err,
+                             struct endpoint_failure *f)
 {
     char text[ENDPOINT_TEXT_MAX], holder[96];
 
@@ -211,6 +236,8 @@ static void describe_failure(const struct endpoint *ep, int err, struct endpoint
     if (err == EPROTO) {
         snprintf(f->why, sizeof(f->why), "another binding uses it for %s",
                  ep->https ? "http" : "https");
+    } else if (err == ENOSPC) {
+        snprintf(f->why, sizeof(f->why), "MaxEndpoints allows %u", e->max);
     } else if (err == EADDRINUSE) {
         port_holder_describe(endpoint_port(ep), holder, sizeof(holder));
         snprintf(f->why, sizeof(f->why), "the port is in use%s%s", holder[0] ? " by " : "", holder);
@@ -221,6 +248,21 @@ static void describe_failure(const struct endpoint *ep, int err, struct endpoint
     } else {
         snprintf(f->why, sizeof(f->why), "%s", strerror(err));
     }
+}
+
+/* The two sockets of a binding to all addresses are one of MaxEndpoints. */
+static bool is_limited(const struct endpoints *e, const struct endpoint *like)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < e->n; i++) {
+        const struct endpoint *ep = e->list[i];
+        bool is_v6 = ep->addr.any.sa_family == AF_INET6;
+        n += ep->wanted && !(is_v6 && is_wildcard(ep));
+    }
+    bool is_second = like->addr.any.sa_family == AF_INET6 && is_wildcard(like);
+
+    return e->max && !is_second && n >= e->max;
 }
 
 static bool want_one(struct endpoints *e, const struct endpoint *like, int *ret_errno)
@@ -235,9 +277,15 @@ static bool want_one(struct endpoints *e, const struct endpoint *like, int *ret_
     for (size_t i = 0; i < e->n; i++) {
         if (!same_address(e->list[i], like))
             continue;
+        if (!e->list[i]->wanted && is_limited(e, like))
+            break;
         e->list[i]->wanted = true;
         e->list[i]->https = like->https;
         return true;
+    }
+    if (is_limited(e, like)) {
+        *ret_errno = ENOSPC;
+        return false;
     }
     struct endpoint *ep = xmalloc(sizeof(*ep));
 
@@ -259,43 +307,72 @@ static bool lacks_ipv6(int err)
     return err == EAFNOSUPPORT || err == EADDRNOTAVAIL || err == EPROTONOSUPPORT;
 }
 
+static bool want_ip(struct endpoints *e, const struct ip_address *ip, uint16_t port, bool https,
+                    struct endpoint_failure *f)
+{
+    struct endpoint ep = {.https = https};
+    int err = 0;
+
+    set_address(&ep, ip, port);
+    if (want_one(e, &ep, &err))
+        return true;
+    describe_failure(e, &ep, err, f);
+    return false;
+}
+
+static const struct ip_address any_v4 = {.bytes = {[10] = 0xff, [11] = 0xff}, .is_v4 = true};
+static const struct ip_address any_v6;
+
 static bool want_everywhere(struct endpoints *e, uint16_t port, bool https,
                             struct endpoint_failure *f)
 {
-    struct endpoint v4 = {.addr.v4 = {.sin_family = AF_INET, .sin_port = htons(port)},
-                          .https = https};
-    struct endpoint v6 = {.addr.v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)},
-                          .https = https};
-    int err = 0;
+    const struct inherited_socket *s = inherited_find(&e->inherited, &any_v6, port);
 
-    if (!want_one(e, &v4, &err)) {
-        describe_failure(&v4, err, f);
+    if (s && s->is_dual)
+        return want_ip(e, &any_v6, port, https, f);
+    if (!want_ip(e, &any_v4, port, https, f))
         return false;
-    }
-    if (!want_one(e, &v6, &err) && !lacks_ipv6(err)) {
-        describe_failure(&v6, err, f);
-        return false;
-    }
-    return true;
+    return want_ip(e, &any_v6, port, https, f) || lacks_ipv6(f->err);
+}
+
+static bool has_listen_list(const struct endpoints *e)
+{
+    return e->bindings && e->bindings->n_listen > 0;
+}
+
+static bool is_everywhere(struct str address)
+{
+    return address.n == 0 || str_eq(address, STR("*")) || str_eq(address, STR("+"));
+}
+
+bool endpoints_may_want(const struct endpoints *e, struct str address)
+{
+    struct ip_address ip;
+
+    return !has_listen_list(e) || is_everywhere(address) || !ip_parse(address, &ip) ||
+           http_bindings_may_listen(e->bindings, &ip);
 }
 
 bool endpoints_want(struct endpoints *e, struct str address, uint16_t port, bool https,
                     struct endpoint_failure *ret_failure)
 {
-    struct endpoint ep = {.https = https};
-    int err = 0;
+    struct endpoint ep = {0};
 
-    if (address.n == 0 || str_eq(address, STR("*")))
-        return want_everywhere(e, port, https, ret_failure);
-    if (!parse_address(address, port, &ep)) {
+    if (!is_everywhere(address)) {
+        if (parse_address(address, port, &ep)) {
+            struct ip_address ip = address_of(&ep);
+            return want_ip(e, &ip, port, https, ret_failure);
+        }
         *ret_failure = (struct endpoint_failure){.err = EINVAL, .why = "that is not an address"};
         snprintf(ret_failure->address, sizeof(ret_failure->address), "\"%.*s\"", STR_ARG(address));
         return false;
     }
-    if (want_one(e, &ep, &err))
-        return true;
-    describe_failure(&ep, err, ret_failure);
-    return false;
+    if (!has_listen_list(e))
+        return want_everywhere(e, port, https, ret_failure);
+    for (size_t i = 0; i < e->bindings->n_listen; i++)
+        if (!want_ip(e, &e->bindings->listen[i], port, https, ret_failure))
+            return false;
+    return true;
 }
 
 bool endpoints_can_use(const char *address)

@@ -10,6 +10,8 @@
 
 #include "base/rc.h"
 #include "base/str.h"
+#include "supervisor/inherited.h"
+#include "tables/http_bindings.h"
 
 enum { ENDPOINT_THREADS_MAX = 64, ENDPOINT_TEXT_MAX = 80 };
 
@@ -20,7 +22,7 @@ struct endpoint {
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
     } addr;
-    int fds[ENDPOINT_THREADS_MAX]; /* one per listener thread, SO_REUSEPORT */
+    int fds[ENDPOINT_THREADS_MAX]; /* one per listener thread: SO_REUSEPORT, or the same one */
     bool wanted;                   /* by the generation being built */
     bool https;                    /* what the bindings speak there */
     bool sent;                     /* the listener has it, with... */
@@ -32,6 +34,9 @@ struct endpoints {
     size_t n, cap;
     unsigned threads; /* 1..ENDPOINT_THREADS_MAX */
     uint32_t last_id;
+    uint32_t max;                         /* MaxEndpoints; 0: no limit */
+    const struct http_bindings *bindings; /* whose listen list counts; NULL: none does */
+    struct inherited inherited;           /* taken instead of opening one */
 };
 
 /* Why an endpoint cannot be had. */
@@ -41,16 +46,21 @@ struct endpoint_failure {
     char why[160];                        /* one clause; names who has the port, if it is taken */
 };
 
+/* Without limit, listen list and inherited sockets: the caller may set these members. */
 void endpoints_init(struct endpoints *e, unsigned threads);
-/* Closes every socket. */
+/* Closes every socket, the inherited ones as well. */
 void endpoints_fini(struct endpoints *e);
 
 /* Marks all as not wanted: a new set is going to be named. */
 void endpoints_begin(struct endpoints *e);
 
-/* Wants address:port: "*" (every IPv4 address, and every IPv6 one where the kernel has IPv6), an
- * IPv4 address, or an IPv6 address without brackets, with or without %zone. Opens what is not
- * open. One port cannot speak both http and https. False: *ret_failure says why. */
+/* Whether the listen list (ListenOnlyList) leaves anything of the address; true if that is none. */
+bool endpoints_may_want(const struct endpoints *e, struct str address);
+
+/* Wants address:port: "*" or "+" (every IPv4 address, and every IPv6 one where the kernel has IPv6;
+ * with a listen list, those of it), an IPv4 address, or an IPv6 address without brackets, with or
+ * without %zone. Opens what is not open and was not inherited. One port cannot speak both http and
+ * https. False: *ret_failure says why; its err is EPROTO for that, ENOSPC for MaxEndpoints. */
 MUST_CHECK bool endpoints_want(struct endpoints *e, struct str address, uint16_t port, bool https,
                                struct endpoint_failure *ret_failure);
 

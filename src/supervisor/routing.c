@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/arena.h"
+#include "base/ip.h"
 #include "base/poison.h"
 
 static json_t *text(struct str s)
@@ -141,12 +142,21 @@ static json_t *one_pool(const struct config_pool *p, const struct routing_option
     return j;
 }
 
+/* The listener cannot look names of interfaces up: it gets their numbers. */
+static json_t *address(struct str s)
+{
+    char z[IP_TEXT_MAX];
+    struct ip_address ip;
+
+    return ip_parse(s, &ip) ? json_stringn(z, ip_format(&ip, z)) : text(s);
+}
+
 static json_t *one_binding(const struct config_binding *b)
 {
     json_t *j = json_object();
 
     put(j, "protocol", text(b->protocol));
-    put(j, "address", text(b->ip));
+    put(j, "address", address(b->ip));
     put_u64(j, "port", b->port);
     put(j, "host", text(b->host));
     put_u64(j, "sslFlags", b->ssl_flags);
@@ -185,6 +195,22 @@ static json_t *one_site(const struct config_site *s, const struct routing_option
     return j;
 }
 
+static json_t *reservations(const struct http_bindings *b)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; b && i < b->n_reservations; i++) {
+        const struct url_reservation *r = &b->reservations[i];
+        json_t *j = json_object();
+        put(j, "scheme", json_string(r->is_https ? "https" : "http"));
+        put(j, "host", text(str_z(r->host)));
+        put_u64(j, "port", r->port);
+        put(j, "path", text(r->path));
+        json_array_append_new(list, j);
+    }
+    return list;
+}
+
 json_t *routing_to_json(const struct config *c, const struct routing_options *o)
 {
     size_t n_sites, n_pools;
@@ -202,6 +228,7 @@ json_t *routing_to_json(const struct config *c, const struct routing_options *o)
     put(j, "web_limits", web_limits(config_web_limits(c)));
     put(j, "pools", pool_list);
     put(j, "sites", site_list);
+    put(j, "reservations", reservations(o->bindings));
     put(j, "log", central_log(config_log(c)));
     put(j, "httperr", httperr(c, o->parameters, parameters));
     put(j, "parameters", parameters);
@@ -259,31 +286,65 @@ char *routing_pool_signature(const struct config_pool *p)
     return dump;
 }
 
-static bool same_binding(const struct config_binding *a, const struct config_binding *b)
+/* ---- conflicts ------------------------------------------------------------------------------ */
+
+static bool is_web(const struct config_binding *b)
 {
-    return a->port && a->port == b->port && str_ieq(a->protocol, b->protocol) &&
-           str_ieq(a->ip, b->ip) && str_ieq(a->host, b->host);
+    return b->port && (str_ieq(b->protocol, STR("http")) || str_ieq(b->protocol, STR("https")));
 }
 
-const struct config_site *
-routing_find_duplicate(const struct config *c, const struct config_site *site,
-                       bool (*started)(void *arg, const struct config_site *other), void *arg,
-                       const struct config_binding **ret_binding)
+/* As the listener tells addresses apart: those that stand for all of a family are one with "*". */
+static bool same_address(struct str a, struct str b)
+{
+    struct ip_address x, y;
+    bool a_is_ip = ip_parse(a, &x), b_is_ip = ip_parse(b, &y);
+
+    if (a_is_ip && b_is_ip)
+        return (ip_is_any(&x) && ip_is_any(&y)) ||
+               (memcmp(x.bytes, y.bytes, sizeof(x.bytes)) == 0 && x.scope == y.scope);
+    if (a_is_ip || b_is_ip)
+        return str_eq(a_is_ip ? b : a, STR("*")) && ip_is_any(a_is_ip ? &x : &y);
+    return str_eq(a, b);
+}
+
+/* One port in two places. *ret_scheme: its protocols differ. */
+static bool collide(const struct config_binding *a, const struct config_binding *b,
+                    bool *ret_scheme)
+{
+    if (!is_web(a) || !is_web(b) || a->port != b->port)
+        return false;
+    *ret_scheme = !str_ieq(a->protocol, b->protocol);
+    return *ret_scheme || (str_ieq(a->host, b->host) && same_address(a->ip, b->ip));
+}
+
+static bool collide_with(const struct config_site *site, const struct config_site *other,
+                         struct routing_conflict *ret)
+{
+    for (size_t i = 0; i < site->n_bindings; i++) {
+        size_t n = site == other ? i : other->n_bindings;
+        for (size_t k = 0; k < n; k++) {
+            bool is_scheme;
+            if (!collide(&site->bindings[i], &other->bindings[k], &is_scheme))
+                continue;
+            *ret = (struct routing_conflict){
+                .other = other, .binding = &site->bindings[i], .is_scheme = is_scheme};
+            return true;
+        }
+    }
+    return false;
+}
+
+bool routing_find_conflict(const struct config *c, const struct config_site *site,
+                           bool (*started)(void *arg, const struct config_site *other), void *arg,
+                           struct routing_conflict *ret)
 {
     size_t n_sites;
     const struct config_site *sites = config_sites(c, &n_sites);
 
-    for (size_t i = 0; i < n_sites; i++) {
-        if (&sites[i] == site || !started(arg, &sites[i]))
-            continue;
-        for (size_t k = 0; k < sites[i].n_bindings; k++) {
-            for (size_t m = 0; m < site->n_bindings; m++) {
-                if (same_binding(&sites[i].bindings[k], &site->bindings[m])) {
-                    *ret_binding = &site->bindings[m];
-                    return &sites[i];
-                }
-            }
-        }
-    }
-    return NULL;
+    if (collide_with(site, site, ret))
+        return true;
+    for (size_t i = 0; i < n_sites; i++)
+        if (&sites[i] != site && started(arg, &sites[i]) && collide_with(site, &sites[i], ret))
+            return true;
+    return false;
 }

@@ -12,6 +12,7 @@
 struct routing_options {
     uint64_t id;
     const struct http_parameters *parameters;
+    const struct http_bindings *bindings; /* for reservations; NULL: none */
     const char *computer_name;
     void *arg;
     /* Whether the site takes requests. */
@@ -26,11 +27,17 @@ json_t *routing_to_json(const struct config *c, const struct routing_options *o)
 /* The pool's attributes whose change makes WAS recycle it, as text to compare. The caller frees. */
 char *routing_pool_signature(const struct config_pool *pool);
 
-/* The other site for which started() holds that has a binding of `site` already (same protocol,
- * address, port and host). NULL: none; *ret_binding is the binding. */
-const struct config_site *
-routing_find_duplicate(const struct config *c, const struct config_site *site,
-                       bool (*started)(void *arg, const struct config_site *other), void *arg,
-                       const struct config_binding **ret_binding);
+/* Why a site cannot start beside those that have. */
+struct routing_conflict {
+    const struct config_site *other;      /* the site itself if its own bindings contradict */
+    const struct config_binding *binding; /* of the site that wants to start */
+    bool is_scheme; /* one port for http and https; else protocol, address, port and host are taken
+                     */
+};
+
+/* False: nothing stands in the way of `site` beside those for which started() holds. */
+bool routing_find_conflict(const struct config *c, const struct config_site *site,
+                           bool (*started)(void *arg, const struct config_site *other), void *arg,
+                           struct routing_conflict *ret);
 
 #endif

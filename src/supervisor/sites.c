@@ -61,22 +61,40 @@ static char *open_site(struct supervisor *s, const struct config_site *site, str
 
     for (size_t i = 0; i < site->n_bindings; i++) {
         const struct config_binding *b = &site->bindings[i];
-        if (!is_http(b))
+        if (!is_http(b) || !endpoints_may_want(&s->endpoints, b->ip))
             continue;
         if (!endpoints_want(&s->endpoints, b->ip, b->port, is_https(b), &f)) {
-            p->has_no_socket = true;
-            say_no_socket(s, &f);
+            /* Limits of ours are a setting to correct; the rest is the machine's affair. */
+            p->has_no_socket = f.err != ENOSPC && f.err != EPROTO;
+            if (p->has_no_socket)
+                say_no_socket(s, &f);
             return xasprintf("cannot listen on %s: %s", f.address, f.why);
         }
         usable++;
     }
-    return usable ? NULL : xstrdup("it has no http or https binding, and no other protocol is served yet");
+    return usable ? NULL
+                  : xstrdup("it has no http or https binding to an address that is listened on, "
+                            "and no other protocol is served yet");
+}
+
+static char *describe_conflict(const struct config_site *site, const struct routing_conflict *c)
+{
+    const struct config_binding *b = c->binding;
+
+    if (!c->is_scheme)
+        return xasprintf("its binding %.*s/%.*s already belongs to site \"%.*s\"",
+                         STR_ARG(b->protocol), STR_ARG(b->raw), STR_ARG(c->other->name));
+    return xasprintf("its binding %.*s/%.*s wants port %u for %.*s, but another one of %s%.*s%s "
+                     "uses it for %s",
+                     STR_ARG(b->protocol), STR_ARG(b->raw), b->port, STR_ARG(b->protocol),
+                     c->other == site ? "its own" : "site \"",
+                     STR_ARG(c->other == site ? STR("") : c->other->name),
+                     c->other == site ? "" : "\"", is_https(b) ? "http" : "https");
 }
 
 static char *why_not(struct supervisor *s, const struct config_site *site, struct site_plan *p)
 {
-    const struct config_binding *b = NULL;
-    const struct config_site *other = routing_find_duplicate(s->config, site, sites_started, s, &b);
+    struct routing_conflict conflict;
 
     if (site->error) {
         struct buf text;
@@ -86,9 +104,8 @@ static char *why_not(struct supervisor *s, const struct config_site *site, struc
         buf_fini(&text);
         return z;
     }
-    if (other)
-        return xasprintf("its binding %.*s/%.*s already belongs to site \"%.*s\"",
-                         STR_ARG(b->protocol), STR_ARG(b->raw), STR_ARG(other->name));
+    if (routing_find_conflict(s->config, site, sites_started, s, &conflict))
+        return describe_conflict(site, &conflict);
     return open_site(s, site, p);
 }
 
@@ -130,6 +147,54 @@ static void say_difference(struct supervisor *s, uint32_t site, char *text)
     free(text);
 }
 
+static void say_address(struct supervisor *s, const struct config_site *site,
+                        const struct config_binding *b)
+{
+    if (!is_http(b))
+        return;
+    if (!endpoints_may_want(&s->endpoints, b->ip))
+        say_difference(
+            s, site->id,
+            xasprintf("site \"%.*s\": its binding %.*s is not served, because the listen "
+                      "list (ListenOnlyList) does not have the address",
+                      STR_ARG(site->name), STR_ARG(b->raw)));
+    if (b->proxy_protocol && str_trim(b->proxy_trusted).n == 0)
+        say_difference(s, site->id,
+                       xasprintf("site \"%.*s\": its binding %.*s has proxyProtocol, but without "
+                                 "proxyTrusted no PROXY header is believed",
+                                 STR_ARG(site->name), STR_ARG(b->raw)));
+}
+
+static void refuse_socket(void *arg, const char *name, const char *why)
+{
+    struct supervisor *s = arg;
+    char *text = xasprintf("the socket %s that was passed to the server is not used: %s", name, why);
+
+    say_difference(s, 0, text);
+}
+
+void sites_take_sockets(struct supervisor *s)
+{
+    inherited_begin(&s->endpoints.inherited, refuse_socket, s);
+}
+
+/* Sockets of the service manager that no binding has asked for. */
+static void say_unused_sockets(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->endpoints.inherited.n; i++) {
+        const struct inherited_socket *in = &s->endpoints.inherited.list[i];
+        char address[IP_TEXT_MAX];
+
+        if (in->is_used)
+            continue;
+        ip_format(&in->address, address);
+        say_difference(s, 0,
+                       xasprintf("the socket %s for %s port %u, which was passed to the server, "
+                                 "belongs to no binding",
+                                 in->name, address, in->port));
+    }
+}
+
 /* What the file asks for and nobody gets: bindings of a protocol to come, applications whose pool
  * does not exist. */
 void sites_say_unserved(struct supervisor *s)
@@ -137,6 +202,7 @@ void sites_say_unserved(struct supervisor *s)
     size_t n;
     const struct config_site *sites = config_sites(s->config, &n);
 
+    say_unused_sockets(s);
     for (size_t i = 0; i < n; i++) {
         const struct config_site *site = &sites[i];
         if (!s->plan[i].started)
@@ -147,6 +213,8 @@ void sites_say_unserved(struct supervisor *s)
                                xasprintf("site \"%.*s\": its %.*s binding %.*s is not served yet",
                                          STR_ARG(site->name), STR_ARG(site->bindings[k].protocol),
                                          STR_ARG(site->bindings[k].raw)));
+        for (size_t k = 0; k < site->n_bindings; k++)
+            say_address(s, site, &site->bindings[k]);
         for (size_t k = 0; k < site->n_applications; k++)
             if (!config_pool_by_name(s->config, site->applications[k].pool))
                 say_difference(s, site->id,
@@ -179,6 +247,8 @@ void sites_plan(struct supervisor *s)
 
     s->plan = xcalloc(n, sizeof(*s->plan));
     s->n_plan = 0;
+    s->endpoints.max = s->parameters.max_endpoints;
+    s->endpoints.bindings = &s->bindings;
     endpoints_begin(&s->endpoints);
     for (size_t i = 0; i < n; i++) {
         struct site_plan *p = &s->plan[i];
@@ -227,13 +297,12 @@ void sites_say_addresses(const struct supervisor *s)
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; s->plan[i].started && k < sites[i].n_bindings; k++) {
             const struct config_binding *b = &sites[i].bindings[k];
-            bool any = b->ip.n == 0 || str_eq(b->ip, STR("*"));
+            bool any = b->ip.n == 0 || str_eq(b->ip, STR("*")) || str_eq(b->ip, STR("+"));
             bool v6 = str_find_char(b->ip, ':') != SIZE_MAX;
-            if (is_http(b))
+            if (is_http(b) && endpoints_may_want(&s->endpoints, b->ip))
                 sup_say("listening on http%s://%s%.*s%s:%u (%.*s)", is_https(b) ? "s" : "",
-                        v6 ? "[" : "",
-                        STR_ARG(any ? STR("0.0.0.0") : b->ip), v6 ? "]" : "", b->port,
-                        STR_ARG(sites[i].name));
+                        v6 ? "[" : "", STR_ARG(any ? STR("0.0.0.0") : b->ip), v6 ? "]" : "",
+                        b->port, STR_ARG(sites[i].name));
         }
     }
 }

@@ -7,6 +7,8 @@
 struct config_site;
 struct supervisor;
 
+/* Takes the listening sockets that a service manager has opened for us. Once, before sites_plan. */
+void sites_take_sockets(struct supervisor *s);
 /* Decides for the configuration in force which sites start, and opens their sockets; those that no
  * site needs are no longer wanted. Says which sites do not start, and why, once. */
 void sites_plan(struct supervisor *s);

@@ -330,6 +330,7 @@ static bool begin(struct supervisor *s)
     if (!prepare_drive(s))
         return false;
     s->parameters_path = parameters_path(s->o);
+    sites_take_sockets(s);
     identity_for_listener(&s->listener_identity, &why);
     if (why) {
         sup_say("the listener: %s", why);

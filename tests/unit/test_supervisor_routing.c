@@ -1,10 +1,17 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <cmocka.h>
 
 #include "base/buf.h"
@@ -25,7 +32,8 @@ static const char two_sites[] =
     "</application>"
     "<application path='/shop' applicationPool='Two'><virtualDirectory path='/' "
     "physicalPath='/srv/shop'/></application>"
-    "<bindings><binding protocol='http' bindingInformation='*:8080:www.example.com'/>"
+    "<bindings><binding protocol='http' bindingInformation='*:8080:www.example.com' "
+    "proxyProtocol='v1v2' proxyTrusted='10.0.0.0/8,127.0.0.1'/>"
     "<binding protocol='net.tcp' bindingInformation='808:*'/></bindings>"
     "<limits maxConnections='10' connectionTimeout='00:00:05'/>"
     "<logFile directory='%SystemDrive%\\logs' period='Hourly' logExtFileFlags='Date, Time'/></site>"
@@ -74,9 +82,16 @@ static json_t *generation(const struct config *c)
 {
     struct http_parameters parameters;
 
+    static char prefix[] = "http://+:80/kept/";
+    struct url_reservation reserved = {
+        .prefix = prefix, .port = 80, .host = "+", .path = STR("/kept/")};
+    const struct http_bindings bindings = {.reservations = &reserved, .n_reservations = 1};
+
     http_parameters_default(&parameters);
+    parameters.error_logging_columns = HTTP_ERROR_COLUMNS_2008;
     return routing_to_json(c, &(struct routing_options){.id = 3,
                                                         .parameters = &parameters,
+                                                        .bindings = &bindings,
                                                         .computer_name = "HOST",
                                                         .site_started = as_configured,
                                                         .pool_started = pool_as_configured});
@@ -126,6 +141,13 @@ static void generation_says_what_the_file_says(void **state)
         {"sites/0/bindings/0/address", "*", 0},
         {"sites/0/bindings/0/port", NULL, 8080},
         {"sites/0/bindings/0/host", "www.example.com", 0},
+        {"sites/0/bindings/0/proxyProtocol", "v1v2", 0},
+        {"sites/0/bindings/0/proxyTrusted", "10.0.0.0/8,127.0.0.1", 0},
+        {"httperr/columns", "2008", 0},
+        {"reservations/0/scheme", "http", 0},
+        {"reservations/0/host", "+", 0},
+        {"reservations/0/port", NULL, 80},
+        {"reservations/0/path", "/kept/", 0},
         {"sites/0/applications/0/path", "/", 0},
         {"sites/0/applications/0/pool", "One", 0},
         {"sites/0/applications/1/path", "/shop", 0},
@@ -168,15 +190,84 @@ static void logs_understand_their_part(void **state)
     config_unref(c);
 }
 
-static void the_second_owner_of_a_binding_is_found(void **state)
+/* Two sites of one binding each; whether the second may start, and beside what. */
+static void bindings_that_collide(void **state)
+{
+    static const struct {
+        const char *first, *second;
+        int want; /* 0: no, 1: the same prefix, 2: http and https on one port */
+    } rows[] = {
+        {"http *:80:", "http *:80:", 1},
+        {"http *:80:", "http :80:", 1},
+        {"http *:80:", "http 0.0.0.0:80:", 1},
+        {"http [::]:80:", "http 0.0.0.0:80:", 1},
+        {"http *:80:", "http +:80:", 0},
+        {"http +:80:", "http +:80:", 1},
+        {"http *:80:a.test", "http *:80:A.test", 1},
+        {"http *:80:a.test", "http *:80:b.test", 0},
+        {"http *:80:a.test", "http *:80:", 0},
+        {"http *:80:*.test", "http *:80:*.test", 1},
+        {"http *:80:a.test", "http 10.0.0.1:80:a.test", 0},
+        {"http 10.0.0.1:80:", "http 10.0.0.1:80:", 1},
+        {"http 10.0.0.1:80:", "http 10.0.0.2:80:", 0},
+        {"http 10.0.0.1:80:", "http 0.0.0.0:80:", 0},
+        {"http [2001:db8::1]:80:", "http [2001:DB8:0::1]:80:", 1},
+        {"http [fe80::1%1]:80:", "http [fe80::1%2]:80:", 0},
+        {"http [fe80::1%1]:80:", "http [fe80::1%lo]:80:", 1},
+        {"http *:80:", "http *:81:", 0},
+        {"http *:443:", "https *:443:", 2},
+        {"https *:443:a.test", "http 10.0.0.1:443:b.test", 2},
+        {"https *:443:a.test", "https *:443:a.test", 1},
+        {"https *:443:a.test", "https *:443:b.test", 0},
+        {"net.tcp 80:*", "net.tcp 80:*", 0},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *const both[] = {rows[i].first, rows[i].second};
+        struct routing_conflict got = {0};
+        struct buf b;
+
+        buf_init(&b, 8192);
+        buf_printf(&b, "<configuration><configSections><sectionGroup name='system.applicationHost'>"
+                       "<section name='sites'/></sectionGroup></configSections>"
+                       "<system.applicationHost><sites>");
+        for (size_t k = 0; k < 2; k++) {
+            struct str protocol, rest = str_z(both[k]);
+            assert_true(str_split(&rest, ' ', &protocol));
+            buf_printf(&b,
+                       "<site name='s%zu' id='%zu'><bindings><binding protocol='%.*s' "
+                       "bindingInformation='%.*s'/></bindings></site>",
+                       k + 1, k + 1, STR_ARG(protocol), STR_ARG(rest));
+        }
+        buf_printf(&b, "</sites></system.applicationHost></configuration>");
+        char *text = str_dup_z(buf_view(&b));
+        struct config *c = load(text);
+        const struct config_site *first = config_site_by_id(c, 1),
+                                 *second = config_site_by_id(c, 2);
+        bool found = routing_find_conflict(c, second, every_site, NULL, &got);
+
+        if (found != (rows[i].want != 0) || (found && got.is_scheme != (rows[i].want == 2)))
+            fail_msg("%s, %s: %d %d", rows[i].first, rows[i].second, found, got.is_scheme);
+        if (found) {
+            assert_ptr_equal(got.other, first);
+            assert_ptr_equal(got.binding, &second->bindings[0]);
+        }
+        config_unref(c);
+        free(text);
+        buf_fini(&b);
+    }
+}
+
+static void only_started_sites_collide(void **state)
 {
     struct config *c = load(two_sites);
     const struct config_site *first = config_site_by_id(c, 7), *second = config_site_by_id(c, 8);
-    const struct config_binding *b = NULL;
+    struct routing_conflict got;
 
-    assert_ptr_equal(routing_find_duplicate(c, second, every_site, NULL, &b), first);
-    assert_ptr_equal(b, &second->bindings[0]);
-    assert_null(routing_find_duplicate(c, first, as_configured, NULL, &b)); /* second is stopped */
+    assert_true(routing_find_conflict(c, second, every_site, NULL, &got));
+    assert_ptr_equal(got.other, first);
+    assert_false(
+        routing_find_conflict(c, first, as_configured, NULL, &got)); /* second is stopped */
     config_unref(c);
 }
 
@@ -287,6 +378,150 @@ static void a_wildcard_may_join_an_address_of_its_own_server(void **state)
     endpoints_fini(&e);
 }
 
+static struct ip_address ip(const char *text)
+{
+    struct ip_address a;
+
+    assert_true(ip_parse(str_z(text), &a));
+    return a;
+}
+
+static void the_listen_list_counts(void **state)
+{
+    static const char *const loopback[] = {"127.0.0.1", "127.0.0.2"};
+    struct ip_address list[] = {ip("127.0.0.1"), ip("127.0.0.2")};
+    struct http_bindings b = {.listen = list, .n_listen = 2};
+    uint16_t port = endpoints_free_port(loopback, 2);
+    struct endpoint_failure f;
+    struct endpoints e;
+    char text[ENDPOINT_TEXT_MAX];
+
+    endpoints_init(&e, 1);
+    e.bindings = &b;
+    assert_true(endpoints_may_want(&e, STR("127.0.0.2")));
+    assert_true(endpoints_may_want(&e, STR("*")));
+    assert_false(endpoints_may_want(&e, STR("127.0.0.3")));
+    assert_false(endpoints_may_want(&e, STR("::1")));
+    assert_true(endpoints_want(&e, STR("*"), port, false, &f));
+    assert_int_equal(e.n, 2);
+    endpoint_address_text(e.list[0], text);
+    assert_string_equal(text, "127.0.0.1");
+    endpoint_address_text(e.list[1], text);
+    assert_string_equal(text, "127.0.0.2");
+
+    /* Without the list all addresses come in; the others go when they are no longer wanted. */
+    b.n_listen = 0;
+    endpoints_begin(&e);
+    assert_true(endpoints_may_want(&e, STR("::1")));
+    assert_true(endpoints_want(&e, STR("+"), port, false, &f));
+    endpoint_address_text(e.list[2], text);
+    assert_string_equal(text, "0.0.0.0");
+    assert_false(e.list[0]->wanted);
+    endpoints_fini(&e);
+}
+
+static void no_more_than_max_endpoints(void **state)
+{
+    static const char *const loopback[] = {"127.0.0.1", "127.0.0.2"};
+    uint16_t port = endpoints_free_port(loopback, 2);
+    struct endpoint_failure f;
+    struct endpoints e;
+
+    endpoints_init(&e, 1);
+    e.max = 1;
+    assert_true(endpoints_want(&e, STR("127.0.0.1"), port, false, &f));
+    assert_true(endpoints_want(&e, STR("127.0.0.1"), port, false, &f));
+    assert_false(endpoints_want(&e, STR("127.0.0.2"), port, false, &f));
+    assert_int_equal(f.err, ENOSPC);
+    assert_string_equal(f.why, "MaxEndpoints allows 1");
+    /* What is no longer wanted does not count; all addresses count once. */
+    endpoints_begin(&e);
+    assert_true(endpoints_want(&e, STR("*"), port, false, &f));
+    assert_false(endpoints_want(&e, STR("127.0.0.1"), port, false, &f));
+    assert_int_equal(f.err, ENOSPC);
+    endpoints_fini(&e);
+}
+
+/* A child plays the server: the variables name its process, and descriptors begin at 3. */
+static unsigned refused;
+
+static void count_refused(void *arg, const char *name, const char *why)
+{
+    refused += strcmp(name, "file") == 0;
+}
+
+/* 0, or the step that went wrong. */
+static int take_as_child(int v4, int v6, uint16_t port4, uint16_t port6)
+{
+    struct endpoint_failure f;
+    struct endpoints e;
+    char pid[24];
+    int a = fcntl(v4, F_DUPFD, 50), b = fcntl(v6, F_DUPFD, 50), c = open("/dev/null", O_RDONLY);
+
+    c = fcntl(c, F_DUPFD, 50);
+    if (dup2(a, 3) != 3 || dup2(b, 4) != 4 || dup2(c, 5) != 5)
+        return 1;
+    close(a);
+    close(b);
+    if (v4 > 5)
+        close(v4);
+    if (v6 > 5)
+        close(v6);
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    setenv("LISTEN_PID", pid, 1);
+    setenv("LISTEN_FDS", "3", 1);
+    setenv("LISTEN_FDNAMES", "one:two:file", 1);
+    endpoints_init(&e, 2);
+    inherited_begin(&e.inherited, count_refused, NULL);
+    if (refused != 1 || e.inherited.n != 2 || getenv("LISTEN_FDS"))
+        return 2;
+    if (strcmp(e.inherited.list[1].name, "two") != 0 || !e.inherited.list[1].is_dual ||
+        e.inherited.list[0].is_dual || e.inherited.list[1].is_used)
+        return 3;
+    /* Without the inherited one the port would be in use. */
+    if (!endpoints_want(&e, STR("127.0.0.1"), port4, false, &f) || e.n != 1)
+        return 4;
+    if (!endpoints_want(&e, STR("*"), port6, false, &f) || e.n != 2) /* one for both families */
+        return 5;
+    if (e.list[1]->fds[0] < 0 || e.list[1]->fds[1] < 0 || e.list[1]->fds[0] == e.list[1]->fds[1] ||
+        !(fcntl(e.list[1]->fds[1], F_GETFL) & O_NONBLOCK) ||
+        !(fcntl(e.list[1]->fds[1], F_GETFD) & FD_CLOEXEC))
+        return 6;
+    endpoints_fini(&e);
+
+    /* Meant for another process. */
+    setenv("LISTEN_PID", "1", 1);
+    setenv("LISTEN_FDS", "3", 1);
+    inherited_begin(&e.inherited, count_refused, NULL);
+    return e.inherited.n == 0 && !e.inherited.list && !getenv("LISTEN_PID") ? 0 : 7;
+}
+
+static void inherited_sockets_are_taken(void **state)
+{
+    int v4 = socket(AF_INET, SOCK_STREAM, 0), v6 = socket(AF_INET6, SOCK_STREAM, 0);
+    struct sockaddr_in a4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in6 a6 = {.sin6_family = AF_INET6};
+    socklen_t n4 = sizeof(a4), n6 = sizeof(a6);
+    int off = 0, status = 0;
+
+    assert_int_equal(bind(v4, (struct sockaddr *)&a4, n4), 0);
+    assert_int_equal(listen(v4, 5), 0);
+    assert_int_equal(setsockopt(v6, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)), 0);
+    assert_int_equal(bind(v6, (struct sockaddr *)&a6, n6), 0);
+    assert_int_equal(listen(v6, 5), 0);
+    assert_int_equal(getsockname(v4, (struct sockaddr *)&a4, &n4), 0);
+    assert_int_equal(getsockname(v6, (struct sockaddr *)&a6, &n6), 0);
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(take_as_child(v4, v6, ntohs(a4.sin_port), ntohs(a6.sin6_port)));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (status != 0)
+        fail_msg("step %d", WEXITSTATUS(status));
+    close(v4);
+    close(v6);
+}
+
 static void bad_addresses_are_told_apart(void **state)
 {
     static const struct {
@@ -311,10 +546,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(generation_says_what_the_file_says),
         cmocka_unit_test(logs_understand_their_part),
-        cmocka_unit_test(the_second_owner_of_a_binding_is_found),
+        cmocka_unit_test(bindings_that_collide),
+        cmocka_unit_test(only_started_sites_collide),
         cmocka_unit_test(only_some_attributes_recycle),
         cmocka_unit_test(endpoints_share_a_port_among_threads_only),
         cmocka_unit_test(a_wildcard_may_join_an_address_of_its_own_server),
+        cmocka_unit_test(the_listen_list_counts),
+        cmocka_unit_test(no_more_than_max_endpoints),
+        cmocka_unit_test(inherited_sockets_are_taken),
         cmocka_unit_test(bad_addresses_are_told_apart),
     };
 
