@@ -386,6 +386,7 @@ static void add_ticket(struct tls_conn *c)
     if (SSL_new_session_ticket(c->ssl) == 1)
         (void)SSL_do_handshake(c->ssl);
     c->gather = GATHER_NONE;
+    SSL_free_buffers(c->ssl); /* it has made both, and only reading would free the other */
     ERR_clear_error();
 }
 
