@@ -48,8 +48,8 @@ static void decide_framing(struct exchange *x, const struct msg_response *h, boo
     x->length_left = UINT64_MAX;
     if (h->flags & MSGR_LENGTH)
         x->length_left = (uint64_t)h->content_length;
-    else if (closing)
-        x->length_left = h->body_len;
+    else if (closing && !x->no_body)
+        x->length_left = h->body_len; /* HEAD: what is not sent has no length that we know */
     else if (x->conn->is_stream)
         return; /* frames say where it ends */
     else if (!x->no_body && x->head.version_minor >= 1)

@@ -148,8 +148,11 @@ static struct msg_response head_of(const struct request_core *core, bool no_body
                              .win32 = rs->win32,
                              .content_length = (int64_t)rs->body_length};
 
-    /* A 204 or 304 has no length to speak of; a HEAD has that of the GET. */
-    if (m.status != 204 && m.status != 304)
+    /* A 204 or 304 has no length to speak of; a HEAD has that of the GET, or none if whoever answered
+     * did not go to the trouble of finding out. */
+    bool is_known = rs->has_body || core->r.msg.head.method_id != HTTP_METHOD_HEAD;
+
+    if (m.status != 204 && m.status != 304 && is_known)
         m.flags |= MSGR_LENGTH;
     if (rs->needs_http11)
         m.flags |= MSGR_HTTP11;

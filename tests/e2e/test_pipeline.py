@@ -2,6 +2,7 @@
 import pytest
 
 from harness import Case, Outcomes, Site, own_answer
+from harness.apphost import MODULES
 
 
 def config(inner):
@@ -124,3 +125,17 @@ def test_modules_not_loaded_do_nothing(servers):
     assert server.get("/bin/x.txt").body == b"x"
     assert server.request("OPTIONS", "/bin/x.txt").status == 405
     assert server.request("TRACE", "/bin/x.txt").status == 405
+
+
+def test_head_has_the_length_of_the_get_or_none(servers):
+    """A body that nobody has made for a HEAD has no length; 0 would be a lie."""
+    server = servers.sites(Site(), modules=[m for m in MODULES if m != "CustomErrorModule"],
+                           files={"inetpub/wwwroot/a.txt": "abc"})
+    assert server.request("HEAD", "/a.txt").get("Content-Length") == "3"
+    assert server.get("/missing").get("Content-Length") == "0"
+    reply = server.request("HEAD", "/missing")
+    assert (reply.status, reply.get("Content-Length")) == (404, None)
+    with server.connect() as conn:
+        for _ in range(2):                   # the connection stays in step
+            conn.send(b"HEAD /missing HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert conn.read("HEAD").status == 404

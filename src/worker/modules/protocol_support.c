@@ -5,6 +5,7 @@
 
 #include "config/config.h"
 #include "http/method.h"
+#include "worker/modules/server_variables.h"
 #include "worker/modules/text.h"
 
 #include "base/poison.h"
@@ -118,7 +119,9 @@ static enum pipe_rc execute_trace(struct request *r)
     buf_str(&b, r->msg.method);
     buf_char(&b, ' ');
     buf_str(&b, r->msg.raw_target);
-    buf_printf(&b, " HTTP/1.%u\r\n", r->msg.head.minor);
+    buf_char(&b, ' ');
+    buf_str(&b, server_variable(r, STR("SERVER_PROTOCOL")));
+    buf_str(&b, STR("\r\n"));
     for (uint16_t i = 0; i < r->msg.head.n_fields; i++) {
         const struct msg_field *f = &r->msg.fields[i];
 

@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "http/host.h"
 #include "worker/modules/text.h"
+#include "worker/modules/tls_variables.h"
 #include "worker/url_cache.h"
 
 #include "base/poison.h"
@@ -196,6 +197,8 @@ static struct str var_path_and_query(struct request *r)
 
 static struct str var_protocol(struct request *r)
 {
+    if (r->msg.head.major >= 2)
+        return STR("HTTP/2.0");
     return r->msg.head.minor == 0 ? STR("HTTP/1.0") : STR("HTTP/1.1");
 }
 
@@ -317,14 +320,27 @@ static const struct {
     ROW("AUTH_TYPE", var_auth_type),
     ROW("AUTH_USER", var_user),
     ROW("CACHE_URL", var_cache_url),
+    ROW("CERT_COOKIE", tls_var_cert_cookie),
+    ROW("CERT_FLAGS", tls_var_cert_flags),
+    ROW("CERT_ISSUER", tls_var_cert_issuer),
+    ROW("CERT_KEYSIZE", tls_var_keysize),
+    ROW("CERT_SECRETKEYSIZE", tls_var_secretkeysize),
+    ROW("CERT_SERIALNUMBER", tls_var_cert_serialnumber),
+    ROW("CERT_SUBJECT", tls_var_cert_subject),
     ROW("CONTENT_LENGTH", var_content_length),
     ROW("CONTENT_TYPE", var_content_type),
+    ROW("CRYPT_CIPHER_ALG_ID", tls_var_crypt_cipher),
+    ROW("CRYPT_HASH_ALG_ID", tls_var_crypt_hash),
+    ROW("CRYPT_KEYEXCHANGE_ALG_ID", tls_var_crypt_keyexchange),
+    ROW("CRYPT_PROTOCOL", tls_var_crypt_protocol),
     ROW("DOCUMENT_ROOT", var_document_root),
     ROW("GATEWAY_INTERFACE", var_gateway_interface),
     ROW("HTTP_METHOD", var_method),
     ROW("HTTP_URL", var_path_and_query),
     ROW("HTTP_VERSION", var_protocol),
     ROW("HTTPS", var_https),
+    ROW("HTTPS_KEYSIZE", tls_var_keysize),
+    ROW("HTTPS_SECRETKEYSIZE", tls_var_secretkeysize),
     ROW("INSTANCE_ID", var_instance_id),
     ROW("INSTANCE_META_PATH", var_instance_meta_path),
     ROW("INSTANCE_NAME", var_instance_name),
