@@ -65,6 +65,7 @@ static void add_normal(const struct model *m, struct findings *fs, uint64_t legs
             finding_from_status(f, &m->statuses[i]);
             finding_relate(f, str_z(m->statuses[i].code));
         }
+    f->count = legs; /* those of clients that never succeeded have a finding of their own */
     f->share = ratio(f->count, m->requests);
     f->title = findings_text(fs, "%llu answer%s 401 that belong%s to logons",
                              (unsigned long long)legs, plural(legs), legs == 1 ? "s" : "");
