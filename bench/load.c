@@ -1,5 +1,10 @@
 /*
- * Two loads that wrk cannot make.
+ * Loads that wrk cannot make.
+ *
+ *   load keep PORT PATH CONNECTIONS SECONDS [HEADER]
+ *      Closed loop on kept connections, with half of wrk's own cost per request, so that it does not
+ *      run out before a fast server does. Every answer must be as long as the connection's first, and
+ *      begin with the same status line. Prints one line: requests errors resumed p50_us p99_us.
  *
  *   load handshake PORT PATH CONNECTIONS SECONDS
  *      Closed loop, a new TLS connection per request and never a resumed session (wrk resumes, which
@@ -29,13 +34,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUCKETS = 200000 }; /* of ten microseconds */
+enum { BUCKETS = 2000000 }; /* of a microsecond */
 
 struct conn {
     int fd;
     SSL *ssl;
     uint64_t started;
-    size_t got;
+    size_t got, whole;   /* bytes of this answer, and of any */
+    char status[12];
     bool asked;
 };
 
@@ -112,13 +118,18 @@ static void open_next(int poller, struct conn *c)
     watch(poller, c, EPOLL_CTL_ADD, EPOLLOUT | EPOLLIN | EPOLLET);
 }
 
+static void count(const struct conn *c)
+{
+    uint64_t taken = now_us() - c->started;
+
+    requests++;
+    histogram[taken < BUCKETS ? taken : BUCKETS - 1]++;
+}
+
 static void finish(struct conn *c, bool good)
 {
-    uint64_t taken = (now_us() - c->started) / 10;
-
     if (good) {
-        requests++;
-        histogram[taken < BUCKETS ? taken : BUCKETS - 1]++;
+        count(c);
         resumed += (uint64_t)SSL_session_reused(c->ssl);
     } else {
         errors++;
@@ -168,21 +179,27 @@ static uint64_t percentile(unsigned percent)
     for (size_t i = 0; i < BUCKETS; i++) {
         seen += histogram[i];
         if (seen * 100 >= requests * percent)
-            return i * 10;
+            return i;
     }
     return 0;
 }
 
-static int run_handshakes(const char *path, size_t count, uint64_t seconds)
+static void tell(void)
 {
-    struct conn *conns = calloc(count, sizeof *conns);
+    printf("%lu %lu %lu %lu %lu\n", (unsigned long)requests, (unsigned long)errors, (unsigned long)resumed,
+           (unsigned long)percentile(50), (unsigned long)percentile(99));
+}
+
+static int run_handshakes(const char *path, size_t parallel, uint64_t seconds)
+{
+    struct conn *conns = calloc(parallel, sizeof *conns);
     struct epoll_event events[256];
     int poller = epoll_create1(0);
     uint64_t end = now_us() + seconds * 1000000;
 
     request_len = (size_t)snprintf(request, sizeof request,
                                    "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < parallel; i++)
         open_next(poller, &conns[i]);
     while (now_us() < end) {
         int n = epoll_wait(poller, events, 256, 100);
@@ -194,8 +211,92 @@ static int run_handshakes(const char *path, size_t count, uint64_t seconds)
                 open_next(poller, c);
         }
     }
-    printf("%lu %lu %lu %lu %lu\n", (unsigned long)requests, (unsigned long)errors, (unsigned long)resumed,
-           (unsigned long)percentile(50), (unsigned long)percentile(99));
+    tell();
+    free(conns);
+    return 0;
+}
+
+/* --- kept connections --- */
+
+static void ask_next(struct conn *c)
+{
+    c->got = 0;
+    c->started = now_us();
+    if (send(c->fd, request, request_len, MSG_NOSIGNAL) != (ssize_t)request_len)
+        die("send");
+}
+
+/* The length of an answer, from its head; 0 while that is not whole. */
+static size_t measure(const char *data, size_t n)
+{
+    const char *body = memmem(data, n, "\r\n\r\n", 4), *length;
+
+    if (!body)
+        return 0;
+    if (memcmp(data, "HTTP/1.1 304", 12) == 0)
+        return (size_t)(body + 4 - data);
+    length = strcasestr(data, "\r\nContent-Length: ");
+    if (!length || length > body) {
+        fprintf(stderr, "load: an answer without a length: %.100s\n", data);
+        exit(1);
+    }
+    return (size_t)(body + 4 - data) + strtoul(length + 18, NULL, 10);
+}
+
+static void on_answer(struct conn *c)
+{
+    static char data[1 << 18];
+    ssize_t n = recv(c->fd, data, sizeof data - 1, MSG_DONTWAIT);
+
+    if (n <= 0) {
+        if (n < 0 && errno == EAGAIN)
+            return;
+        fprintf(stderr, "load: the server closed a kept connection\n");
+        exit(1);
+    }
+    if (c->whole == 0) {
+        data[n] = '\0';
+        c->whole = measure(data, (size_t)n);
+        memcpy(c->status, data, sizeof c->status);
+    } else if (c->got == 0 && (n < 12 || memcmp(data, c->status, sizeof c->status) != 0)) {
+        errors++;
+    }
+    c->got += (size_t)n;
+    if (c->got > c->whole)
+        errors++;
+    if (c->got >= c->whole) {
+        count(c);
+        ask_next(c);
+    }
+}
+
+static int run_kept(const char *path, size_t parallel, uint64_t seconds, const char *header)
+{
+    struct conn *conns = calloc(parallel, sizeof *conns);
+    struct epoll_event events[256];
+    int poller = epoll_create1(0), on = 1;
+    uint64_t end;
+
+    request_len = (size_t)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s%s\r\n", path,
+                                   header, *header ? "\r\n" : "");
+    for (size_t i = 0; i < parallel; i++) {
+        struct conn *c = &conns[i];
+
+        c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&server, sizeof server) < 0)
+            die("connect");
+        setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        watch(poller, c, EPOLL_CTL_ADD, EPOLLIN);
+        ask_next(c);
+    }
+    end = now_us() + seconds * 1000000;
+    while (now_us() < end) {
+        int n = epoll_wait(poller, events, 256, 100);
+
+        for (int i = 0; i < n; i++)
+            on_answer(events[i].data.ptr);
+    }
+    tell();
     free(conns);
     return 0;
 }
@@ -265,9 +366,9 @@ static bool ask(struct conn *c)
     }
 }
 
-static int run_idle(const char *path, size_t count, bool with_tls)
+static int run_idle(const char *path, size_t parallel, bool with_tls)
 {
-    struct conn *conns = calloc(count, sizeof *conns);
+    struct conn *conns = calloc(parallel, sizeof *conns);
     char line[64];
 
     if (!with_tls) {
@@ -276,19 +377,19 @@ static int run_idle(const char *path, size_t count, bool with_tls)
     }
     request_len =
         (size_t)snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < parallel; i++) {
         connect_from(&conns[i], i);
         if (!ask(&conns[i])) {
             fprintf(stderr, "load: connection %zu got no answer\n", i);
             return 1;
         }
     }
-    printf("open %zu\n", count);
+    printf("open %zu\n", parallel);
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         size_t alive = 0, asked = 0;
 
-        for (size_t i = 0; i < count; i += 97, asked++)
+        for (size_t i = 0; i < parallel; i += 97, asked++)
             alive += ask(&conns[i]);
         printf("alive %zu of %zu\n", alive, asked);
         fflush(stdout);
@@ -305,8 +406,9 @@ int main(int argc, char **argv)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    if (argc != 6) {
-        fprintf(stderr, "usage: load handshake PORT PATH CONNECTIONS SECONDS\n"
+    if (argc < 6) {
+        fprintf(stderr, "usage: load keep PORT PATH CONNECTIONS SECONDS [HEADER]\n"
+                        "       load handshake PORT PATH CONNECTIONS SECONDS\n"
                         "       load idle PORT PATH COUNT plain|tls\n");
         return 2;
     }
@@ -314,6 +416,8 @@ int main(int argc, char **argv)
     server = (struct sockaddr_in){.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)number(argv[2])),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (strcmp(argv[1], "keep") == 0)
+        return run_kept(argv[3], number(argv[4]), number(argv[5]), argc > 6 ? argv[6] : "");
     if (strcmp(argv[1], "handshake") == 0)
         return run_handshakes(argv[3], number(argv[4]), number(argv[5]));
     return run_idle(argv[3], number(argv[4]), strcmp(argv[5], "tls") == 0);
