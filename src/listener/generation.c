@@ -204,19 +204,42 @@ static const char *load_binding(struct generation *g, struct site *s, const json
 
 /* ---- reservations ---- */
 
-static struct binding *reserved_place(struct generation *g, struct route_port *p, struct str host)
+static void reserve(struct generation *g, struct binding *b, struct str path)
+{
+    struct reserved_path *r = ARENA_NEW(&g->arena, struct reserved_path);
+
+    r->path = path;
+    r->next = b->reserved;
+    b->reserved = r;
+}
+
+/* Names: also where a binding ties the name to an address, for both are of one kind. */
+static void reserve_name(struct generation *g, struct route_port *p, const struct binding *like,
+                         struct str path)
+{
+    struct binding *b = join(g, p, like);
+
+    reserve(g, b, path);
+    for (b = like->wildcard_host ? p->wildcards
+                                 : p->by_host[hash_bytes(like->host.p, like->host.n) & p->mask];
+         b; b = b->next)
+        if (!b->any_ip && b->wildcard_host == like->wildcard_host && str_eq(b->host, like->host))
+            reserve(g, b, path);
+}
+
+static void reserve_host(struct generation *g, struct route_port *p, struct str host,
+                         struct str path)
 {
     struct binding like = {.any_ip = true};
 
-    if (str_eq(host, STR("+")))
-        return join_list(g, &p->strong, &like, true);
-    if (str_eq(host, STR("*")))
-        return join(g, p, &like);
-    if (parse_ip(host, &like))
-        return join(g, p, &like);
-    like.any_ip = true;
-    take_host(g, host, &like);
-    return join(g, p, &like);
+    if (str_eq(host, STR("+"))) {
+        reserve(g, join_list(g, &p->strong, &like, true), path);
+    } else if (str_eq(host, STR("*")) || parse_ip(host, &like)) {
+        reserve(g, join(g, p, &like), path);
+    } else {
+        take_host(g, host, &like);
+        reserve_name(g, p, &like, path);
+    }
 }
 
 /* Where nobody listens, or for the other scheme, a reservation makes no difference. */
@@ -228,14 +251,9 @@ static void load_reservation(struct generation *g, const json_t *j)
 
     if (!p || p->https != (strcmp(ipc_get_str(j, "scheme", ""), "https") == 0))
         return;
-    struct binding *b = reserved_place(g, p, str_z(ipc_get_str(j, "host", "*")));
-    struct reserved_path *r = ARENA_NEW(&g->arena, struct reserved_path);
-
     while (path.n > 1 && path.p[path.n - 1] == '/')
         path.n--;
-    r->path = arena_dup(&g->arena, path);
-    r->next = b->reserved;
-    b->reserved = r;
+    reserve_host(g, p, str_z(ipc_get_str(j, "host", "*")), arena_dup(&g->arena, path));
 }
 
 /* ---- sites ---- */

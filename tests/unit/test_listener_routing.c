@@ -252,6 +252,8 @@ static void reservations_answer_503(void **state)
         {"10.0.0.1", "a.test", "/kept", RESERVED, NULL},
         {"10.0.0.1", "a.test", "/KEPT/x", RESERVED, NULL},
         {"10.0.0.1", "a.test", "/keptx", 1, NULL},
+        {"10.0.0.9", "a.test", "/kept", RESERVED, NULL}, /* the name tied to an address, too */
+        {"10.0.0.9", "a.test", "/keptx", 3, NULL},
         {"10.0.0.1", "b.test", "/kept/x", 2, NULL}, /* another host's */
         {"10.0.0.1", "b.test", "/weak/x", RESERVED, NULL},
         {"10.0.0.1", "a.test", "/weak/x", 1, NULL}, /* its own kind comes first */
@@ -274,7 +276,7 @@ static void reservations_answer_503(void **state)
     };
 
     (void)state;
-    CHECK("1 *:80:a.test / /app/in /same\n2 *:80:",
+    CHECK("1 *:80:a.test / /app/in /same\n2 *:80:\n3 10.0.0.9:80:a.test",
           "http a.test 80 /kept/\nhttp * 80 /weak/\nhttp + 80 /strong/\nhttp a.test 80 /app/\n"
           "http a.test 80 /same/\nhttp 10.0.0.7 80 /ip/\nhttps * 80 /tls/\nhttp * 81 /else/\n"
           "http d.test 80 /only/",
