@@ -62,14 +62,24 @@ void fixture_generation(const struct fixture_options *o)
     max_request_bytes = o->max_request_bytes ? o->max_request_bytes : 16384;
     if (o->max_request_bytes)
         json_object_set_new(parameters, "MaxRequestBytes", json_integer(o->max_request_bytes));
+    if (o->http2_cleartext)
+        json_object_set_new(parameters, "EnableHttp2Cleartext", json_true());
+    if (o->http2_resets)
+        json_object_set_new(parameters, "Http2MaxClientResetsPerMinute",
+                            json_integer(o->http2_resets));
     if (o->max_connections)
         json_object_set_new(json_object_get(site, "limits"), "maxConnections",
                             json_integer(o->max_connections));
-    order(json_pack("{s:s, s:i, s:o, s:{s:o, s:o, s:i}, s:[o], s:[o], s:{s:s}}", "type",
+    if (o->max_bandwidth)
+        json_object_set_new(json_object_get(site, "limits"), "maxBandwidth",
+                            json_integer(o->max_bandwidth));
+    order(json_pack("{s:s, s:i, s:o, s:{s:o, s:o, s:i, s:I}, s:[o], s:[o], s:{s:s}}", "type",
                     "generation", "id", ++generation_id, "parameters", parameters, "web_limits",
                     "connectionTimeout_ms", or_default(o->connection_timeout, 120000),
                     "headerWaitTimeout_ms", or_default(o->header_wait, 120000), "minBytesPerSecond",
-                    o->min_bytes, "pools", pool_json("Started", "", 1000), "sites", site, "httperr",
+                    o->min_bytes, "maxGlobalBandwidth",
+                    o->max_global_bandwidth ? (json_int_t)o->max_global_bandwidth : UINT32_MAX,
+                    "pools", pool_json("Started", "", 1000), "sites", site, "httperr",
                     "ErrorLoggingDir", log_dir),
           NULL, 0);
     fixture_expect("generation_ok");
@@ -121,11 +131,21 @@ unsigned short fixture_start(const char *dir)
     return fixture_start_with(dir, &(struct fixture_options){.threads = 1});
 }
 
+void fixture_begin_stop(int timeout_ms)
+{
+    order(json_pack("{s:s, s:i}", "type", "stop", "timeout_ms", timeout_ms), NULL, 0);
+}
+
 void fixture_stop_within(int timeout_ms)
+{
+    fixture_begin_stop(timeout_ms);
+    fixture_end_stop();
+}
+
+void fixture_end_stop(void)
 {
     void *rc = NULL;
 
-    order(json_pack("{s:s, s:i}", "type", "stop", "timeout_ms", timeout_ms), NULL, 0);
     pthread_join(listener_thread, &rc);
     INVARIANT(rc == NULL);
 }
@@ -206,6 +226,23 @@ void fixture_pool_tcp_level(const char *state, const char *reason, int queue_len
 void fixture_drain(struct fake_worker *w)
 {
     order(json_pack("{s:s, s:I}", "type", "worker_drain", "worker", (json_int_t)w->id), NULL, 0);
+}
+
+int fixture_cache_entries(void)
+{
+    order(json_pack("{s:s, s:i}", "type", "cache_list", "token", 8), NULL, 0);
+    json_t *msg = expect("cache");
+    int n = (int)ipc_get_int(msg, "count", -1);
+
+    json_decref(msg);
+    return n;
+}
+
+int fixture_cache_clear(const char *url, bool subtree)
+{
+    order(json_pack("{s:s, s:s, s:b}", "type", "cache_clear", "url", url, "subtree", (int)subtree),
+          NULL, 0);
+    return fixture_cache_entries();
 }
 
 void fixture_attach(struct fake_worker *w)

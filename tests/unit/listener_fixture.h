@@ -24,6 +24,10 @@ struct fixture_options {
     int min_bytes;           /* [none] bytes per second */
     int max_connections;     /* [no limit] */
     int max_request_bytes;   /* [16384] */
+    int max_bandwidth;       /* of the site, bytes per second [no limit] */
+    int max_global_bandwidth; /* [no limit] */
+    int http2_cleartext;     /* [no] */
+    int http2_resets;        /* [400] a minute */
 };
 
 enum { FIXTURE_THREADS_MAX = 4 };
@@ -36,6 +40,9 @@ void fixture_generation(const struct fixture_options *o);
 /* Asks the listener to stop and waits until it has. */
 void fixture_stop(void);
 void fixture_stop_within(int timeout_ms);
+/* The same in two steps, for tests of what happens between. */
+void fixture_begin_stop(int timeout_ms);
+void fixture_end_stop(void);
 /* Requests that the pool counts as waiting, and open connections. */
 int fixture_queued(void);
 int fixture_connections(void);
@@ -50,6 +57,9 @@ void fixture_pool(const char *state, const char *reason, int queue_length);
 /* The same with loadBalancerCapabilities TcpLevel. */
 void fixture_pool_tcp_level(const char *state, const char *reason, int queue_length);
 void fixture_drain(struct fake_worker *w);
+/* cache_clear, and how many entries cache_list shows then. */
+int fixture_cache_clear(const char *url, bool subtree);
+int fixture_cache_entries(void);
 
 /* The next request within 5 seconds, copied to data (16-byte aligned), taken off the ring. */
 bool worker_take(struct fake_worker *w, void *data, size_t cap, struct request_message *ret,
