@@ -26,7 +26,7 @@ BINARY = pathlib.Path(os.environ.get("CANDOR_BIN") or TOP / "build" / "candor").
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|ThreadSanitizer|"
                        r"runtime error:|\*\*\* (stack smashing|buffer overflow) detected|"
                        r"Assertion .* failed|INVARIANT")
-LISTENING = re.compile(r"^candor: listening on http://(\[[0-9a-f:.]+\]|[0-9.]+):([0-9]+) \((.*)\)$")
+LISTENING = re.compile(r"^candor: listening on https?://(\[[0-9a-f:.]+\]|[0-9.]+):([0-9]+) \((.*)\)$")
 START_LIMIT = 30
 STOP_LIMIT = 40
 CLONE_NEWNET = 0x40000000

@@ -1,0 +1,447 @@
+"""TLS: which certificate answers where, renewal, stores, versions, client programs."""
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import Site
+from harness.server import free_port, wait_until
+from harness.logs import read_events, read_w3c
+
+WITHIN = 5.0 if "asan" in os.environ.get("CANDOR_BIN", "") else 3.0
+
+
+# --- certificates ---
+
+def openssl(*arguments, **more):
+    return subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=60, **more)
+
+
+class Authority:
+    """Makes certificates; a new one for the same name differs from the one before."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.count = 0
+        self.key, self.cert = folder / "root.key", folder / "root.crt"
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.key,
+                "-out", self.cert, "-subj", "/CN=Test Root", "-days", "30")
+
+    def make(self, name, days=60, rsa=None, usage="serverAuth"):
+        """(certificate, key) as files."""
+        self.count += 1
+        base = self.folder / f"c{self.count}"
+        kind = ["rsa:%d" % rsa] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        openssl("req", "-new", "-newkey", *kind, "-nodes", "-keyout", f"{base}.key", "-out", f"{base}.csr", "-subj", f"/CN={name}")
+        pathlib.Path(f"{base}.ext").write_text(f"subjectAltName=DNS:{name}\nextendedKeyUsage={usage}\nbasicConstraints=CA:FALSE\n")
+        openssl("x509", "-req", "-in", f"{base}.csr", "-CA", self.cert, "-CAkey", self.key, "-set_serial", 100 + self.count,
+                "-days", days, "-out", f"{base}.crt", "-extfile", f"{base}.ext")
+        return pathlib.Path(f"{base}.crt"), pathlib.Path(f"{base}.key")
+
+    def pem(self, name, **more):
+        """Certificate and key in one text."""
+        cert, key = self.make(name, **more)
+        return cert.read_text() + key.read_text()
+
+    def pfx(self, pair, password="", legacy=False):
+        out = self.folder / f"c{self.count}.pfx"
+        openssl("pkcs12", "-export", "-in", pair[0], "-inkey", pair[1], "-out", out, "-passout", "pass:" + password,
+                *(["-legacy", "-certpbe", "PBE-SHA1-RC2-40", "-keypbe", "PBE-SHA1-3DES"] if legacy else []))
+        return out.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def put(path, content, mode=0o600):
+    """As whole as a renewal tool does it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name("." + path.name + ".new")
+    fresh.write_bytes(content.encode() if isinstance(content, str) else content)
+    fresh.chmod(mode)
+    fresh.rename(path)
+
+
+def thumbprint(pem):
+    text = pem.read_text() if isinstance(pem, pathlib.Path) else pem
+    out = openssl("x509", "-noout", "-fingerprint", "-sha1", input=text.encode()).stdout.decode()
+    return out.split("=")[1].strip().replace(":", "").lower()
+
+
+def serial(pem):
+    return openssl("x509", "-noout", "-serial", input=pem.encode()).stdout.decode().split("=")[1].strip()
+
+
+# --- clients ---
+
+def context(authority=None, version=None, alpn=None):
+    ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ctx.check_hostname = False
+    ctx.verify_mode = ssl.CERT_NONE
+    if authority:
+        ctx.verify_mode = ssl.CERT_REQUIRED
+        ctx.load_verify_locations(authority.cert)
+    if version:
+        ctx.minimum_version = ctx.maximum_version = version
+    if alpn:
+        ctx.set_alpn_protocols(alpn)
+    return ctx
+
+
+@contextlib.contextmanager
+def connect(port, name=None, ctx=None, session=None, address="127.0.0.1"):
+    ctx = ctx or context()
+    with socket.create_connection((address, port), timeout=15) as raw:
+        with ctx.wrap_socket(raw, server_hostname=name, session=session) as conn:
+            yield conn
+
+
+def get(conn, path="/a.txt", host="localhost", close=False):
+    conn.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{'Connection: close' if close else 'A: b'}\r\n\r\n".encode())
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = conn.recv(65536)
+        assert piece, data
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(re.search(rb"content-length: *(\d+)", head, re.I)[1])
+    while len(body) < length:
+        piece = conn.recv(65536)
+        assert piece, len(body)
+        body += piece
+    return int(head.split()[1]), body
+
+
+def served_serial(port, name=None):
+    """Serial number of the certificate that a client gets."""
+    with connect(port, name) as conn:
+        return serial(ssl.DER_cert_to_PEM_cert(conn.getpeercert(binary_form=True)))
+
+
+def refused(port, name=None, ctx=None):
+    try:
+        with connect(port, name, ctx):
+            return False
+    except (ssl.SSLError, ConnectionError):
+        return True
+
+
+def https(port, host="", flags=0, more="", **kwargs):
+    return Site(protocol="https", bindings=[f"127.0.0.1:{port}:{host}" if not flags & 1 else f"*:{port}:{host}"],
+                binding_attributes=f'sslFlags="{flags}" {more}', **kwargs)
+
+
+def file_of(path):
+    return f'certificateFile="{path}"'
+
+
+def events(server, number):
+    return [e for e in read_events(server.drive) if e.get("id") == number]
+
+
+# --- one site ---
+
+@pytest.fixture(scope="module")
+def simple(module_servers, authority, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("simple")
+    port = free_port()
+    put(folder / "site.pem", authority.pem("localhost"))
+    server = module_servers.sites(
+        https(port, more=file_of(folder / "site.pem")),
+        files={"inetpub/wwwroot/a.txt": "some text", "inetpub/wwwroot/big.bin": os.urandom(3_000_000)})
+    server.tolerate("Timer_ConnectionIdle", "Client_Reset")
+    server.https = port
+    return server
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_requests_over_tls(simple, authority, version):
+    with connect(simple.https, "localhost", context(authority, version)) as conn:
+        for _ in range(3):
+            assert get(conn) == (200, b"some text")
+        big = (simple.drive / "inetpub/wwwroot/big.bin").read_bytes()
+        assert get(conn, "/big.bin") == (200, big)
+        assert get(conn, "/nothing")[0] == 404
+    assert wait_until(lambda: [r for r in read_w3c(simple.drive) if r["cs-uri-stem"] == "/big.bin"], "the log line")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_resume_on_any_thread(simple, version):
+    ctx = context(version=version)
+    with connect(simple.https, "localhost", ctx) as conn:
+        get(conn)
+        session = conn.session
+    for _ in range(6):
+        with connect(simple.https, "localhost", ctx, session) as conn:
+            assert get(conn) == (200, b"some text")
+            assert conn.session_reused
+
+
+def test_a_response_that_ends_with_the_connection_says_so(simple):
+    with connect(simple.https) as conn:
+        assert get(conn, close=True)[0] == 200
+        assert conn.recv(1) == b""            # close_notify: else this raises
+
+
+def test_curl_speaks_both(simple, authority):
+    for option, version in (("--http1.1", "1.1"), ("--http2", "2")):
+        out = subprocess.run(["curl", "-s", "--cacert", authority.cert, "--resolve", f"localhost:{simple.https}:127.0.0.1",
+                              option, "-w", " %{http_version} %{http_code}", f"https://localhost:{simple.https}/a.txt"],
+                             capture_output=True, timeout=30, check=True).stdout.decode()
+        assert out == f"some text {version} 200"
+
+
+@pytest.mark.skipif(not shutil.which("gnutls-cli"), reason="no gnutls-cli")
+def test_gnutls(simple, authority):
+    out = subprocess.run(["gnutls-cli", "--x509cafile", authority.cert, "-p", str(simple.https), "--sni-hostname=localhost",
+                          "--verify-hostname=localhost", "127.0.0.1"],
+                         input=b"GET /a.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+                         capture_output=True, timeout=30).stdout.decode()
+    assert "The certificate is trusted" in out and "some text" in out
+
+
+def test_old_versions_are_refused(simple):
+    ctx = context()
+    ctx.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning):
+        ctx.minimum_version = ctx.maximum_version = ssl.TLSVersion.TLSv1_1
+    assert refused(simple.https, ctx=ctx)
+    assert refused(simple.https, ctx=context(alpn=["gopher"]))
+
+
+def test_plain_http_on_a_tls_port_is_closed(simple):
+    with socket.create_connection(("127.0.0.1", simple.https), timeout=15) as conn:
+        conn.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            assert not conn.recv(100).startswith(b"HTTP/")
+
+
+# --- which certificate ---
+
+def test_names_choose_certificates(servers, authority, tmp_path):
+    port = free_port()
+    pems = {name: authority.pem(name) for name in ("one.test", "two.test", "*.star.test")}
+    for name, pem in pems.items():
+        put(tmp_path / f"{name}.pem", pem)
+    server = servers.sites(
+        https(port, "one.test", 1, file_of(tmp_path / "one.test.pem"), folder="one"),
+        https(port, "two.test", 1, file_of(tmp_path / "two.test.pem"), folder="two", id=2, name="Two"),
+        https(port, "*.star.test", 1, file_of(tmp_path / "*.star.test.pem"), folder="two", id=3, name="Three"),
+        files={"one/a.txt": "one", "two/a.txt": "two"})
+    for name, wanted in (("one.test", "one.test"), ("TWO.test", "two.test"), ("a.star.test", "*.star.test")):
+        assert served_serial(port, name) == serial(pems[wanted]), name
+    assert refused(port, "three.test")
+    assert refused(port)
+    with connect(port, "one.test") as conn:
+        assert get(conn, host="one.test") == (200, b"one")
+        assert get(conn, host="two.test") == (200, b"two")      # the Host chooses the site
+    server.tolerate("Timer_ConnectionIdle")
+
+
+def test_flags_of_a_binding(servers, authority, tmp_path):
+    put(tmp_path / "x.pem", authority.pem("localhost"))
+    ports = {flags: free_port() for flags in (0, 4, 32)}
+    servers.sites(*[https(port, flags=flags, more=file_of(tmp_path / "x.pem"), id=port, name=f"s{flags}")
+                    for flags, port in ports.items()], files={"inetpub/wwwroot/a.txt": "x"})
+
+    def agreed(flags, **more):
+        with connect(ports[flags], ctx=context(alpn=["h2", "http/1.1"], **more)) as conn:
+            return conn.selected_alpn_protocol(), conn.version()
+
+    assert agreed(0) == ("h2", "TLSv1.3")
+    assert agreed(4) == ("http/1.1", "TLSv1.3")
+    assert agreed(32) == ("h2", "TLSv1.2")
+
+
+HASH = ",".join
+
+
+def reg(bindings, **parameters):
+    key = r"[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\HTTP\Parameters"
+    lines = ["Windows Registry Editor Version 5.00", "", key + "]"]
+    lines += [f'"{n}"=dword:{v:08x}' for n, v in parameters.items()]
+    for name, values in bindings.items():
+        lines += ["", f"{key}\\{name}]"]
+        for n, v in values.items():
+            if n == "SslCertHash":
+                v = "hex:" + HASH(v[i:i + 2] for i in range(0, len(v), 2))
+            elif isinstance(v, int):
+                v = f"dword:{v:08x}"
+            else:
+                v = f'"{v}"'
+            lines.append(f'"{n}"={v}')
+    return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def test_the_registry_names_certificates_by_thumbprint(servers, authority):
+    ports = [free_port(), free_port()]
+    first, second, third = (authority.make(n) for n in ("first.test", "second.test", "third.test"))
+    files = {"certs/MY/whatever": authority.pfx(first, legacy=True), "certs/MY/second.cer": second[0].read_text(),
+             "certs/MY/second.key": second[1].read_text(), "certs/WebHosting/x.pem": third[0].read_text() + third[1].read_text(),
+             "inetpub/wwwroot/a.txt": "x"}
+    server = servers.sites(
+        https(ports[0]), https(ports[1], "second.test", 1, id=2, name="Two"), https(ports[1], "third.test", 1, id=3, name="Three"),
+        files=files, start=False, reg=reg({
+            rf"SslBindingInfo\127.0.0.1:{ports[0]}": {"SslCertHash": thumbprint(first[0])},
+            rf"SslSniBindingInfo\second.test:{ports[1]}": {"SslCertHash": thumbprint(second[0]), "SslCertStoreName": "MY"},
+            rf"SslSniBindingInfo\third.test:{ports[1]}": {"SslCertHash": thumbprint(third[0]), "SslCertStoreName": "WebHosting"}}))
+    for path in (server.drive / "certs").rglob("*"):
+        if path.is_file():
+            path.chmod(0o600)
+    server.start()
+    assert served_serial(ports[0]) == serial(first[0].read_text())
+    assert served_serial(ports[1], "second.test") == serial(second[0].read_text())
+    assert served_serial(ports[1], "third.test") == serial(third[0].read_text())
+
+
+def test_the_central_store(servers, authority):
+    port = free_port()
+    pems = {name: authority.pem(name) for name in ("one.test", "*.star.test", "late.test")}
+    server = servers.sites(https(port, flags=2, more='certificatePassword="secret"'), start=False,
+                           files={"inetpub/wwwroot/a.txt": "x"})
+    store = server.drive / "certs/central"
+    put(store / "one.test.pem", pems["one.test"])
+    put(store / "_.star.test.pem", pems["*.star.test"])
+    put(store / "broken.test.pem", "nothing that could be read")
+    pair = authority.make("pfx.test")
+    put(store / "PFX.test.pfx", authority.pfx(pair, "secret", legacy=True))
+    server.tolerate_events("broken.test", "locked.test")
+    server.start()
+    assert served_serial(port, "one.test") == serial(pems["one.test"])
+    assert served_serial(port, "any.star.test") == serial(pems["*.star.test"])
+    assert served_serial(port, "pfx.test") == serial(pair[0].read_text())
+    for name in ("late.test", "broken.test", "etc/one.test", None):
+        assert refused(port, name)
+    assert events(server, 1040)
+    put(store / "late.test.pem", pems["late.test"])
+    wait_until(lambda: not refused(port, "late.test"), "a file put into the store", WITHIN)
+    assert served_serial(port, "late.test") == serial(pems["late.test"])
+    fresh = authority.pem("one.test")
+    put(store / "one.test.pem", fresh)
+    wait_until(lambda: served_serial(port, "one.test") == serial(fresh), "a renewed file", WITHIN)
+    (store / "one.test.pem").unlink()
+    wait_until(lambda: refused(port, "one.test"), "a removed file", WITHIN)
+    with connect(port, "late.test") as conn:
+        assert get(conn, host="late.test") == (200, b"x")
+
+
+# --- renewal and faults ---
+
+def test_renewal_under_load_drops_nothing(servers, authority, tmp_path):
+    port = free_port()
+    path = tmp_path / "site.pem"
+    put(path, authority.pem("localhost"))
+    servers.sites(https(port, more=file_of(path)), files={"inetpub/wwwroot/a.txt": "x"})
+    stop, failures, done = threading.Event(), [], [0, 0]
+
+    def keep_alive():
+        with connect(port) as conn:
+            while not stop.is_set():
+                assert get(conn) == (200, b"x")
+                done[0] += 1
+
+    def one_each():
+        while not stop.is_set():
+            with connect(port) as conn:
+                assert get(conn, close=True) == (200, b"x")
+                done[1] += 1
+
+    def guard(work):
+        try:
+            work()
+        except Exception as error:    # noqa: BLE001 - told by the test
+            failures.append(repr(error))
+
+    threads = [threading.Thread(target=guard, args=(work,)) for work in (keep_alive, keep_alive, one_each, one_each)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(4):
+            fresh = authority.pem("localhost")
+            put(path, fresh)
+            wait_until(lambda: served_serial(port) == serial(fresh), "the renewed certificate", WITHIN)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+    assert not failures
+    assert min(done) > 10
+
+
+def test_a_key_for_everybody_is_refused_until_it_is_not(servers, authority, tmp_path):
+    port = free_port()
+    path = tmp_path / "site.pem"
+    put(path, authority.pem("localhost"), 0o644)
+    server = servers.sites(https(port, more=file_of(path)), start=False)
+    server.tolerate_events("every user of this machine", r"127.0.0.1:\d+: \(site")
+    server.start()
+    server.wait_line(r"site\.pem: every user of this machine may read")
+    assert refused(port)
+    assert events(server, 1040) and events(server, 15021)
+    path.chmod(0o600)
+    wait_until(lambda: not refused(port), "the key after chmod", WITHIN)
+
+
+@pytest.mark.parametrize("fault", ["no key", "other key", "nothing", "gone", "expired", "short"])
+def test_a_bad_certificate_never_replaces_a_good_one(servers, authority, tmp_path, fault):
+    port = free_port()
+    path = tmp_path / "site.pem"
+    good = authority.pem("localhost")
+    put(path, good)
+    server = servers.sites(https(port, more=file_of(path)))
+    server.tolerate_events("site.pem")
+    bad = {"no key": lambda: authority.make("localhost")[0].read_text(), "nothing": lambda: "",
+           "other key": lambda: authority.make("localhost")[0].read_text() + authority.make("localhost")[1].read_text(),
+           "expired": lambda: authority.pem("localhost", days=-1), "short": lambda: authority.pem("localhost", rsa=1024),
+           "gone": None}[fault]
+    if bad:
+        put(path, bad())
+    else:
+        path.unlink()
+    text = str(wait_until(lambda: events(server, 1041), "the event", WITHIN))
+    assert "site.pem" in text
+    assert served_serial(port) == serial(good)
+    fresh = authority.pem("localhost")
+    put(path, fresh)
+    wait_until(lambda: served_serial(port) == serial(fresh), "the good one after all", WITHIN)
+    assert events(server, 1042)
+
+
+def test_a_password_and_a_separate_key(servers, authority, tmp_path):
+    ports = [free_port(), free_port()]
+    cert, key = authority.make("localhost")
+    locked = tmp_path / "locked.key"
+    openssl("pkey", "-in", key, "-aes256", "-passout", "pass:x&y", "-out", locked)
+    locked.chmod(0o600)
+    put(tmp_path / "a.pfx", authority.pfx((cert, key), "x&y"))
+    servers.sites(
+        https(ports[0], more=f'certificateFile="{cert}" certificateKeyFile="{locked}" certificatePassword="x&amp;y"'),
+        https(ports[1], more=f'certificateFile="{tmp_path}/a.pfx" certificatePassword="x&amp;y"', id=2, name="Two"))
+    for port in ports:
+        assert served_serial(port) == serial(cert.read_text())
+
+
+def test_the_development_certificate(servers):
+    server = servers(files={"a.txt": "mine"}, arguments=["--https"])
+    address, port, _ = server.addresses[0]
+    cert = server.drive / "certs/development.crt"
+    assert (server.drive / "certs/development.key").stat().st_mode & 0o777 == 0o600
+    server.wait_line(re.escape(f"curl --cacert {cert}"))
+    ctx = ssl.create_default_context(cafile=cert)
+    for name in ("localhost", "127.0.0.1"):
+        with connect(port, name, ctx) as conn:
+            assert get(conn) == (200, b"mine")
+    before = cert.read_bytes()
+    server.stop()
+    server.start()
+    assert cert.read_bytes() == before        # trusted once, trusted for its year
