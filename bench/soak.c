@@ -40,10 +40,11 @@ enum result {
     NOT_SENT,
     LOST,        /* the connection or stream ended before the answer was whole */
     LOST_BEHIND, /* pipelined behind a lost one: the server may not have read it */
-    NOT_READ     /* pipelined behind an answer that ended the connection: must have no line */
+    NOT_READ,    /* pipelined behind an answer that ended the connection: must have no line */
+    ABORTED      /* the client reset the connection: one line somewhere, or none if it was not read */
 };
 
-enum mode { KEEP, CLOSE, PIPELINE, TRICKLE, MODES };
+enum mode { KEEP, CLOSE, PIPELINE, TRICKLE, ABORT, MODES };
 enum transport { PLAIN, TLS, H2, TRANSPORTS };
 enum { DEPTH = 8, STREAMS = 20, OUT = 16384, HEAD = 8192 };
 
@@ -125,7 +126,7 @@ struct conn {
 };
 
 static struct ledger *ledger;
-static uint64_t goal, answered, lost, odd, wrong, connections, ended;
+static uint64_t goal, answered, lost, aborted, odd, wrong, connections, ended;
 static uint64_t odd_by_status[1000];
 static SSL_CTX *tls1, *tls2;
 static struct sockaddr_in ports[2];
@@ -226,7 +227,10 @@ static void settle(const struct exchange *x, uint16_t result)
 
     e->result = result;
     if (result < 100) {
-        lost++;
+        if (result == ABORTED)
+            aborted++;
+        else
+            lost++;
         return;
     }
     answered++;
@@ -302,7 +306,7 @@ static void ask1(struct conn *c)
     char path[64];
     int n;
 
-    if (!begin(c, x, final)) {
+    if (!begin(c, x, final && c->mode != ABORT)) {
         c->left = 0;
         return;
     }
@@ -593,6 +597,19 @@ static void open_conn(struct conn *c, enum transport transport)
         die("epoll_ctl");
 }
 
+/* The last request of such a connection has gone out: do not wait for its answer. */
+static bool abort_now(struct conn *c)
+{
+    struct linger hard = {.l_onoff = 1};
+
+    if (c->mode != ABORT || c->transport == H2 || c->left > 0 || c->waiting != 1 || c->out_pos < c->out_len)
+        return false;
+    settle(&c->queue[c->first], ABORTED);
+    c->waiting = 0;
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    return true;
+}
+
 static void close_conn(struct conn *c)
 {
     if (c->session) {
@@ -604,7 +621,8 @@ static void close_conn(struct conn *c)
     for (size_t i = 0; !c->session && i < c->waiting; i++)
         settle(&c->queue[(c->first + i) % DEPTH], c->closing && !c->in_body ? NOT_READ : i == 0 ? LOST : LOST_BEHIND);
     if (c->ssl) {
-        SSL_shutdown(c->ssl);
+        if (c->mode != ABORT)
+            SSL_shutdown(c->ssl);
         SSL_free(c->ssl);
     }
     close(c->fd);
@@ -668,7 +686,7 @@ static bool pump(struct conn *c)
         if (!flush(c))
             return false;
     }
-    if (c->session && nghttp2_session_want_read(c->session) == 0)
+    if ((c->session && nghttp2_session_want_read(c->session) == 0) || abort_now(c))
         return false;
     return c->waiting > 0 || (c->left > 0 && !c->closing);
 }
@@ -733,15 +751,15 @@ static int run(char **argv)
             else
                 alive--;
         }
-        if (answered + lost != before)
+        if (answered + lost + aborted != before)
             heard = now;
         if (now - told >= 1) {
-            printf("sent %lu answered %lu lost %lu odd %lu wrong %lu connections %lu seconds %.0f\n",
-                   (unsigned long)ledger->sent - 1, (unsigned long)answered, (unsigned long)lost, (unsigned long)odd,
+            printf("sent %lu answered %lu lost %lu aborted %lu odd %lu wrong %lu connections %lu seconds %.0f\n",
+                   (unsigned long)ledger->sent - 1, (unsigned long)answered, (unsigned long)lost, (unsigned long)aborted, (unsigned long)odd,
                    (unsigned long)wrong, (unsigned long)connections, now - start);
             fflush(stdout);
             told = now;
-            before = answered + lost;
+            before = answered + lost + aborted;
         }
         if (now - heard > 60) {
             fprintf(stderr, "soak: nothing was answered for 60 seconds, %zu connections wait\n", alive);
@@ -753,8 +771,8 @@ static int run(char **argv)
             return 1;
         }
     }
-    printf("sent %lu answered %lu lost %lu odd %lu wrong %lu connections %lu seconds %.0f\n",
-           (unsigned long)ledger->sent - 1, (unsigned long)answered, (unsigned long)lost, (unsigned long)odd,
+    printf("sent %lu answered %lu lost %lu aborted %lu odd %lu wrong %lu connections %lu seconds %.0f\n",
+           (unsigned long)ledger->sent - 1, (unsigned long)answered, (unsigned long)lost, (unsigned long)aborted, (unsigned long)odd,
            (unsigned long)wrong, (unsigned long)connections, seconds() - start);
     for (size_t i = 0; i < 1000; i++)
         if (odd_by_status[i])
@@ -853,6 +871,8 @@ static void site_line(char *line, const struct columns *c)
     if (e->seen++ > 0) {
         doubled++;
         complain("a second line", copy);
+    } else if (e->result == ABORTED) {
+        ;                                 /* whatever the server found out first */
     } else if (e->result < 100 || k == &kinds[BAD_HOST] || e->result == 503) {
         ghosts++;
         complain("a site line although the client had no answer from there", copy);
@@ -947,7 +967,7 @@ static uint64_t lines_of(const char *reason)
 
 static int account(int argc, char **argv)
 {
-    uint64_t by[KINDS][7] = {{0}}, missing = 0, unavailable = 0, bad = 0, off_ports = 0, extra, httperr_total = 0;
+    uint64_t by[KINDS][7] = {{0}}, missing = 0, unavailable = 0, bad = 0, off_ports = 0, quit = 0, quit_lines = 0, extra, httperr_total = 0;
     uint64_t total[7] = {0};
 
     map_ledger(argv[2], 0);
@@ -962,11 +982,13 @@ static int account(int argc, char **argv)
         by[e->kind][0]++;
         by[e->kind][1] += e->result >= 100;
         by[e->kind][2] += e->result == LOST;
+        quit += e->result == ABORTED;
+        quit_lines += e->result == ABORTED && e->seen;
         by[e->kind][3] += e->result == LOST_BEHIND || e->result == NOT_READ;
         by[e->kind][4] += e->seen;
         by[e->kind][5] += e->result >= 100 && e->result != kinds[e->kind].status;
         by_port_ledger[e->port] += e->result == LOST;
-        behind_ports[e->port] += e->result == LOST_BEHIND;
+        behind_ports[e->port] += e->result == LOST_BEHIND || e->result == ABORTED;
         if (e->result == NOT_SENT) {
             printf("  request %lu has no result\n", (unsigned long)i);
             missing++;
@@ -1007,12 +1029,15 @@ static int account(int argc, char **argv)
                    (unsigned long)by_port_ledger[i], (unsigned long)behind_ports[i], (unsigned long)by_port_log[i]);
     }
     extra = httperr_total - lines_of("Connection_Abandoned_By_ReqQueue") - lines_of("Hostname");
-    printf("answered 503: %lu; refused as bad: %lu; other HTTPERR lines: %lu\n", (unsigned long)unavailable,
-           (unsigned long)bad, (unsigned long)extra);
+    printf("answered 503: %lu; refused as bad: %lu; reset by the client: %lu, of them %lu in a site log; other "
+           "HTTPERR lines: %lu\n",
+           (unsigned long)unavailable, (unsigned long)bad, (unsigned long)quit, (unsigned long)quit_lines,
+           (unsigned long)extra);
     printf("no line %lu, two lines %lu, ghosts %lu, other status %lu, other request %lu, foreign %lu, ports off %lu\n",
            (unsigned long)missing, (unsigned long)doubled, (unsigned long)ghosts, (unsigned long)false_status,
            (unsigned long)false_kind, (unsigned long)foreign, (unsigned long)off_ports);
-    if (missing || doubled || ghosts || false_status || false_kind || foreign || off_ports || extra != unavailable ||
+    if (missing || doubled || ghosts || false_status || false_kind || foreign || off_ports || extra < unavailable ||
+        extra > unavailable + quit - quit_lines ||
         lines_of("Hostname") != bad) {
         printf("NOT every request is accounted for\n");
         return 1;
