@@ -175,6 +175,28 @@ static bool too_many_connections(const struct thread *t)
            t->current->generation->parameters.max_connections;
 }
 
+/* Memory is short: closed at once, with one line a second in HTTPERR for all of them. */
+static void refuse(struct acceptor *a, int fd, const struct sockaddr_storage *peer)
+{
+    struct thread *t = a->thread;
+    struct log_httperr_record r = {.wall_us = t->wall_us,
+                                   .reason = httperr_reason_name(HTTPERR_CONNECTIONS_REFUSED),
+                                   .transport = STR("TCP")};
+    struct sockaddr_storage own;
+    socklen_t n = sizeof(own);
+    char client[LOG_ADDR_TEXT_MAX], server[LOG_ADDR_TEXT_MAX];
+
+    metrics_count(t->metrics, METRIC_CONNECTIONS_REFUSED);
+    if (memory_guard_may_log(&t->listener->memory, thread_now_ms(t)) &&
+        getsockname(fd, (struct sockaddr *)&own, &n) == 0) {
+        log_addr_set(&r.client, client, (const struct sockaddr *)peer);
+        log_addr_set(&r.server, server, (const struct sockaddr *)&own);
+        metrics_httperr(t->metrics, HTTPERR_CONNECTIONS_REFUSED, 0, 0);
+        logging_httperr(t->listener->logging, t->index, &r);
+    }
+    close(fd);
+}
+
 void acceptor_on_event(struct loop_io *io, uint32_t events)
 {
     struct acceptor *a = CONTAINER_OF(io, struct acceptor, io);
@@ -192,6 +214,10 @@ void acceptor_on_event(struct loop_io *io, uint32_t events)
         if (UNLIKELY(too_many_connections(a->thread))) {
             metrics_count(a->thread->metrics, METRIC_CONNECTIONS_REFUSED);
             close(fd);
+            continue;
+        }
+        if (UNLIKELY(memory_guard_refuses(&a->thread->listener->memory))) {
+            refuse(a, fd, &peer);
             continue;
         }
         struct connection *c = conn_new(a, fd, &peer);

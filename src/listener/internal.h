@@ -14,6 +14,7 @@
 #include "http/http1_parser.h"
 #include "listener/bandwidth.h"
 #include "listener/generation.h"
+#include "listener/memory_guard.h"
 #include "listener/metrics.h"
 #include "listener/response_cache.h"
 #include "listener/timer_wheel.h"
@@ -69,6 +70,7 @@ struct listener {
     pthread_mutex_t inbox_lock; /* letters from threads to the control thread */
     struct letter *inbox, **inbox_end;
     _Atomic uint64_t connections;
+    struct memory_guard memory; /* thread 0 looks */
     bool stopping;
     unsigned threads_stopped;
     bool log_stdout;

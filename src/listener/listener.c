@@ -170,8 +170,10 @@ int listener_run(void)
         fprintf(stderr, "candor: the listener is started by the supervisor, not by hand\n");
         return 2;
     }
+    memory_guard_open(&l.memory);
     loop_run(l.loop);
     fini(&l);
+    memory_guard_close(&l.memory);
     return 0;
 }
 

@@ -328,6 +328,20 @@ static void after_events(void *arg)
         conn_bury(t);
 }
 
+/* EnableAggressiveMemoryUsage. One thread looks for all. */
+static void look_at_memory(struct thread *t, uint64_t now)
+{
+    struct listener *l = t->listener;
+    bool aggressive =
+        t->current && t->current->generation->parameters.enable_aggressive_memory_usage;
+
+    if (t->index != 0 || !memory_guard_look(&l->memory, now, aggressive))
+        return;
+    json_t *msg = json_pack("{s:s, s:s, s:{}}", "type", "event", "code",
+                            memory_guard_refuses(&l->memory) ? "CND-1032" : "CND-1033", "data");
+    listener_post(l, &(struct letter){.kind = LETTER_EVENT, .json = msg});
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct thread *t = CONTAINER_OF(timer, struct thread, tick);
@@ -345,6 +359,7 @@ static void on_tick(struct loop_timer *timer)
             pool_tick(t->pools[i]);
     for (struct acceptor *a = t->acceptors; a; a = a->next)
         loop_io_set(t->loop, &a->io, EPOLLIN); /* it may have run out of descriptors */
+    look_at_memory(t, now);
     logging_tick(t->listener->logging, t->index, now);
     response_cache_tick(t->listener->cache, now);
     if (t->stopping)

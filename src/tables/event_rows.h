@@ -86,6 +86,11 @@ EVENT(CND_CONTROL_LOST, CND, 1028, ERROR,
       "It hangs: keep the events of that minute and report it.")
 EVENT(CND_CPU_RESET, CND, 1029, INFO,
       "The pool %1 takes requests again: its processor limit counts from zero", "")
+EVENT(CND_CONNECTIONS_REFUSED, CND, 1032, ERROR,
+      "Memory is short: no more connections are taken (HTTPERR Connections_Refused)",
+      "Look for what uses the memory of the machine or of the control group; lower limits or add "
+      "memory.")
+EVENT(CND_CONNECTIONS_TAKEN, CND, 1033, INFO, "There is memory again: connections are taken", "")
 EVENT(CND_CERTIFICATE_BAD, CND, 1040, ERROR,
       "A certificate cannot be used: %1",
       "Do what the text says; the file is looked at again when it changes.")
