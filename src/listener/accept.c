@@ -163,7 +163,7 @@ struct connection *conn_new_stream(struct connection *carrier, const struct stre
     c->log_remote = moved(&carrier->log_remote, carrier->remote_text, c->remote_text);
     c->log_local = moved(&carrier->log_local, carrier->local_text, c->local_text);
     c->idle_ms = carrier->idle_ms;
-    c->accepted_ms = carrier->accepted_ms;
+    c->accepted_ms = thread_now_ms(t);
     link_connection(t, c);
     return c;
 }

@@ -335,6 +335,8 @@ void conn_advance(struct connection *c)
             conn_read_on(c);
         return;
     }
+    if (UNLIKELY(c->in->data[c->in->start] == 'P') && http2_prior_knowledge(c))
+        return;
     if (!read_head(c)) /* c may be gone */
         return;
     c->state = C_BUSY;

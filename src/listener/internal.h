@@ -28,6 +28,7 @@ struct link;
 struct proxy_parser;
 struct listener_metrics;
 struct thread;
+struct http2_thread;
 struct tls_conn;
 struct tls_table;
 
@@ -364,6 +365,7 @@ struct thread {
     int64_t date_second;
     char *scratch; /* SCRATCH_BYTES: heads and small bodies under construction */
     char *cook;    /* room for cooked paths */
+    struct http2_thread *http2; /* NULL: no connection has spoken it yet */
     size_t cook_cap;
     bool stopping;
     uint64_t stop_at_ms;
@@ -417,6 +419,14 @@ bool opening_is_needed(const struct connection *c, bool https);
 void opening_begin(struct connection *c, bool https);
 void opening_step(struct connection *c);
 void opening_retry(struct thread *t); /* the supervisor has answered about a certificate */
+
+/* http2.c */
+void http2_begin(struct connection *c); /* c carries streams from now on; c->in is HTTP/2's, too */
+/* The input may be an HTTP/2 client's that did not ask first. True: it was, or more is needed to
+ * tell; the parser is not to look at it. */
+bool http2_prior_knowledge(struct connection *c);
+void http2_flush(struct thread *t); /* sends what the turn has brought to streams */
+void http2_thread_fini(struct thread *t);
 
 /* transport.c: bytes through the socket or TLS, with the conventions of recv, send, sendfile */
 ssize_t transport_recv(struct connection *c, void *p, size_t n);

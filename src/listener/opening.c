@@ -17,7 +17,7 @@ static void first_request(struct connection *c)
     c->in_handshake = false;
     conn_set_timer(c, T_IDLE, c->idle_ms);
     if (c->tls && tls_is_http2(c->tls))
-        conn_close(c);
+        http2_begin(c);
     else
         input_read(c);
 }

@@ -61,6 +61,7 @@ void own_log(struct connection *c, enum httperr_reason reason)
                                    .client = c->log_remote,
                                    .reason = row->name,
                                    .status = row->status,
+                                   .stream_id = c->stream_id,
                                    .transport = STR("TCP")};
 
     if (c->x && c->in)

@@ -6,9 +6,14 @@ enum { ERROR_NETNAME_DELETED = 64 };
 
 static struct str version_text(const struct exchange *x)
 {
-    return x->head.version_major == 0 ? STR("HTTP/0.9")
-                                      : (x->head.version_minor == 0 ? STR("HTTP/1.0")
-                                                                    : STR("HTTP/1.1"));
+    switch (x->head.version_major) {
+    case 0:
+        return STR("HTTP/0.9");
+    case 2:
+        return STR("HTTP/2.0");
+    default:
+        return x->head.version_minor == 0 ? STR("HTTP/1.0") : STR("HTTP/1.1");
+    }
 }
 
 static struct str request_header(const struct exchange *x, const char *buf, struct str name)

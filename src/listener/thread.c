@@ -296,6 +296,7 @@ static bool before_wait(void *arg)
         link_receive(k);
     }
     more = conn_read_ready(t);
+    http2_flush(t);
     link_wake_dirty(t);
     for (struct link *k = t->links; k; k = k->next_all)
         if (!k->gone && !ring_sleep_begin(&k->responses))
@@ -323,6 +324,7 @@ static void after_events(void *arg)
 {
     struct thread *t = arg;
 
+    http2_flush(t);
     link_wake_dirty(t);
     if (t->dead)
         conn_bury(t);
@@ -404,6 +406,7 @@ void thread_fini(struct thread *t)
     for (unsigned i = 0; i < t->n_pools; i++)
         free(t->pools[i]);
     thread_release_generation(t, t->current);
+    http2_thread_fini(t);
     tls_table_unref(t->tls);
     metrics_free(t->metrics);
     free(t->slots);

@@ -1,0 +1,129 @@
+/* HTTP/2 inside the listener, between the files http2*.c. Framing and header compression are
+ * nghttp2's; what a request or an answer is, is everybody else's: a stream is a struct connection
+ * (internal.h), and this is what carries it. Everything belongs to one event thread.
+ *
+ * Two objects stand for a stream. struct http2_stream lives as long as nghttp2 knows the stream or
+ * the connection needs it; the connection lives until its exchange is over. Each may end first. */
+#ifndef CANDOR_LISTENER_HTTP2_H
+#define CANDOR_LISTENER_HTTP2_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "http/http2_head.h"
+#include "listener/internal.h"
+
+enum {
+    HTTP2_STREAMS_MAX = 100,          /* SETTINGS_MAX_CONCURRENT_STREAMS */
+    HTTP2_STREAM_WINDOW = 65535,      /* of a body at its start: RFC 9113's default */
+    HTTP2_STREAM_WINDOW_FAST = 262144, /* once a worker has taken that much of it */
+    HTTP2_CONNECTION_WINDOW = 1048576, /* of all bodies of a connection */
+    HTTP2_OUT_BYTES = 64 * 1024,      /* so much output is collected before it is sent */
+    HTTP2_OUT_ROOM = HTTP2_OUT_BYTES + 32 * 1024, /* and the frame that passes it fits */
+    HTTP2_IN_BYTES = 64 * 1024,
+    HTTP2_FRAME_HEAD = 9,
+};
+
+struct http2_stream {
+    struct http2_stream *next, **prev;           /* all of the session */
+    struct http2_stream *late_next, **late_prev; /* output has come that may have to wait */
+    struct http2 *session;
+    struct connection *c; /* NULL: the listener is done with it */
+    int32_t id;
+    uint32_t error;       /* what to say if it has to be reset; 0: not yet known */
+    bool closed;          /* nghttp2 knows it no more */
+    bool answered;        /* the head of the answer is on its way */
+    bool ended;           /* and so is its end */
+    bool was_reset;       /* by us */
+    bool deferred;        /* nghttp2 waits for data */
+    uint64_t received;    /* body bytes */
+    uint64_t taken;       /* of them by the worker, or dropped */
+};
+
+enum http2_state {
+    HTTP2_OPEN,
+    HTTP2_NOTICED, /* a GOAWAY has announced that the end is near */
+    HTTP2_FINAL,   /* a GOAWAY has said which stream is the last */
+    HTTP2_FAILED,  /* a GOAWAY has said what the client did wrong; nothing is read any more */
+};
+
+struct http2 {
+    struct connection *c; /* the carrier */
+    nghttp2_session *frames;
+    struct http2 *dirty_next, **dirty_prev; /* of the thread: has output or has changed */
+    struct http2_stream *streams, *late;
+    uint32_t n_streams;
+    uint8_t state; /* enum http2_state */
+    bool busy;     /* inside nghttp2: it must not be called again, nor freed */
+    bool flushing; /* its output is being sent: no need to mark it */
+    bool gone;     /* the socket is gone, or as good as gone */
+    uint64_t noticed_ms;
+
+    /* The header block being read. */
+    struct http2_stream *block;
+    bool in_block, has_priority;
+    uint8_t urgency;
+    bool incremental;
+    int32_t updated_id; /* newest stream whose priority came by PRIORITY_UPDATE */
+    struct http2_head head;
+
+    /* http2_guard.c */
+    uint32_t resets, noise;
+    uint64_t resets_since_ms, noise_ms;
+    const char *verdict; /* static text: what the client does wrong; NULL: nothing yet */
+    uint32_t verdict_code;
+    bool without_goaway;
+};
+
+/* What the sessions of one thread use in turn. */
+struct http2_thread {
+    struct http2 *dirty;
+    struct http2_stream *free_streams;
+    nghttp2_session_callbacks *callbacks;
+    nghttp2_option *options;
+    nghttp2_nv *nv;
+    size_t nv_cap;
+    size_t out_n;
+    char out[HTTP2_OUT_ROOM];
+    uint8_t in[HTTP2_IN_BYTES];
+};
+
+/* http2.c: the session and its socket */
+/* Output will be sent, and the state looked at, before the thread sleeps. */
+void http2_mark(struct http2 *h);
+/* http2_stream.c */
+extern const struct stream_ops http2_stream_ops;
+/* Callbacks of nghttp2 that are about one stream. */
+int http2_on_begin_headers(nghttp2_session *s, const nghttp2_frame *f, void *user);
+int http2_on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t name_n,
+                    const uint8_t *value, size_t value_n, uint8_t flags, void *user);
+int http2_on_data_chunk(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *data,
+                        size_t n, void *user);
+int http2_on_stream_close(nghttp2_session *s, int32_t id, uint32_t error, void *user);
+void http2_headers_in(struct http2 *h, const nghttp2_frame *f); /* a header block is complete */
+void http2_data_in(struct http2 *h, const nghttp2_frame *f);    /* a DATA frame is complete */
+/* Timers for streams whose output could not leave at once. */
+void http2_time_late_streams(struct http2 *h);
+/* Ends every stream that the listener still works for. */
+void http2_drop_streams(struct http2 *h);
+void http2_stream_free(struct http2_stream *s);
+
+/* http2_answer.c: from a stream's output to frames */
+void http2_answer_head(struct connection *c, const struct stream_head *head);
+int http2_on_send_data(nghttp2_session *s, nghttp2_frame *f, const uint8_t *frame_head, size_t n,
+                       nghttp2_data_source *source, void *user);
+
+/* http2_guard.c: what a client may not do too often. False: it has, and the session is to end. */
+bool http2_guard_frame(struct http2 *h, const nghttp2_frame_hd *hd); /* a frame that has begun */
+bool http2_guard_reset(struct http2 *h); /* the client reset a stream, or made us do so */
+bool http2_guard_head(struct http2 *h);  /* the fields of this block so far */
+void http2_guard_request(struct http2 *h);
+void http2_guard_sent(struct http2 *h, size_t n); /* a DATA frame with n bytes */
+/* Notes what the client did wrong; the first counts. */
+bool http2_condemn(struct http2 *h, uint32_t code, const char *text);
+
+static inline struct http2_thread *http2_of(const struct http2 *h)
+{
+    return h->c->thread->http2;
+}
+
+#endif

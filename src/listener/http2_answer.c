@@ -1,0 +1,178 @@
+/* The answer of a stream as frames: its head as fields, its body from what waits to leave. */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "listener/http2.h"
+#include "base/poison.h"
+
+/* Belong to one connection of HTTP/1, or are written here (RFC 9113 8.2.2). */
+static bool is_left_out(struct str name)
+{
+    switch (http_header_lookup(name)) {
+    case HDR_CONNECTION:
+    case HDR_KEEP_ALIVE:
+    case HDR_TRANSFER_ENCODING:
+    case HDR_UPGRADE:
+    case HDR_CONTENT_LENGTH:
+        return true;
+    case HDR_OTHER:
+        return str_ieq(name, STR("Proxy-Connection"));
+    default:
+        return false;
+    }
+}
+
+static nghttp2_nv field(struct str name, struct str value)
+{
+    /* nghttp2 copies both, and writes names in lower case; the values are only read. */
+    return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.p,
+                        .namelen = name.n,
+                        .value = (uint8_t *)(uintptr_t)value.p,
+                        .valuelen = value.n};
+}
+
+static size_t count_lines(struct str lines)
+{
+    size_t n = 0;
+
+    for (const char *p = lines.p, *end = p + lines.n; p < end; n++) {
+        p = memchr(p, '\n', (size_t)(end - p));
+        if (!p++)
+            break;
+    }
+    return n;
+}
+
+/* "Name: value" lines, checked before, as fields. */
+static size_t split_lines(struct str lines, nghttp2_nv *nv)
+{
+    struct str line;
+    size_t n = 0;
+
+    while (str_split(&lines, '\n', &line)) {
+        size_t colon = str_find_char(line, ':');
+        struct str name = str_sub(line, 0, colon);
+        if (colon != SIZE_MAX && !is_left_out(name))
+            nv[n++] = field(name, str_trim_all(str_sub(line, colon + 1, line.n)));
+    }
+    return n;
+}
+
+/* How many of the bytes that wait go into a frame of at most max; *ret_all: none are left then. */
+static size_t waiting(const struct connection *c, size_t max, bool *ret_all)
+{
+    size_t n = 0;
+
+    for (const struct out_segment *o = c->out; o; o = o->next) {
+        if (o->length > max - n) {
+            *ret_all = false;
+            return max;
+        }
+        n += (size_t)o->length;
+    }
+    *ret_all = true;
+    return n;
+}
+
+/* What waits to leave is the end of the answer, and as much of it as was promised. */
+static bool is_the_rest(const struct connection *c)
+{
+    const struct exchange *x = c->x;
+
+    return !x || (x->ended && (x->length_left == 0 || x->length_left == UINT64_MAX));
+}
+
+static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t max,
+                       uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+    struct http2_stream *s = source->ptr;
+    const struct connection *c = s->c;
+    bool is_all;
+
+    if (!c && s->was_reset)
+        return NGHTTP2_ERR_DEFERRED;
+    if (!c) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF; /* the end came behind the last bytes */
+        s->ended = true;
+        return 0;
+    }
+    size_t n = waiting(c, max, &is_all);
+
+    if (n == 0) {
+        s->deferred = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (is_all && is_the_rest(c)) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        s->ended = true;
+    }
+    return (ssize_t)n;
+}
+
+int http2_on_send_data(nghttp2_session *session, nghttp2_frame *f, const uint8_t *frame_head,
+                       size_t n, nghttp2_data_source *source, void *user)
+{
+    struct http2 *h = user;
+    struct http2_stream *s = source->ptr;
+    struct http2_thread *t = http2_of(h);
+    struct connection *c = s->c;
+    bool is_last;
+
+    /* Frames are 16 KiB and pause at HTTP2_OUT_BYTES, so there is room. */
+    if (!c || n + HTTP2_FRAME_HEAD > sizeof(t->out) - t->out_n)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    char *out = t->out + t->out_n;
+
+    memcpy(out, frame_head, HTTP2_FRAME_HEAD);
+    s->ended = false; /* until the bytes are there: a file may be shorter than it was */
+    if (out_take(c, out + HTTP2_FRAME_HEAD, n, &is_last) != (ssize_t)n)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    s->ended = f->hd.flags & NGHTTP2_FLAG_END_STREAM;
+    t->out_n += n + HTTP2_FRAME_HEAD;
+    http2_guard_sent(h, n);
+    out_taken(c);
+    return t->out_n >= HTTP2_OUT_BYTES ? NGHTTP2_ERR_PAUSE : 0;
+}
+
+static int submit(struct http2 *h, struct http2_stream *s, const struct stream_head *head,
+                  size_t n_fields)
+{
+    struct http2_thread *t = http2_of(h);
+    nghttp2_data_provider body = {.source.ptr = s, .read_callback = on_read};
+
+    if (head->status < 200)
+        return nghttp2_submit_headers(h->frames, NGHTTP2_FLAG_NONE, s->id, NULL, t->nv, n_fields,
+                                      NULL);
+    s->answered = true;
+    s->ended = head->no_body || head->length == 0;
+    return nghttp2_submit_response(h->frames, s->id, t->nv, n_fields, s->ended ? NULL : &body);
+}
+
+void http2_answer_head(struct connection *c, const struct stream_head *head)
+{
+    struct http2_stream *s = c->stream_data;
+    struct http2 *h = s->session;
+    struct http2_thread *t = http2_of(h);
+    char status[20], length[20];
+    size_t room = count_lines(head->lines) + 2, n = 1;
+
+    if (s->closed)
+        return;
+    if (room > t->nv_cap) {
+        t->nv = xrealloc(t->nv, room * sizeof(nghttp2_nv));
+        t->nv_cap = room;
+    }
+    t->nv[0] = field(STR(":status"), str_n(status, fmt_u64(status, head->status)));
+    n += split_lines(head->lines, t->nv + n);
+    if (head->length != UINT64_MAX)
+        t->nv[n++] = field(STR("content-length"), str_n(length, fmt_u64(length, head->length)));
+    if (submit(h, s, head, n) != 0) {
+        s->answered = s->ended = false;
+        conn_reset(c);
+        return;
+    }
+    if (c->x)
+        response_sent(c, head->lines.n, 0); /* as text: compressed it depends on what went before */
+    http2_mark(h);
+}

@@ -1,0 +1,95 @@
+/* What a client may not do too often. HTTP/2 lets a few bytes cause work: streams that are opened and
+ * reset, frames that only want an answer, fields that grow when they are decoded, windows of a byte.
+ * Each has a bound per connection; whoever passes it gets a GOAWAY that names the reason. */
+#include "listener/http2.h"
+#include "base/poison.h"
+
+enum {
+    A_MINUTE_MS = 60000,
+    /* Frames that bring nothing: so many at once, and so many more a second. */
+    NOISE_MAX = 3000,
+    NOISE_FREE_PER_S = 100,
+    REQUEST_PAYS_FOR = 8, /* such frames: priorities, pings and windows are part of using it */
+    DATA_PAYS_FOR = 2,    /* the windows that the client opens for what it gets */
+    DATA_WORTH = 1024,    /* of at least so many bytes; else it was a tiny window */
+    HEAD_FACTOR = 16,     /* decoded fields beyond the limit of a head that are still skipped */
+};
+
+bool http2_condemn(struct http2 *h, uint32_t code, const char *text)
+{
+    if (!h->verdict) {
+        h->verdict = text;
+        h->verdict_code = code;
+    }
+    http2_mark(h);
+    return false;
+}
+
+static void quiet(struct http2 *h, uint32_t n)
+{
+    h->noise -= n < h->noise ? n : h->noise;
+}
+
+static bool is_noise(const nghttp2_frame_hd *hd)
+{
+    switch (hd->type) {
+    case NGHTTP2_DATA:
+        return hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM);
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_RST_STREAM:
+        return false; /* have bounds of their own */
+    default:
+        return true;
+    }
+}
+
+bool http2_guard_frame(struct http2 *h, const nghttp2_frame_hd *hd)
+{
+    if (LIKELY(!is_noise(hd)))
+        return true;
+    uint64_t now = thread_now_ms(h->c->thread), passed = now - h->noise_ms;
+
+    if (passed >= 10) {
+        quiet(h, passed > A_MINUTE_MS ? NOISE_MAX : (uint32_t)(passed * NOISE_FREE_PER_S / 1000));
+        h->noise_ms = now;
+    }
+    if (LIKELY(++h->noise <= NOISE_MAX))
+        return true;
+    return http2_condemn(h, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames that bring nothing");
+}
+
+void http2_guard_request(struct http2 *h)
+{
+    quiet(h, REQUEST_PAYS_FOR);
+}
+
+void http2_guard_sent(struct http2 *h, size_t n)
+{
+    if (n >= DATA_WORTH)
+        quiet(h, DATA_PAYS_FOR);
+}
+
+bool http2_guard_reset(struct http2 *h)
+{
+    const struct http_parameters *p = &h->c->thread->current->generation->parameters;
+    uint64_t now = thread_now_ms(h->c->thread);
+
+    if (h->resets == 0 || now - h->resets_since_ms >= A_MINUTE_MS) {
+        h->resets = 0;
+        h->resets_since_ms = now;
+    }
+    if (LIKELY(++h->resets <= p->http2_max_client_resets_per_minute))
+        return true;
+    if (!p->http2_max_client_resets_goaway)
+        h->without_goaway = true;
+    return http2_condemn(h, NGHTTP2_ENHANCE_YOUR_CALM, "too many streams were reset");
+}
+
+bool http2_guard_head(struct http2 *h)
+{
+    uint64_t max = h->c->thread->current->generation->http1.max_request_bytes;
+
+    if (LIKELY(h->head.decoded <= HEAD_FACTOR * max))
+        return true;
+    return http2_condemn(h, NGHTTP2_ENHANCE_YOUR_CALM, "header fields without end");
+}

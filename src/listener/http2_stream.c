@@ -1,0 +1,443 @@
+/* A stream of HTTP/2 as a connection of one exchange: its head and body on the way in, its end. */
+#include <stdlib.h>
+
+#include "listener/http2.h"
+#include "base/poison.h"
+
+enum { OWN_ANSWER_MS = 30000, HEAD_ROOM = 2048 };
+
+/* --- its memory --- */
+
+static struct http2_stream *stream_new(struct http2 *h, int32_t id)
+{
+    struct http2_thread *t = http2_of(h);
+    struct http2_stream *s = t->free_streams;
+
+    if (s)
+        t->free_streams = s->next;
+    else
+        s = malloc(sizeof(*s));
+    if (!s)
+        return NULL;
+    *s = (struct http2_stream){.session = h, .id = id, .next = h->streams, .prev = &h->streams};
+    if (s->next)
+        s->next->prev = &s->next;
+    h->streams = s;
+    h->n_streams++;
+    return s;
+}
+
+static void not_late(struct http2_stream *s)
+{
+    if (!s->late_prev)
+        return;
+    *s->late_prev = s->late_next;
+    if (s->late_next)
+        s->late_next->late_prev = s->late_prev;
+    s->late_prev = NULL;
+}
+
+void http2_stream_free(struct http2_stream *s)
+{
+    struct http2 *h = s->session;
+    struct http2_thread *t = http2_of(h);
+
+    not_late(s);
+    *s->prev = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    if (h->block == s)
+        h->block = NULL;
+    h->n_streams--;
+    s->next = t->free_streams;
+    t->free_streams = s;
+}
+
+/* A view of the head, which has moved. */
+static void moved(struct str *view, const struct input *from, const struct input *to)
+{
+    if (view->p >= from->data && view->p <= from->data + from->end)
+        view->p = to->data + (view->p - from->data);
+}
+
+/* Room for n more bytes in the stream's input, at most (but at least) up to `most` in all. */
+static bool make_room(struct connection *c, size_t n, size_t most)
+{
+    struct input *in = c->in;
+
+    if (n <= in->cap - in->end)
+        return true;
+    size_t cap = (size_t)in->end + n;
+
+    if (cap < 2 * (size_t)in->cap)
+        cap = 2 * (size_t)in->cap;
+    if (cap > most && in->end + n <= most)
+        cap = most;
+    if (cap > UINT32_MAX)
+        return false;
+    struct input *bigger = input_new(c->thread, (uint32_t)cap);
+
+    if (!bigger)
+        return false;
+    memcpy(bigger->data, in->data, in->end);
+    bigger->end = in->end;
+    moved(&c->x->url.path, in, bigger);
+    moved(&c->x->url.raw_path, in, bigger);
+    moved(&c->x->url.query, in, bigger);
+    input_free(c->thread, in);
+    c->in = bigger;
+    return true;
+}
+
+/* --- the head --- */
+
+static struct connection *begin_exchange(struct http2 *h, struct http2_stream *s)
+{
+    struct connection *c = conn_new_stream(h->c, &http2_stream_ops);
+
+    if (!c)
+        return NULL;
+    c->in = input_new(c->thread, HEAD_ROOM);
+    if (!c->in) {
+        c->stream = NULL; /* it has not become one */
+        conn_free(c);
+        return NULL;
+    }
+    c->stream_data = s;
+    c->stream_id = (uint32_t)s->id;
+    struct exchange *x = c->x = exchange_new(c->thread);
+
+    x->conn = c;
+    x->gen = thread_hold_generation(c->thread);
+    x->begin_ms = thread_now_ms(c->thread);
+    x->begin_wall_us = c->thread->wall_us;
+    x->request_id = ++c->thread->next_request;
+    s->c = c;
+    return c;
+}
+
+int http2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
+{
+    struct http2 *h = user;
+    const struct generation *g = h->c->thread->current->generation;
+
+    h->in_block = true;
+    h->has_priority = false;
+    if (f->headers.cat != NGHTTP2_HCAT_REQUEST) {
+        h->block = nghttp2_session_get_stream_user_data(session, f->hd.stream_id);
+        http2_trailer_begin(&h->head, &g->http1);
+        return 0;
+    }
+    struct http2_stream *s = stream_new(h, f->hd.stream_id);
+
+    h->block = s;
+    if (!s)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    nghttp2_session_set_stream_user_data(session, s->id, s);
+    if (!begin_exchange(h, s))
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    http2_head_begin(&h->head, &g->http1, &s->c->x->head);
+    return 0;
+}
+
+static void note_priority(struct http2 *h, struct str name, struct str value)
+{
+    static const char text[] = "priority";
+
+    if (name.n != sizeof(text) - 1 || memcmp(name.p, text, sizeof(text) - 1) != 0)
+        return;
+    if (!h->has_priority) {
+        h->urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY;
+        h->incremental = false;
+    }
+    h->has_priority = http2_priority_parse(value, &h->urgency, &h->incremental);
+}
+
+int http2_on_header(nghttp2_session *session, const nghttp2_frame *f, const uint8_t *name,
+                    size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
+{
+    struct http2 *h = user;
+    struct connection *c = h->block ? h->block->c : NULL;
+    struct str key = str_n((const char *)name, name_n), text = str_n((const char *)value, value_n);
+    char *buf = NULL;
+
+    if (!h->head.is_trailer) {
+        if (!c)
+            return 0;
+        if (!make_room(c, http2_head_needs(&h->head, key, text), SIZE_MAX))
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        note_priority(h, key, text);
+        buf = c->in->data;
+    }
+    http2_head_field(&h->head, buf, key, text);
+    if (buf)
+        c->in->end = h->head.used;
+    return http2_guard_head(h) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+static void set_priority(struct http2 *h, const struct http2_stream *s)
+{
+    nghttp2_extpri p = {.urgency = h->urgency, .inc = h->incremental};
+
+    if (h->has_priority && s->id != h->updated_id) /* which is newer than the head */
+        (void)nghttp2_session_change_extpri_stream_priority(h->frames, s->id, &p, 0);
+}
+
+/* The request breaks a rule of the protocol: no answer (RFC 9113 8.1.1). */
+static void refuse_malformed(struct http2_stream *s)
+{
+    struct connection *c = s->c;
+
+    own_log(c, HTTPERR_BAD_REQUEST);
+    s->error = NGHTTP2_PROTOCOL_ERROR;
+    conn_reset(c);
+}
+
+static void request_in(struct http2 *h, struct http2_stream *s, bool is_last)
+{
+    struct connection *c = s->c;
+    struct exchange *x = c->x;
+
+    if (!make_room(c, http2_head_needs_at_end(&h->head), SIZE_MAX)) {
+        conn_reset(c);
+        return;
+    }
+    enum rc rc = http2_head_end(&h->head, c->in->data, is_last);
+
+    http2_guard_request(h);
+    c->in->end = h->head.used;
+    c->read_eof = is_last;
+    if (rc == RC_OK) {
+        set_priority(h, s);
+        c->state = C_BUSY;
+        x->bytes_received = x->head.head_len;
+        intake_request(c);
+    } else if (h->head.malformed) {
+        refuse_malformed(s);
+    } else {
+        own_response(c, h->head.reason);
+    }
+}
+
+/* --- the body --- */
+
+/* Bytes that no worker will see count for the windows as well. */
+static void give_back(struct http2_stream *s)
+{
+    uint64_t n = s->received - s->taken;
+
+    s->taken = s->received;
+    if (n && !s->session->gone)
+        (void)nghttp2_session_consume_connection(s->session->frames, (size_t)n);
+}
+
+static uint64_t body_length(const struct connection *c)
+{
+    return c->x->head.content_length;
+}
+
+/* How much of a body may wait for its worker: as much as the window lets the client send. */
+static size_t body_room(const struct http2_stream *s)
+{
+    int32_t window = nghttp2_session_get_stream_effective_local_window_size(s->session->frames, s->id);
+
+    return s->c->x->head.head_len + (window > 0 ? (size_t)window : 0);
+}
+
+int http2_on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
+                        size_t n, void *user)
+{
+    struct http2 *h = user;
+    struct http2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+
+    if (!s || !s->c || s->c->state != C_BUSY) {
+        (void)nghttp2_session_consume_connection(h->frames, n); /* answered already */
+        return 0;
+    }
+    struct connection *c = s->c;
+
+    s->received += n;
+    if (s->received > body_length(c)) {
+        refuse_malformed(s);
+        return 0;
+    }
+    if (!make_room(c, n, body_room(s))) {
+        conn_reset(c);
+        return 0;
+    }
+    memcpy(c->in->data + c->in->end, data, n);
+    c->in->end += (uint32_t)n;
+    return 0;
+}
+
+/* Nothing more will come on this stream. */
+static void request_ended(struct http2_stream *s)
+{
+    struct connection *c = s->c;
+
+    c->read_eof = true;
+    if (c->state != C_BUSY)
+        return;
+    if (body_length(c) != UINT64_MAX && s->received != body_length(c)) {
+        refuse_malformed(s);
+        return;
+    }
+    conn_advance(c);
+}
+
+void http2_headers_in(struct http2 *h, const nghttp2_frame *f)
+{
+    struct http2_stream *s = h->block;
+    bool is_last = f->hd.flags & NGHTTP2_FLAG_END_STREAM;
+
+    h->block = NULL;
+    h->in_block = false;
+    if (!s || !s->c)
+        return;
+    if (!h->head.is_trailer)
+        request_in(h, s, is_last);
+    else if (http2_head_end(&h->head, NULL, is_last) != RC_OK)
+        refuse_malformed(s);
+    else
+        request_ended(s);
+}
+
+void http2_data_in(struct http2 *h, const nghttp2_frame *f)
+{
+    struct http2_stream *s = nghttp2_session_get_stream_user_data(h->frames, f->hd.stream_id);
+
+    if (!s || !s->c)
+        return;
+    if (f->hd.flags & NGHTTP2_FLAG_END_STREAM)
+        request_ended(s);
+    else if (s->c->state == C_BUSY)
+        conn_advance(s->c);
+}
+
+/* The worker (or nobody) has taken n bytes: the client may send as many again. */
+static void stream_consumed(struct connection *c, size_t n)
+{
+    struct http2_stream *s = c->stream_data;
+    struct http2 *h = s->session;
+    uint64_t before = s->taken;
+
+    s->taken += n;
+    if (s->closed)
+        return; /* all of it has been given back */
+    (void)nghttp2_session_consume(h->frames, s->id, n);
+    if (before < HTTP2_STREAM_WINDOW && s->taken >= HTTP2_STREAM_WINDOW && !c->read_eof)
+        (void)nghttp2_session_set_local_window_size(h->frames, NGHTTP2_FLAG_NONE, s->id,
+                                                    HTTP2_STREAM_WINDOW_FAST);
+    http2_mark(h);
+}
+
+/* --- the end --- */
+
+static bool is_complete(const struct http2_stream *s, const struct connection *c, bool reset)
+{
+    return !reset && s->answered && !c->out && (!c->x || c->x->ended);
+}
+
+static void stream_end(struct connection *c, bool reset)
+{
+    struct http2_stream *s = c->stream_data;
+    struct http2 *h = s->session;
+
+    if (s->closed || h->gone) {
+        s->c = NULL;
+        if (s->closed)
+            http2_stream_free(s);
+        return;
+    }
+    give_back(s);
+    h->c->idle_ms = c->idle_ms; /* once routed, the site's */
+    if (!is_complete(s, c, reset) && !s->ended) {
+        uint32_t error = s->error ? s->error : reset ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL;
+        s->was_reset = true;
+        (void)nghttp2_submit_rst_stream(h->frames, NGHTTP2_FLAG_NONE, s->id, error);
+    } else if (s->deferred) {
+        s->deferred = false;
+        (void)nghttp2_session_resume_data(h->frames, s->id); /* to end it */
+    }
+    s->c = NULL;
+    http2_mark(h);
+}
+
+int http2_on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
+{
+    struct http2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+
+    if (!s)
+        return 0;
+    give_back(s);
+    s->closed = true;
+    if (!s->c)
+        http2_stream_free(s);
+    else if (!s->ended || error != NGHTTP2_NO_ERROR)
+        conn_client_gone(s->c); /* frees s */
+    /* Otherwise the answer has left, and a worker has yet to say that it was all. */
+    return 0;
+}
+
+void http2_drop_streams(struct http2 *h)
+{
+    for (struct http2_stream *s = h->streams, *next; s; s = next) {
+        next = s->next;
+        if (s->c)
+            conn_client_gone(s->c);
+    }
+}
+
+static void stream_http11(struct connection *c)
+{
+    struct http2_stream *s = c->stream_data;
+
+    s->error = NGHTTP2_HTTP_1_1_REQUIRED;
+}
+
+/* --- output that waits --- */
+
+static void stream_output(struct connection *c)
+{
+    struct http2_stream *s = c->stream_data;
+    struct http2 *h = s->session;
+
+    if (s->closed)
+        return;
+    if (!s->late_prev) {
+        s->late_next = h->late;
+        s->late_prev = &h->late;
+        if (s->late_next)
+            s->late_next->late_prev = &s->late_next;
+        h->late = s;
+    }
+    if (s->deferred) {
+        s->deferred = false;
+        (void)nghttp2_session_resume_data(h->frames, s->id);
+    }
+    http2_mark(h);
+}
+
+void http2_time_late_streams(struct http2 *h)
+{
+    while (h->late) {
+        struct http2_stream *s = h->late;
+        struct connection *c = s->c;
+
+        not_late(s);
+        if (!c || !c->out || c->timer_kind == T_SEND || c->timer_kind == T_LINGER)
+            continue;
+        if (!c->x || c->state == C_LINGERING)
+            conn_set_timer(c, T_LINGER, OWN_ANSWER_MS);
+        else if (c->x->gen->generation->min_bytes_per_second)
+            conn_set_timer(c, T_SEND, response_due_ms(c->x));
+    }
+}
+
+const struct stream_ops http2_stream_ops = {
+    .head = http2_answer_head,
+    .output = stream_output,
+    .consumed = stream_consumed,
+    .http11 = stream_http11,
+    .end = stream_end,
+};
