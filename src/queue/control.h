@@ -48,6 +48,7 @@
  *   failed         {code, text}               cannot start: event 2297 and the like, then exits
  *   pong           {token}
  *   idle           {idle_ms}                  no request for the pool's idleTimeout; asks to be ended
+ *   requests       {}                         periodicRestart/@requests are done; asks to be recycled
  *   event          {code, text, data}
  */
 #ifndef CANDOR_QUEUE_CONTROL_H

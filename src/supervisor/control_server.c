@@ -15,6 +15,7 @@
 #include "base/ipc.h"
 #include "supervisor/folders.h"
 #include "supervisor/internal.h"
+#include "supervisor/suspend.h"
 #include "base/poison.h"
 
 enum {
@@ -104,8 +105,10 @@ static json_t *pool_json(const struct pool *p)
     json_t *workers = json_array();
 
     for (const struct worker *w = p->workers; w; w = w->next)
-        json_array_append_new(workers, json_pack("{s:i, s:i, s:s}", "id", (int)w->id, "pid",
-                                                 (int)w->pid, "state", worker_state_name(w)));
+        json_array_append_new(
+            workers, json_pack("{s:i, s:i, s:s, s:b}", "id", (int)w->id, "pid", (int)w->pid,
+                               "state", worker_state_name(w), "suspended",
+                               w->suspension && suspension_is_on(w->suspension)));
     return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o}", "name", p->name, "state", pool_state_name(p),
                      "reason", p->reason, "user", p->identity.user, "failures", (int)p->rapid.count,
                      "workers", workers);

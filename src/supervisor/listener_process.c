@@ -21,12 +21,32 @@ enum {
     START_TOKEN = 0, /* of the status asked for last at the start: all before it has been taken */
 };
 
+static void close_channel(struct supervisor *s)
+{
+    loop_io_set(s->loop, &s->listener.control, 0);
+    s->listener.is_open = false;
+}
+
+/* An order is lost, so what the listener does from now on is not what we believe. A new one gets
+ * all orders anew. */
+static void order_lost(struct supervisor *s, int err)
+{
+    close_channel(s);
+    if (err == EPIPE || err == ECONNRESET || s->stopping)
+        return; /* it is ending: its exit is what counts */
+    SUP_EVENT(s, EV_CND_CONTROL_LOST, NULL, "listener", sup_number((uint64_t)s->listener.pid).z,
+              err == EAGAIN ? "it has read nothing for too long" : strerror(err));
+    kill(s->listener.pid, SIGKILL);
+}
+
 bool listener_send(struct supervisor *s, json_t *msg, const int *fds, size_t n_fds)
 {
     INVARIANT(msg);
-    bool ok =
-        s->listener.pid && s->listener.is_open && ipc_send(s->listener.control.fd, msg, fds, n_fds);
+    bool has_one = s->listener.pid && s->listener.is_open;
+    bool ok = has_one && ipc_send(s->listener.control.fd, msg, fds, n_fds);
 
+    if (has_one && !ok)
+        order_lost(s, errno);
     json_decref(msg);
     return ok;
 }
@@ -114,12 +134,6 @@ static void take_message(struct supervisor *s, const json_t *msg)
         control_server_status(s->control, msg);
     else if (strcmp(type, "event") == 0)
         sup_listener_event(s, msg);
-}
-
-static void close_channel(struct supervisor *s)
-{
-    loop_io_set(s->loop, &s->listener.control, 0);
-    s->listener.is_open = false;
 }
 
 static void on_control(struct loop_io *io, uint32_t events)

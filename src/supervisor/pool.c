@@ -11,6 +11,7 @@
 #include "supervisor/internal.h"
 #include "supervisor/metrics.h"
 #include "supervisor/routing.h"
+#include "supervisor/suspend.h"
 #include "base/poison.h"
 
 enum { WEB_GARDEN_MAX = 64 };
@@ -377,7 +378,8 @@ void pool_look_after(struct pool *p)
     for (struct worker *w = p->workers; w; w = next) {
         uint64_t private_kb, virtual_kb;
         next = w->next;
-        if (w->state != WORKER_RUNNING || w->successor_started)
+        if (w->state != WORKER_RUNNING || w->successor_started ||
+            (w->suspension && suspension_is_on(w->suspension)))
             continue;
         virtual_kb = read_statm(w->pid, &private_kb);
         if (p->conf->restart_memory_kb && virtual_kb > p->conf->restart_memory_kb)

@@ -17,6 +17,7 @@
 
 struct pool;
 struct supervisor;
+struct suspension;
 
 enum worker_state {
     WORKER_STARTING, /* not ready yet */
@@ -49,6 +50,7 @@ struct worker {
     uint32_t replaces;      /* worker that goes when this one is ready; 0: none */
     int *kit;               /* descriptors for the listener, until it is attached */
     size_t n_kit;
+    struct suspension *suspension; /* NULL: it ends when it is idle */
 };
 
 struct pool {
@@ -111,6 +113,8 @@ void worker_abandon(struct worker *w);
 void worker_malformed(struct worker *w, const char *text);
 void worker_send(struct worker *w, json_t *msg, const int *fds, size_t n_fds);
 bool worker_is_serving(const struct worker *w);
+/* It runs again after it was suspended. */
+void worker_woken(struct worker *w);
 
 /* ---- worker_start.c */
 

@@ -12,6 +12,7 @@
 #include "supervisor/internal.h"
 #include "supervisor/metrics.h"
 #include "supervisor/schedule.h"
+#include "supervisor/suspend.h"
 #include "base/poison.h"
 
 /* How long a worker whose channel is broken may take to end by itself: mostly it is ending. */
@@ -51,6 +52,8 @@ static void fail_worker(struct worker *w, enum event_id event)
 void worker_send(struct worker *w, json_t *msg, const int *fds, size_t n_fds)
 {
     INVARIANT(msg);
+    if (w->suspension)
+        suspension_end(w->suspension); /* it could not read it */
     if (!w->channel_broken && !ipc_send(w->control.fd, msg, fds, n_fds)) {
         /* Its end, if it is that, is noticed by its exit; if not, the deadline ends it. */
         w->channel_broken = true;
@@ -131,6 +134,12 @@ static void on_ping_time(struct loop_timer *t)
     loop_timer_set(w->pool->s->loop, t, now_ms(w) + conf->ping_response_time_ms);
     worker_send(w, json_pack("{s:s, s:I}", "type", "ping", "token", (json_int_t)w->ping_token),
                 NULL, 0);
+}
+
+void worker_woken(struct worker *w)
+{
+    if (w->state == WORKER_RUNNING)
+        plan_ping(w);
 }
 
 static void take_pong(struct worker *w, const json_t *msg)
@@ -316,6 +325,7 @@ void worker_exited(struct worker *w, int status)
     loop_timer_clear(s->loop, &w->ping);
     loop_timer_clear(s->loop, &w->recycle);
     drop_kit(w);
+    suspension_free(w->suspension);
     free(w);
     pool_worker_gone(p, &end);
 }
@@ -334,6 +344,8 @@ static void take_ready(struct worker *w)
                                 json_pack("{s:s, s:i, s:s, s:i}", "type", "worker_attach", "worker",
                                           (int)w->id, "pool", w->pool->name, "pid", (int)w->pid),
                                 w->kit, w->n_kit);
+    if (w->pool->conf->idle_suspend)
+        w->suspension = suspension_new(w, w->kit, w->n_kit);
     drop_kit(w);
     if (!w->attached) {
         /* The listener has just ended: this ring leads nowhere. */
@@ -345,17 +357,45 @@ static void take_ready(struct worker *w)
     pool_worker_ready(w->pool, w);
 }
 
+static void say_idle(struct worker *w, enum event_id event, json_int_t ms)
+{
+    if (w->pool->conf->log_idle_timeout)
+        SUP_EVENT(w->pool->s, event, worker_data(w), sup_number((uint64_t)w->pid).z, w->pool->name,
+                  sup_number(ms < 0 ? 0 : (uint64_t)ms / 60000).z);
+}
+
+static void suspend(struct worker *w, json_int_t idle_ms)
+{
+    uint64_t woken = suspension_woken_ms(w->suspension);
+
+    /* Its clock went on while it stood still. */
+    if (woken && now_ms(w) - woken < w->pool->conf->idle_timeout_ms)
+        return;
+    suspension_begin(w->suspension);
+    if (!suspension_is_on(w->suspension))
+        return;
+    loop_timer_clear(w->pool->s->loop, &w->ping);
+    say_idle(w, EV_CND_SUSPENDED, idle_ms);
+}
+
 static void take_idle(struct worker *w, const json_t *msg)
 {
-    struct pool *p = w->pool;
     json_int_t ms = ipc_get_int(msg, "idle_ms", 0);
 
     if (w->state != WORKER_RUNNING || w->successor_started)
         return;
-    if (p->conf->log_idle_timeout)
-        SUP_EVENT(p->s, EV_WAS_IDLE, worker_data(w), sup_number((uint64_t)w->pid).z, p->name,
-                  sup_number(ms < 0 ? 0 : (uint64_t)ms / 60000).z);
+    if (w->suspension) {
+        suspend(w, ms);
+        return;
+    }
+    say_idle(w, EV_WAS_IDLE, ms);
     worker_end(w);
+}
+
+static void take_requests(struct worker *w)
+{
+    if (w->state == WORKER_RUNNING && !w->successor_started)
+        pool_recycle_worker(w, EV_WAS_RECYCLE_REQUESTS);
 }
 
 static void take_failed(struct worker *w, const json_t *msg)
@@ -399,6 +439,8 @@ static void take_message(struct worker *w, const json_t *msg)
         take_pong(w, msg);
     else if (strcmp(type, "idle") == 0)
         take_idle(w, msg);
+    else if (strcmp(type, "requests") == 0)
+        take_requests(w);
     else if (strcmp(type, "failed") == 0)
         take_failed(w, msg);
     else if (strcmp(type, "event") == 0)

@@ -86,6 +86,9 @@ EVENT(CND_CONTROL_LOST, CND, 1028, ERROR,
       "It hangs: keep the events of that minute and report it.")
 EVENT(CND_CPU_RESET, CND, 1029, INFO,
       "The pool %1 takes requests again: its processor limit counts from zero", "")
+EVENT(CND_SUSPENDED, CND, 1030, INFO,
+      "The worker process %1 of pool %2 was suspended because it was idle for %3 minutes; the next "
+      "request wakes it", "")
 EVENT(CND_CONNECTIONS_REFUSED, CND, 1032, ERROR,
       "Memory is short: no more connections are taken (HTTPERR Connections_Refused)",
       "Look for what uses the memory of the machine or of the control group; lower limits or add "

@@ -424,6 +424,10 @@ static void take_request(struct channel *c, const struct ring_record *rec)
         free_core(core);
         return;
     }
+    _Atomic uint64_t *taken = &c->thread->taken; /* written by this thread only */
+
+    atomic_store_explicit(taken, atomic_load_explicit(taken, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
     core->body_end = !(r->msg.head.flags & MSGF_HAS_BODY);
     buf_init(&core->body, BODY_WINDOW);
     request_begin(core);

@@ -40,6 +40,7 @@ struct worker_thread {
     uint32_t config_version;      /* of worker->config_version when it was taken */
     _Atomic uint64_t last_ms;     /* monotonic time of the last sign of work */
     _Atomic uint32_t held;        /* requests under way */
+    _Atomic uint64_t taken;       /* requests that it has been given so far */
 };
 
 struct worker {

@@ -32,6 +32,7 @@
 enum {
     CONFIG_BYTES_MAX = 64 * 1024 * 1024,
     IDLE_CHECK_MS = 60 * 1000,
+    REQUESTS_CHECK_MS = 500, /* periodicRestart/@requests */
     STOP_CHECK_MS = 10,
     EVENT_PAUSE_MS = 1000, /* between events about configuration: clients choose how many come */
     THREADS_MAX = (IPC_MAX_FDS - 2) / 3,
@@ -43,7 +44,7 @@ struct process {
     struct worker w;
     struct loop *loop;
     struct loop_io control;
-    struct loop_timer idle, stop;
+    struct loop_timer idle, stop, requests;
     struct config_watch *watch;
     char *system_drive;
     uint64_t started_ms, stop_by_ms;
@@ -265,6 +266,34 @@ static void on_idle_time(struct loop_timer *timer)
     tell(json_pack("{s:s, s:I}", "type", "idle", "idle_ms", (json_int_t)(now - last)));
 }
 
+/* periodicRestart/@requests. The supervisor may not be able to replace us now: ask again later. */
+static void on_requests_time(struct loop_timer *timer)
+{
+    struct process *p = CONTAINER_OF(timer, struct process, requests);
+    const struct config_pool *pool = config_pool_by_name(p->w.config, p->w.pool.name);
+    uint64_t taken = 0;
+
+    for (unsigned i = 0; i < p->w.n_threads; i++)
+        taken += atomic_load_explicit(&p->w.threads[i].taken, memory_order_relaxed);
+    bool asks = pool && pool->restart_requests && taken >= pool->restart_requests;
+
+    if (asks)
+        tell(json_pack("{s:s}", "type", "requests"));
+    loop_timer_set(p->loop, timer,
+                   loop_now_ms(p->loop) + (asks ? IDLE_CHECK_MS : REQUESTS_CHECK_MS));
+}
+
+static void begin_limits(struct process *p)
+{
+    const struct config_pool *pool = config_pool_by_name(p->w.config, p->w.pool.name);
+
+    p->idle.on_time = on_idle_time;
+    loop_timer_set(p->loop, &p->idle, p->started_ms + IDLE_CHECK_MS);
+    p->requests.on_time = on_requests_time;
+    if (pool && pool->restart_requests) /* another number means other workers */
+        loop_timer_set(p->loop, &p->requests, p->started_ms + REQUESTS_CHECK_MS);
+}
+
 /* All rings are empty both ways: nothing is held and every answer has been taken. */
 static bool rings_are_empty(const struct worker *w)
 {
@@ -350,7 +379,7 @@ static bool take_start(struct process *p, const json_t *msg, const int *fds, siz
     close(fds[0]);
     close(fds[1]);
     p->started_ms = clock_mono_ms();
-    loop_timer_set(p->loop, &p->idle, p->started_ms + IDLE_CHECK_MS);
+    begin_limits(p);
     tell(json_pack("{s:s}", "type", "ready"));
     return true;
 }
@@ -429,7 +458,6 @@ int worker_main(void)
     (void)fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
     (void)fcntl(CONTROL_FD, F_SETFL, fcntl(CONTROL_FD, F_GETFL) | O_NONBLOCK);
     p.control = (struct loop_io){.on_event = on_control, .fd = CONTROL_FD};
-    p.idle.on_time = on_idle_time;
     p.stop.on_time = on_stop_time;
     if (loop_io_set(p.loop, &p.control, EPOLLIN))
         loop_run(p.loop);

@@ -333,3 +333,52 @@ def test_successor_that_cannot_start(servers):
     replace_file(server.config_path, server.config.render())
     wait_until(lambda: server.find("worker") not in (old, []), "a worker of the corrected pool")
     assert server.get("/a.txt").body == b"a"
+
+
+def test_recycle_after_a_number_of_requests(servers):
+    """The worker that has served them is replaced, and nobody notices but the event log."""
+    pool = Pool("DefaultAppPool", inner='<recycling><periodicRestart requests="20" /></recycling>')
+    server = servers.sites(Site(), pools=[pool], files=FILES)
+    assert server.get("/a.txt").body == b"a"
+    first = server.find("worker")
+    assert len(first) == 1
+    for _ in range(18):
+        assert server.get("/nothing").status == 404      # the response cache keeps no such answer
+    assert "'id': 5075" not in str(read_events(server.drive)) and server.find("worker") == first
+
+    def replaced():
+        assert server.get("/nothing").status == 404
+        workers = server.find("worker")
+        return len(workers) == 1 and workers != first
+    wait_until(replaced, "another worker", pause=0.05)
+    event = server.wait_event("'id': 5075")
+    assert str(first[0]) in str(event)
+
+
+def test_listener_that_takes_no_orders(servers):
+    """What cannot be told to a listener must not be forgotten: it is replaced by one that is told all."""
+    server = servers.sites(Site(), Site(name="b", id=2, folder="b"), files=FILES)
+    server.tolerate_events("1028", "1016")
+    server.expected_stderr.append("the listener")
+    assert server.get("/a.txt").body == b"a"
+    pid = server.find("listener")[0]
+    os.kill(pid, signal.SIGSTOP)
+    line = json.dumps({"verb": "pool", "action": "start", "name": "DefaultAppPool"}).encode() + b"\n"
+    stop = json.dumps({"verb": "site", "action": "stop", "id": 2}).encode() + b"\n"
+    held = []
+    try:
+        for text in [stop] + [line] * 30:        # each is an order, and a question whether it is followed
+            control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            control.connect(str(server.control))
+            control.sendall(text * 40)
+            held.append(control)
+        event = server.wait_event("'id': 1028", limit=30)
+        assert "listener" in str(event) and str(pid) in str(event)
+        wait_until(lambda: server.find("listener") not in ([], [pid]), "another listener", limit=20)
+    finally:
+        for control in held:
+            control.close()
+        if is_running(pid):
+            os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: is_refused(server.address("b")), "the order is followed")
+    assert server.get("/a.txt").body == b"a"
