@@ -1,89 +1,134 @@
-"""The header of a balancer (PROXY protocol): who is believed, and what becomes of the client's address."""
+"""PROXY headers of a load balancer: whose they are believed to be, what they change, what is refused."""
 import socket
 import struct
 
 import pytest
 
-from harness import Site, wait_until
+from harness import Site, read_w3c, wait_until
 from harness.client import build
-from harness.server import free_port, read_w3c
 
-FILES = {"inetpub/wwwroot/a.txt": "a"}
-V2 = b"\r\n\r\n\0\r\nQUIT\n"
-
-
-def version2(command, family, addresses=b"", tlvs=b""):
-    return V2 + bytes([0x20 | command, family]) + struct.pack("!H", len(addresses + tlvs)) + addresses + tlvs
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+FILES = {"inetpub/wwwroot/a.txt": "a", "b/a.txt": "b"}
+REQUEST = build("GET", "/a.txt", host="x")
 
 
-V4 = socket.inet_aton("192.0.2.7") + socket.inet_aton("198.51.100.1") + struct.pack("!HH", 4711, 80)
-V6 = (socket.inet_pton(socket.AF_INET6, "2001:db8::7") + socket.inet_pton(socket.AF_INET6, "2001:db8::1")
-      + struct.pack("!HH", 4712, 80))
+def version2(command, family, payload=b""):
+    return SIGNATURE + bytes([0x20 | command, family]) + struct.pack(">H", len(payload)) + payload
 
 
-@pytest.fixture
-def server(servers):
-    port = free_port()
-    site = Site(bindings=[f"127.0.0.1:{port}:"], port=port,
-                binding_attributes='proxyProtocol="v1v2" proxyTrusted="127.0.0.1, 10.0.0.0/8"')
-    return servers.sites(site, files=FILES)
+def inet(source, port):
+    return socket.inet_aton(source) + socket.inet_aton("192.0.2.80") + struct.pack(">HH", port, 80)
 
 
-def last_client(server):
-    return wait_until(lambda: read_w3c(server.drive), "a log line")[-1]["c-ip"]
+def inet6(source, port):
+    return (socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, "2001:db8::80")
+            + struct.pack(">HH", port, 80))
 
 
-@pytest.mark.parametrize("header, client", [
-    (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n", "192.0.2.7"),
-    (b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 80\r\n", "2001:db8::7"),
-    (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
-    (version2(1, 0x11, V4), "192.0.2.7"),
-    (version2(1, 0x21, V6), "2001:db8::7"),
-    (version2(1, 0x11, V4, b"\x04\x03\x00" + b"x" * 700), "192.0.2.7"),
-    (version2(0, 0x00), "127.0.0.1"),
-], ids=["v1-4", "v1-6", "v1-unknown", "v2-4", "v2-6", "v2-tlv", "v2-local"])
-def test_the_client_is_whom_the_balancer_names(server, header, client):
+@pytest.fixture(scope="module")
+def server(module_servers):
+    return module_servers.sites(
+        Site(binding_attributes='proxyProtocol="v1v2" proxyTrusted="192.0.2.0/24, 127.0.0.1"'),
+        Site(name="other", id=2, folder="b", binding_attributes='proxyProtocol="v1v2" proxyTrusted="127.0.0.9"'),
+        files=FILES)
+
+
+def client_of(server, stem):
+    rows = wait_until(lambda: [r for r in read_w3c(server.drive, "1") if r["cs-uri-stem"] == stem], "a record")
+    return rows[-1]["c-ip"]
+
+
+TAKEN = [
+    ("tcp4", b"PROXY TCP4 198.51.100.7 192.0.2.80 4711 80\r\n", "198.51.100.7"),
+    ("tcp6", b"PROXY TCP6 2001:db8::7 2001:db8::80 4711 80\r\n", "2001:db8::7"),
+    ("unknown", b"PROXY UNKNOWN\r\n", "127.0.0.1"),
+    ("v2-inet", version2(1, 0x11, inet("198.51.100.8", 4712)), "198.51.100.8"),
+    ("v2-inet6", version2(1, 0x21, inet6("2001:db8::8", 4712)), "2001:db8::8"),
+    ("v2-extensions", version2(1, 0x11, inet("198.51.100.9", 4713) + b"\x03\0\x04crc!" + b"\x04\0\x03abc"),
+     "198.51.100.9"),
+    ("v2-large", version2(1, 0x11, inet("198.51.100.10", 4713) + b"\x04\xff\x00" + b"x" * 65280), "198.51.100.10"),
+    ("v2-local", version2(0, 0), "127.0.0.1"),
+    ("v2-unix", version2(1, 0x31, b"x" * 216), "127.0.0.1"),
+]
+
+
+@pytest.mark.parametrize("name,header,client", TAKEN, ids=[t[0] for t in TAKEN])
+def test_client_of_the_header(server, name, header, client):
+    """In one piece with the request; the log has the client, and the next request of the connection as well."""
     with server.connect() as conn:
-        conn.send(header + build("GET", "/a.txt"))
-        assert conn.read().status == 200
-        conn.send(build("GET", "/a.txt"))                    # it counts for the whole connection
-        assert conn.read().status == 200
-    wait_until(lambda: len(read_w3c(server.drive)) == 2, "two lines")
-    assert {row["c-ip"] for row in read_w3c(server.drive)} == {client}
+        conn.send(header + build("GET", f"/{name}-1", host="x"))
+        assert conn.read().status == 404
+        conn.send(build("GET", f"/{name}-2", host="x"))
+        assert conn.read().status == 404
+    assert client_of(server, f"/{name}-1") == client
+    assert client_of(server, f"/{name}-2") == client
 
 
-def test_a_header_in_pieces(server):
-    for pause in (None, 0.01):
-        with server.connect() as conn:
-            message = version2(1, 0x11, V4) + build("GET", "/a.txt")
-            conn.send_pieces(message, range(1, len(V2) + 18))
-            assert conn.read().status == 200
-    assert last_client(server) == "192.0.2.7"
-
-
-@pytest.mark.parametrize("wrong", [
-    b"GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"PROXY TCP4 192.0.2.7 198.51.100.1 4711\r\n",
-    b"PROXY TCP4 999.0.2.7 198.51.100.1 1 2\r\n",
-    version2(1, 0x11, V4[:6]),
-    V2 + b"\x31\x11\0\x0c" + V4,
-], ids=["none", "short", "address", "v2-short", "v2-version"])
-def test_what_is_no_header_ends_the_connection(server, wrong):
+@pytest.mark.parametrize("name,header,client", TAKEN[:6], ids=[t[0] for t in TAKEN[:6]])
+def test_header_in_pieces(server, name, header, client):
     with server.connect() as conn:
-        conn.send(wrong + build("GET", "/a.txt"))
-        assert conn.ended() and conn.pending == b""          # without a word
-    assert read_w3c(server.drive) == []
+        for byte in header:
+            conn.send(bytes([byte]))
+        conn.send(build("GET", f"/{name}-pieces", host="x"))
+        assert conn.read().status == 404
+    assert client_of(server, f"/{name}-pieces") == client
 
 
-def test_others_are_not_believed(servers):
-    """A client that is no trusted balancer speaks HTTP at once; its header is a bad request."""
-    port = free_port()
-    site = Site(bindings=[f"127.0.0.1:{port}:"], port=port,
-                binding_attributes='proxyProtocol="v1v2" proxyTrusted="10.0.0.0/8"')
-    server = servers.sites(site, files=FILES)
-    assert server.get("/a.txt").status == 200
-    assert last_client(server) == "127.0.0.1"
+REFUSED = [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n", b"PROXY UNKNOWN " + b"x" * 200,
+           SIGNATURE + b"\x31\x11\0\x0c" + inet("1.2.3.4", 1), version2(1, 0x11, b"short"), version2(2, 0x11)]
+
+
+@pytest.mark.parametrize("data", REFUSED)
+def test_trusted_source_without_a_good_header(server, data):
+    """Closed without a word: it cannot be told whose request it is."""
     with server.connect() as conn:
-        conn.send(b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n" + build("GET", "/a.txt"))
-        assert conn.read().status == 400
-    server.expect("URL")
+        try:
+            conn.send(data)
+            assert conn.read_to_end() == b""
+        except ConnectionError:
+            pass
+
+
+def test_source_that_is_not_trusted(server):
+    """It is a client like any other, and its header a bad request."""
+    with server.connect(site="other") as conn:
+        conn.send(REQUEST)
+        assert conn.read().body == b"b"
+    server.expect("URL")                  # "TCP4" is none
+    with server.connect(site="other") as conn:
+        conn.send(b"PROXY TCP4 198.51.100.7 192.0.2.80 4711 80\r\n" + REQUEST)
+        assert conn.read_to_end().startswith(b"HTTP/1.1 400 ")
+        assert server.httperr_for(conn.port)["c-ip"] == "127.0.0.1"
+
+
+def test_trusted_by_address(server):
+    with server.connect(address=server.address("other"), source="127.0.0.9") as conn:
+        conn.send(b"PROXY TCP4 198.51.100.7 192.0.2.80 4711 80\r\n" + REQUEST)
+        assert conn.read().body == b"b"
+
+
+def test_errors_name_the_client_of_the_header(server):
+    server.expect("Verb")
+    with server.connect() as conn:
+        conn.send(b"PROXY TCP4 198.51.100.7 192.0.2.80 4799 80\r\nget / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert conn.read_to_end().startswith(b"HTTP/1.1 400 ")
+    row = server.httperr_for(4799)
+    assert (row["c-ip"], row["s-reason"]) == ("198.51.100.7", "Verb")
+
+
+def test_header_that_never_comes(servers):
+    """It has the time of a request's head."""
+    server = servers.sites(Site(binding_attributes='proxyProtocol="v1v2" proxyTrusted="127.0.0.1"'), files=FILES,
+                           web_limits='headerWaitTimeout="00:00:02"')
+    server.tolerate("Timer_HeaderWait", "Timer_ConnectionIdle")
+    with server.connect() as conn:
+        conn.send(b"PROXY TCP4 198.51.")
+        assert conn.read_to_end() == b""
+
+
+def test_nobody_trusted_is_said(servers):
+    server = servers.sites(Site(binding_attributes='proxyProtocol="v1v2"'), files=FILES, start=False)
+    server.tolerate_events("proxyTrusted")
+    server.start()
+    server.wait_event("without proxyTrusted no PROXY header is believed")
+    assert server.get("/a.txt").body == b"a"
