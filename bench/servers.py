@@ -53,8 +53,9 @@ def make_certificate(folder):
                     "-keyout", key, "-out", cert, "-days", "30", "-subj", "/CN=localhost",
                     "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
     both.write_bytes(cert.read_bytes() + key.read_bytes())
-    for path in (cert, key, both):
-        path.chmod(0o644)
+    cert.chmod(0o644)
+    for path in (key, both):
+        path.chmod(0o600)                 # candor refuses a key that everybody may read
     return cert, key, both
 
 
