@@ -56,7 +56,7 @@ static void give_up(struct http2 *h)
         return;
     h->state = HTTP2_FAILED;
     own_log(h->c, HTTPERR_BAD_REQUEST);
-    http2_drop_streams(h);
+    http2_drop_streams(h); /* without a word of their own: the GOAWAY speaks for all */
     if (!h->without_goaway)
         (void)nghttp2_submit_goaway(h->frames, NGHTTP2_FLAG_NONE,
                                     nghttp2_session_get_last_proc_stream_id(h->frames),
@@ -347,12 +347,12 @@ static bool feed(struct http2 *h, const uint8_t *p, size_t n)
     http2_mark(h);
     if (LIKELY(used >= 0))
         return true;
-    if (used == NGHTTP2_ERR_FLOODED)
-        http2_condemn(h, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames that want an answer");
+    if (used == NGHTTP2_ERR_NOMEM)
+        http2_condemn(h, NGHTTP2_INTERNAL_ERROR, "out of memory");
     else if (used == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
         http2_condemn(h, NGHTTP2_PROTOCOL_ERROR, "this is not HTTP/2");
-    else
-        http2_condemn(h, NGHTTP2_INTERNAL_ERROR, "out of memory");
+    else /* floods of settings, of what wants an answer, of frames for one head */
+        http2_condemn(h, NGHTTP2_ENHANCE_YOUR_CALM, nghttp2_strerror((int)used));
     return false;
 }
 

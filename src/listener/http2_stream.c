@@ -343,8 +343,9 @@ static void stream_end(struct connection *c, bool reset)
     struct http2_stream *s = c->stream_data;
     struct http2 *h = s->session;
 
-    if (s->closed || h->gone) {
+    if (s->closed || h->gone || h->state == HTTP2_FAILED) {
         s->c = NULL;
+        s->was_reset = true; /* what it had to say is not to be said any more */
         if (s->closed)
             http2_stream_free(s);
         return;
