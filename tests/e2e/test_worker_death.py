@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from harness import Pool, Site, wait_until
+from harness.apphost import MODULES
 from harness.client import build
 from harness.server import is_running, read_httperr
 from test_queue import crash, server_events, stopped_worker
@@ -16,7 +17,9 @@ SURVIVES = [Pool("DefaultAppPool", inner='<failure rapidFailProtection="false" /
 
 @pytest.fixture
 def server(servers):
-    server = servers.sites(Site(), pools=SURVIVES, files=FILES)
+    # Each request is for a worker: none may be answered from the cache.
+    server = servers.sites(Site(), pools=SURVIVES, files=FILES,
+                           modules=[m for m in MODULES if m != "HttpCacheModule"])
     server.tolerate_events("5009")
     assert server.get("/a.txt").status == 200
     return server

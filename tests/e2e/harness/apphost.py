@@ -18,11 +18,13 @@ AUTHENTICATION = ["anonymousAuthentication", "basicAuthentication", "clientCerti
                   "digestAuthentication", "iisClientCertificateMappingAuthentication", "windowsAuthentication"]
 TRACING = {"traceFailedRequests": True, "traceProviderDefinitions": False}
 
-MODULES = ["HttpLoggingModule", "DefaultDocumentModule", "DirectoryListingModule", "ProtocolSupportModule",
-           "HttpRedirectionModule", "StaticFileModule", "AnonymousAuthenticationModule",
-           "RequestFilteringModule", "CustomErrorModule", "ConfigurationValidationModule"]
-IMAGES = dict(HttpLoggingModule="loghttp", DefaultDocumentModule="defdoc", DirectoryListingModule="dirlist",
-              ProtocolSupportModule="protsup", HttpRedirectionModule="redirect", StaticFileModule="static",
+MODULES = ["HttpLoggingModule", "HttpCacheModule", "DefaultDocumentModule", "DirectoryListingModule",
+           "ProtocolSupportModule", "HttpRedirectionModule", "StaticFileModule",
+           "AnonymousAuthenticationModule", "RequestFilteringModule", "CustomErrorModule",
+           "ConfigurationValidationModule"]
+IMAGES = dict(HttpLoggingModule="loghttp", HttpCacheModule="cachhttp", DefaultDocumentModule="defdoc",
+              DirectoryListingModule="dirlist", ProtocolSupportModule="protsup",
+              HttpRedirectionModule="redirect", StaticFileModule="static",
               AnonymousAuthenticationModule="authanon", RequestFilteringModule="modrqflt",
               CustomErrorModule="custerr", ConfigurationValidationModule="validcfg")
 MIME = {".txt": "text/plain", ".htm": "text/html", ".html": "text/html", ".css": "text/css",
