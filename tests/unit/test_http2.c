@@ -670,14 +670,12 @@ static void many_resets_end_the_connection(void **state)
 static void floods_end_the_connection(void **state)
 {
     static const uint8_t ping[] = {0, 0, 8, NGHTTP2_PING, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8};
-    static const uint8_t unknown[] = {0, 0, 1, 0x77, 0, 0, 0, 0, 0, 9};
     static const uint8_t window[] = {0, 0, 4, NGHTTP2_WINDOW_UPDATE, 0, 0, 0, 0, 0, 0, 0, 0, 1};
     static const uint8_t update[] = {0, 0, 7, NGHTTP2_PRIORITY_UPDATE, 0, 0, 0, 0, 0, 0, 0, 0, 1, 'u', '=', '1'};
     static const struct {
         const uint8_t *p;
         size_t n;
     } cases[] = {{ping, sizeof(ping)},
-                 {unknown, sizeof(unknown)},
                  {window, sizeof(window)},
                  {update, sizeof(update)}};
 
