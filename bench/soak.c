@@ -968,7 +968,7 @@ static uint64_t lines_of(const char *reason)
 static int account(int argc, char **argv)
 {
     uint64_t by[KINDS][7] = {{0}}, missing = 0, unavailable = 0, bad = 0, off_ports = 0, quit = 0, quit_lines = 0, extra, httperr_total = 0;
-    uint64_t total[7] = {0};
+    uint64_t total[7] = {0}, carried[TRANSPORTS] = {0};
 
     map_ledger(argv[2], 0);
     for (uint64_t i = 1; i < ledger->sent; i++)
@@ -980,6 +980,7 @@ static int account(int argc, char **argv)
         struct entry *e = &ledger->entries[i];
 
         by[e->kind][0]++;
+        carried[e->transport]++;
         by[e->kind][1] += e->result >= 100;
         by[e->kind][2] += e->result == LOST;
         quit += e->result == ABORTED;
@@ -1016,6 +1017,8 @@ static int account(int argc, char **argv)
     printf("%-18s %12lu %12lu %8lu %8lu %12lu %8lu %8lu\n", "all", (unsigned long)total[0], (unsigned long)total[1],
            (unsigned long)total[2], (unsigned long)total[3], (unsigned long)total[4], (unsigned long)total[5],
            (unsigned long)total[6]);
+    printf("over HTTP/1.1 %lu, HTTP/1.1 with TLS %lu, HTTP/2 %lu\n", (unsigned long)carried[PLAIN],
+           (unsigned long)carried[TLS], (unsigned long)carried[H2]);
     for (struct reason *r = reasons; r->lines; r++) {
         printf("HTTPERR %-34s %lu\n", r->name, (unsigned long)r->lines);
         httperr_total += r->lines;
