@@ -65,7 +65,7 @@ struct config_binding {
     struct str certificate_password;
     bool proxy_protocol;      /* connections from proxy_trusted begin with a PROXY header */
     struct str proxy_trusted; /* addresses and ranges with commas between; each is well formed */
-    unsigned line;
+    unsigned line, column;
 };
 
 struct config_vdir {

@@ -214,6 +214,7 @@ static bool read_bindings(struct reader *r, const struct config_elem *e, struct 
         b->certificate_key_file = real_path(r, config_str(x, "certificateKeyFile"));
         b->certificate_password = config_str(x, "certificatePassword");
         b->line = line_of(x);
+        b->column = config_elem_pos(x).column;
         b->proxy_protocol = config_enum(x, "proxyProtocol") != 0;
         b->proxy_trusted = config_str(x, "proxyTrusted");
         if (is_http(b->protocol) && !split_binding(b->raw, b)) {

@@ -27,17 +27,4 @@ json_t *routing_to_json(const struct config *c, const struct routing_options *o)
 /* The pool's attributes whose change makes WAS recycle it, as text to compare. The caller frees. */
 char *routing_pool_signature(const struct config_pool *pool);
 
-/* Why a site cannot start beside those that have. */
-struct routing_conflict {
-    const struct config_site *other;      /* the site itself if its own bindings contradict */
-    const struct config_binding *binding; /* of the site that wants to start */
-    bool is_scheme; /* one port for http and https; else protocol, address, port and host are taken
-                     */
-};
-
-/* False: nothing stands in the way of `site` beside those for which started() holds. */
-bool routing_find_conflict(const struct config *c, const struct config_site *site,
-                           bool (*started)(void *arg, const struct config_site *other), void *arg,
-                           struct routing_conflict *ret);
-
 #endif

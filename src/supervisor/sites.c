@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "config/conflict.h"
 #include "supervisor/certificates.h"
 #include "supervisor/internal.h"
 #include "supervisor/routing.h"
@@ -77,24 +78,9 @@ static char *open_site(struct supervisor *s, const struct config_site *site, str
                             "and no other protocol is served yet");
 }
 
-static char *describe_conflict(const struct config_site *site, const struct routing_conflict *c)
-{
-    const struct config_binding *b = c->binding;
-
-    if (!c->is_scheme)
-        return xasprintf("its binding %.*s/%.*s already belongs to site \"%.*s\"",
-                         STR_ARG(b->protocol), STR_ARG(b->raw), STR_ARG(c->other->name));
-    return xasprintf("its binding %.*s/%.*s wants port %u for %.*s, but another one of %s%.*s%s "
-                     "uses it for %s",
-                     STR_ARG(b->protocol), STR_ARG(b->raw), b->port, STR_ARG(b->protocol),
-                     c->other == site ? "its own" : "site \"",
-                     STR_ARG(c->other == site ? STR("") : c->other->name),
-                     c->other == site ? "" : "\"", is_https(b) ? "http" : "https");
-}
-
 static char *why_not(struct supervisor *s, const struct config_site *site, struct site_plan *p)
 {
-    struct routing_conflict conflict;
+    struct config_conflict conflict;
 
     if (site->error) {
         struct buf text;
@@ -104,8 +90,8 @@ static char *why_not(struct supervisor *s, const struct config_site *site, struc
         buf_fini(&text);
         return z;
     }
-    if (routing_find_conflict(s->config, site, sites_started, s, &conflict))
-        return describe_conflict(site, &conflict);
+    if (config_find_conflict(s->config, site, sites_started, s, &conflict))
+        return config_conflict_text(site, &conflict);
     return open_site(s, site, p);
 }
 
@@ -168,7 +154,8 @@ static void say_address(struct supervisor *s, const struct config_site *site,
 static void refuse_socket(void *arg, const char *name, const char *why)
 {
     struct supervisor *s = arg;
-    char *text = xasprintf("the socket %s that was passed to the server is not used: %s", name, why);
+    char *text =
+        xasprintf("the socket %s that was passed to the server is not used: %s", name, why);
 
     say_difference(s, 0, text);
 }

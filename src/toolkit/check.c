@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "config/conflict.h"
 #include "config/inspect.h"
 #include "tables/http_parameters.h"
 #include "toolkit/check_report.h"
@@ -248,6 +249,53 @@ static void check_site(struct check *k, struct config *c, const struct config_si
     }
 }
 
+/* ---- bindings ---- */
+
+struct auto_started {
+    const struct config_site *until; /* those that stand before it in the file */
+};
+
+static bool starts_before(void *arg, const struct config_site *other)
+{
+    const struct auto_started *a = arg;
+
+    return other < a->until && other->server_auto_start && !other->error;
+}
+
+static void warn_binding(struct check *k, struct config *c, const struct config_binding *b,
+                         struct str text, struct str remedy)
+{
+    check_report_add(&k->report,
+                     &(struct check_finding){.severity = CHECK_WARNING,
+                                             .file = config_source_name(c),
+                                             .line = b->line,
+                                             .column = b->column,
+                                             .section = STR("system.applicationHost/sites"),
+                                             .text = text,
+                                             .remedy = remedy});
+}
+
+static void check_bindings(struct check *k, struct config *c, const struct config_site *s)
+{
+    struct config_conflict conflict;
+
+    for (size_t i = 0; i < s->n_bindings; i++)
+        if (s->bindings[i].proxy_protocol && str_trim(s->bindings[i].proxy_trusted).n == 0)
+            warn_binding(k, c, &s->bindings[i],
+                         STR("proxyProtocol without proxyTrusted: no PROXY header is believed"),
+                         STR("Name the balancers' addresses, for example "
+                             "proxyTrusted=\"10.0.0.0/8,127.0.0.1\"."));
+    if (s->server_auto_start && !s->error &&
+        config_find_conflict(c, s, starts_before, &(struct auto_started){s}, &conflict)) {
+        _cleanup_free_ char *why = config_conflict_text(s, &conflict);
+        struct str text = arena_printf(&k->report.arena, "Site \"%.*s\" does not start: %s",
+                                       STR_ARG(s->name), why);
+        warn_binding(k, c, conflict.binding, text,
+                     STR("Give it another port, address or host name, or set "
+                         "serverAutoStart=\"false\" on one of the sites."));
+    }
+}
+
 /* ---- what a path is ---- */
 
 static struct config *load(struct check *k, const struct config_options *options)
@@ -268,8 +316,10 @@ static void check_server_file(struct check *k, const char *path)
         return;
     check_node(k, config_server_node(c));
     const struct config_site *sites = config_sites(c, &n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        check_bindings(k, c, &sites[i]);
         check_site(k, c, &sites[i]);
+    }
     config_unref(c);
 }
 

@@ -76,9 +76,9 @@ static void test_site(void **state)
         "(system.webServer/directoryBrowse)",
         "    <directoryBrowse> has no such attribute; did you mean 'enabled'?",
         "$/root/web.config:4:1: note: This section is accepted but has no effect in this version "
-        "(system.webServer/caching)",
-        "$/root/web.config:5:1: note: Not every setting of this section is honoured "
-        "(system.webServer/serverRuntime)",
+        "(system.webServer/httpPlatform)",
+        "$/root/web.config:5:1: note: Only what the listener keeps: there is no user-mode output "
+        "cache, so policy, location and sizes have no effect (system.webServer/caching)",
         "$/root/sub/Web.config:3:1: error: This configuration section cannot be used at this "
         "path. This happens when the section is locked at a parent level. Locking is either by "
         "default (overrideModeDefault=\"Deny\"), or set explicitly by a location tag with "
@@ -89,17 +89,19 @@ static void test_site(void **state)
         "$/root/sub/Web.config:4:11: warning: Handler \"x\" names the module NoSuchModule, which "
         "is not loaded (system.webServer/handlers)",
         "  system.webServer/directoryBrowse: honoured",
-        "  system.webServer/serverRuntime: honoured with a difference",
-        "  system.webServer/caching: not supported",
-        "2 files checked, 3 errors",
+        "  system.webServer/caching: honoured with a difference: Only what the listener keeps: "
+        "there is "
+        "no user-mode output cache, so policy, location and sizes have no effect",
+        "  system.webServer/httpPlatform: not supported",
+        "2 files checked, 2 errors",
         NULL,
     };
     struct fixture f;
 
     fixture_init(&f);
     fixture_write(&f, "root/web.config",
-                  WS("<directoryBrowse  enable=\"true\"/>\n<caching/>\n"
-                     "<serverRuntime/>"));
+                  WS("<directoryBrowse  enable=\"true\"/>\n<httpPlatform/>\n"
+                     "<caching/>"));
     fixture_write(&f, "root/sub/Web.config",
                   WS("<cgi/>\n<handlers><add name=\"x\" path=\"*\" verb=\"*\" "
                      "modules=\"NoSuchModule\"/></handlers>"));
@@ -267,6 +269,87 @@ static void test_usage(void **state)
     fixture_fini(&f);
 }
 
+#define APP                                                 \
+    "<application path=\"/\"><virtualDirectory path=\"/\" " \
+    "physicalPath=\"C:\\root\"/></application>"
+
+static void test_bindings(void **state)
+{
+    static const char *const args[] = {"$/host.config", "--system-drive", "$", NULL};
+    static const char *const want[] = {
+        "$/host.config:4:35: warning: Site \"two\" does not start: its binding http/0.0.0.0:80: "
+        "already "
+        "belongs to site \"one\" (system.applicationHost/sites)",
+        "$/host.config:5:37: warning: Site \"three\" does not start: its binding https/*:80:a.test "
+        "wants port 80 for https, but site \"one\" uses it for http (system.applicationHost/sites)",
+        "$/host.config:6:63: warning: proxyProtocol without proxyTrusted: no PROXY header is "
+        "believed "
+        "(system.applicationHost/sites)",
+        NULL,
+    };
+    struct fixture f;
+
+    fixture_init(&f);
+    fixture_write(&f, "host.config",
+                  "<configuration><system.applicationHost><sites>\n"
+                  "<site name=\"one\" id=\"1\"><bindings>\n"
+                  "<binding protocol=\"http\" bindingInformation=\"*:80:\"/></bindings>" APP
+                  "</site>\n"
+                  "<site name=\"two\" id=\"2\"><bindings><binding protocol=\"http\" "
+                  "bindingInformation=\"0.0.0.0:80:\"/></bindings>" APP "</site>\n"
+                  "<site name=\"three\" id=\"3\"><bindings><binding protocol=\"https\" "
+                  "bindingInformation=\"*:80:a.test\"/></bindings>" APP "</site>\n"
+                  "<site name=\"stopped\" id=\"4\" serverAutoStart=\"false\"><bindings>"
+                  "<binding protocol=\"http\" bindingInformation=\"*:80:\" "
+                  "proxyProtocol=\"v1v2\"/></bindings>" APP "</site>"
+                  "</sites></system.applicationHost></configuration>");
+    struct run r = run(&f, args);
+    if (!strstr(r.out, "does not start"))
+        fail_msg("%s", r.out);
+    assert_lines(&f, &r, want);
+    free(r.out);
+    fixture_fini(&f);
+}
+
+static void test_registry_values(void **state)
+{
+    static const char *const args[] = {"$/http.reg", NULL};
+    static const char *const want[] = {
+        "$/http.reg:3:18: warning: MaxConnections is 5, outside 1024 to 2031616; the default "
+        "4294967295 "
+        "is used",
+        "$/http.reg:4:1: note: EnableHttp3 has no effect here: HTTP/3 is not served",
+        "$/http.reg:5:1: note: MaxRequestByte is no parameter that this server knows; it is "
+        "ignored",
+        "$/http.reg:6:17: error: the data of ListenBacklog cannot be read: expected dword:, hex: "
+        "or a "
+        "string",
+        "$/http.reg:7:1: warning: localhost:443 is not of the form ADDRESS:PORT; the key is "
+        "ignored",
+        "$/http.reg:9:1: warning: http://+:80/a is no URL prefix (scheme://host:port/path/); it is "
+        "ignored",
+        NULL,
+    };
+    struct fixture f;
+
+    fixture_init(&f);
+    fixture_write(
+        &f, "http.reg",
+        "Windows Registry Editor Version 5.00\n"
+        "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\HTTP\\Parameters]\n"
+        "\"MaxConnections\"=dword:5\n\"EnableHttp3\"=dword:1\n\"MaxRequestByte\"=dword:1\n"
+        "\"ListenBacklog\"=qword:1\n"
+        "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\HTTP\\Parameters\\"
+        "SslBindingInfo\\localhost:443]\n"
+        "[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\HTTP\\Parameters\\UrlAclInfo]\n"
+        "\"http://+:80/a\"=hex:01\n");
+    struct run r = run(&f, args);
+    assert_int_equal(r.status, 1);
+    assert_lines(&f, &r, want);
+    free(r.out);
+    fixture_fini(&f);
+}
+
 static void test_registry(void **state)
 {
     static const char *const args[] = {"$/http.reg", NULL};
@@ -292,6 +375,8 @@ int main(void)
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_usage),
         cmocka_unit_test(test_registry),
+        cmocka_unit_test(test_registry_values),
+        cmocka_unit_test(test_bindings),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

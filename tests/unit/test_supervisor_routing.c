@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "config/conflict.h"
 #include "logging/log_settings.h"
 #include "supervisor/endpoints.h"
 #include "supervisor/routing.h"
@@ -224,7 +225,7 @@ static void bindings_that_collide(void **state)
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const char *const both[] = {rows[i].first, rows[i].second};
-        struct routing_conflict got = {0};
+        struct config_conflict got = {0};
         struct buf b;
 
         buf_init(&b, 8192);
@@ -244,7 +245,7 @@ static void bindings_that_collide(void **state)
         struct config *c = load(text);
         const struct config_site *first = config_site_by_id(c, 1),
                                  *second = config_site_by_id(c, 2);
-        bool found = routing_find_conflict(c, second, every_site, NULL, &got);
+        bool found = config_find_conflict(c, second, every_site, NULL, &got);
 
         if (found != (rows[i].want != 0) || (found && got.is_scheme != (rows[i].want == 2)))
             fail_msg("%s, %s: %d %d", rows[i].first, rows[i].second, found, got.is_scheme);
@@ -262,12 +263,11 @@ static void only_started_sites_collide(void **state)
 {
     struct config *c = load(two_sites);
     const struct config_site *first = config_site_by_id(c, 7), *second = config_site_by_id(c, 8);
-    struct routing_conflict got;
+    struct config_conflict got;
 
-    assert_true(routing_find_conflict(c, second, every_site, NULL, &got));
+    assert_true(config_find_conflict(c, second, every_site, NULL, &got));
     assert_ptr_equal(got.other, first);
-    assert_false(
-        routing_find_conflict(c, first, as_configured, NULL, &got)); /* second is stopped */
+    assert_false(config_find_conflict(c, first, as_configured, NULL, &got)); /* second is stopped */
     config_unref(c);
 }
 
