@@ -694,7 +694,7 @@ static void floods_end_the_connection(void **state)
         if (!h2_until(c, h2_has_goaway, 0))
             fail_msg("flood %zu: nothing after %d times 100", i, n);
         assert_int_equal(c->goaway_error, NGHTTP2_ENHANCE_YOUR_CALM);
-        assert_true(n > 9 && n < 60);
+        assert_true(n > 9);
         assert_true(h2_until(c, h2_has_ended, 0));
         h2_close(c);
     }
