@@ -5,6 +5,7 @@
 
 #include "base/rc.h"
 #include "listener/listener.h"
+#include "toolkit/appcmd.h"
 #include "toolkit/check.h"
 #include "toolkit/command.h"
 #include "toolkit/diagnose.h"
@@ -21,8 +22,8 @@ static const struct command command_check = {
 };
 
 static const struct command *const commands[] = {
-    &command_serve, &command_check,   &command_explain,  &command_diagnose,
-    &command_trace, &command_version, &command_catalogue};
+    &command_serve, &command_check,  &command_explain, &command_diagnose,
+    &command_trace, &command_appcmd, &command_version, &command_catalogue};
 
 static const struct {
     const char *name;
@@ -44,9 +45,20 @@ static int run_role(const char *name)
     return EXIT_USAGE;
 }
 
+/* Windows's name for one of the commands is a name of the program too. */
+static bool is_called_appcmd(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+
+    return path && strcmp(slash ? slash + 1 : path, "appcmd") == 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
+
+    if (is_called_appcmd(argv[0]))
+        return command_appcmd.run(argc, argv);
 
     if (strcmp(name, "--role") == 0 && argc > 2)
         return run_role(argv[2]);

@@ -31,7 +31,8 @@ struct client {
     struct loop_io io;
     struct loop_timer wait; /* armed: the listener has been asked */
     uint64_t token;
-    json_t *done; /* the answer to an order, given once the listener follows it; NULL: a status */
+    json_t *done; /* the answer to an order, given once the listener follows it */
+    enum { WAITS_FOR_STATUS, WAITS_FOR_ORDER, WAITS_FOR_CACHE } waits_for;
     struct buf in, out;
     bool ends; /* after what is in out */
 };
@@ -109,9 +110,13 @@ static json_t *pool_json(const struct pool *p)
             workers, json_pack("{s:i, s:i, s:s, s:b}", "id", (int)w->id, "pid", (int)w->pid,
                                "state", worker_state_name(w), "suspended",
                                w->suspension && suspension_is_on(w->suspension)));
-    return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o}", "name", p->name, "state", pool_state_name(p),
-                     "reason", p->reason, "user", p->identity.user, "failures", (int)p->rapid.count,
-                     "workers", workers);
+    struct str version = p->conf->managed_runtime_version;
+
+    return json_pack("{s:s, s:s, s:s, s:s%, s:s, s:s, s:i, s:o}", "name", p->name, "state",
+                     pool_state_name(p), "reason", p->reason, "runtimeVersion",
+                     version.n ? version.p : "", version.n, "pipelineMode",
+                     p->conf->classic_pipeline ? "Classic" : "Integrated", "user", p->identity.user,
+                     "failures", (int)p->rapid.count, "workers", workers);
 }
 
 static json_t *site_json(const struct config_site *site, const struct site_plan *plan)
@@ -180,6 +185,21 @@ static json_t *do_site(struct supervisor *s, const json_t *req)
     return sup_site_set(s, (uint32_t)id, start, why, sizeof(why)) ? success() : failure("%s", why);
 }
 
+/* "http://host/path", "*": what of it is wrong the listener could not tell. */
+static json_t *do_cache_clear(struct supervisor *s, const json_t *req)
+{
+    const char *url = ipc_get_str(req, "url", "*");
+
+    if (strcmp(url, "*") != 0 && !str_istarts(str_z(url), STR("http://")) &&
+        !str_istarts(str_z(url), STR("https://")))
+        return failure("url must be * or begin with http:// or https://");
+    listener_send(s,
+                  json_pack("{s:s, s:s, s:b}", "type", "cache_clear", "url", url, "subtree",
+                            ipc_get_bool(req, "subtree", false)),
+                  NULL, 0);
+    return success();
+}
+
 /* ---- lines ---------------------------------------------------------------------------------- */
 
 static void flush(struct client *c);
@@ -195,13 +215,15 @@ static void reply(struct client *c, json_t *j)
     json_decref(j);
 }
 
-/* What the client has waited for. */
+/* What the client gets when the listener has nothing to say to it. */
 static json_t *answer(struct client *c)
 {
-    json_t *j = c->done ? c->done : status_json(c->server->s);
+    json_t *j = c->done;
 
     c->done = NULL;
-    return j;
+    if (c->waits_for == WAITS_FOR_CACHE)
+        return failure("the listener does not answer");
+    return c->waits_for == WAITS_FOR_ORDER ? j : status_json(c->server->s);
 }
 
 static void on_wait_over(struct loop_timer *t)
@@ -212,12 +234,13 @@ static void on_wait_over(struct loop_timer *t)
     flush(c);
 }
 
-static void ask_listener(struct client *c)
+/* question: the listener answers it with our token. */
+static void ask_listener(struct client *c, const char *question)
 {
     struct supervisor *s = c->server->s;
 
     c->token = ++c->server->last_token;
-    if (!listener_send(s, json_pack("{s:s, s:I}", "type", "status", "token", (json_int_t)c->token),
+    if (!listener_send(s, json_pack("{s:s, s:I}", "type", question, "token", (json_int_t)c->token),
                        NULL, 0)) {
         reply(c, answer(c));
         return;
@@ -226,17 +249,41 @@ static void ask_listener(struct client *c)
     loop_timer_set(s->loop, &c->wait, loop_now_ms(s->loop) + STATUS_WAIT_MS);
 }
 
-void control_server_status(struct control_server *server, const json_t *msg)
+/* Who has asked; it waits no longer. NULL: nobody, or he has given up. */
+static struct client *asked_by(struct control_server *server, const json_t *msg)
 {
     json_int_t token = ipc_get_int(msg, "token", 0);
     struct client *c = server ? server->clients : NULL;
 
     while (c && !(c->wait.heap_index && (json_int_t)c->token == token))
         c = c->next;
+    if (c)
+        loop_timer_clear(server->s->loop, &c->wait);
+    return c;
+}
+
+void control_server_cache(struct control_server *server, const json_t *msg)
+{
+    struct client *c = asked_by(server, msg);
+
     if (!c)
         return;
-    loop_timer_clear(server->s->loop, &c->wait);
-    if (c->done) {
+    json_t *j = json_deep_copy(msg);
+
+    json_object_del(j, "type");
+    json_object_del(j, "token");
+    json_object_set_new(j, "ok", json_true());
+    reply(c, j);
+    flush(c);
+}
+
+void control_server_status(struct control_server *server, const json_t *msg)
+{
+    struct client *c = asked_by(server, msg);
+
+    if (!c)
+        return;
+    if (c->waits_for == WAITS_FOR_ORDER) {
         reply(c, answer(c));
         flush(c);
         return;
@@ -267,7 +314,28 @@ static void order(struct client *c, json_t *result)
         return;
     }
     c->done = result;
-    ask_listener(c);
+    c->waits_for = WAITS_FOR_ORDER;
+    ask_listener(c, "status");
+}
+
+static void do_cache(struct client *c, const json_t *req)
+{
+    const char *action = ipc_get_str(req, "action", "");
+
+    if (strcmp(action, "list") == 0) {
+        c->waits_for = WAITS_FOR_CACHE;
+        ask_listener(c, "cache_list");
+    } else if (strcmp(action, "clear") == 0) {
+        order(c, do_cache_clear(c->server->s, req));
+    } else {
+        reply(c, failure("action must be list or clear"));
+    }
+}
+
+static void do_status(struct client *c)
+{
+    c->waits_for = WAITS_FOR_STATUS;
+    ask_listener(c, "status");
 }
 
 static void do_line(struct client *c, struct str line)
@@ -279,13 +347,15 @@ static void do_line(struct client *c, struct str line)
     if (!json_is_object(req))
         reply(c, failure("not a JSON object"));
     else if (strcmp(verb, "status") == 0)
-        ask_listener(c);
+        do_status(c);
     else if (strcmp(verb, "pool") == 0)
         order(c, do_pool(s, req));
     else if (strcmp(verb, "site") == 0)
         order(c, do_site(s, req));
+    else if (strcmp(verb, "cache") == 0)
+        do_cache(c, req);
     else
-        reply(c, failure("unknown verb \"%.100s\": status, pool or site", verb));
+        reply(c, failure("unknown verb \"%.100s\": status, pool, site or cache", verb));
     json_decref(req);
 }
 

@@ -17,5 +17,7 @@ struct control_server *control_server_new(struct supervisor *s, const char *path
 struct control_server *control_server_free(struct control_server *c);
 /* The listener's answer to a "status" message; c may be NULL. */
 void control_server_status(struct control_server *c, const json_t *msg);
+/* The same for "cache". */
+void control_server_cache(struct control_server *c, const json_t *msg);
 
 #endif

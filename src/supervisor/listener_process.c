@@ -132,6 +132,8 @@ static void take_message(struct supervisor *s, const json_t *msg)
         sup_listener_ready(s);
     else if (strcmp(type, "status") == 0)
         control_server_status(s->control, msg);
+    else if (strcmp(type, "cache") == 0)
+        control_server_cache(s->control, msg);
     else if (strcmp(type, "event") == 0)
         sup_listener_event(s, msg);
 }
