@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from harness import Case, Outcomes
+from harness import Case, Outcomes, transport
 from harness.client import build
 
 OLD_NS = (0x01D3F891F38EBA20 - 116444736000000000) * 100     # the reference's worked example of an ETag
@@ -157,9 +157,14 @@ def server(module_servers):
     return server.start()
 
 
-@pytest.fixture(scope="module")
-def outcomes(server):
-    return Outcomes(server, CASES)
+@pytest.fixture(scope="module", params=transport.TRANSPORTS)
+def outcomes(request, server, module_servers):
+    """The same table over every version of HTTP and with TLS."""
+    if request.param != transport.PLAIN:
+        server = module_servers(files=FILES, start=False, **transport.options(request.param))
+        age(server.root)
+        server.start()
+    return Outcomes(server, CASES, request.param)
 
 
 @pytest.mark.smoke

@@ -1,5 +1,5 @@
 """What the end-to-end tests share: a real server, a raw client, readers for its logs."""
-from . import attack, reached
+from . import attack, reached, transport
 from .apphost import AppHost, Pool, Site
 from .client import Conn, Response
 from .listener_answers import own_answer
@@ -8,4 +8,4 @@ from .server import Server, wait_until
 from .table import Case, Outcomes
 
 __all__ = ["AppHost", "Case", "Conn", "Outcomes", "Pool", "Response", "Server", "Site", "attack", "own_answer",
-           "read_events", "read_httperr", "read_w3c", "reached", "wait_until"]
+           "read_events", "read_httperr", "read_w3c", "reached", "transport", "wait_until"]

@@ -4,6 +4,7 @@ All rows are sent before the first judgement, so a file waits for the log once a
 """
 import dataclasses
 
+from . import transport as transports
 from .logs import read_w3c
 from .server import wait_until
 
@@ -32,7 +33,7 @@ class Case:
 
 
 class Outcomes:
-    def __init__(self, server, cases):
+    def __init__(self, server, cases, transport=transports.PLAIN):
         names = [case.name for case in cases]
         assert len(set(names)) == len(names), "case names must differ"
         self.server = server
@@ -44,8 +45,8 @@ class Outcomes:
             if case.logged:
                 target += ("&" if "?" in target else "?") + tag
                 self.tags[case.name] = tag
-            self.answers[case.name] = server.request(
-                case.method, target, case.headers, case.body, case.host, case.site, case.version)
+            self.answers[case.name] = transports.request(
+                server, transport, case.method, target, case.headers, case.body, case.host, case.site, case.version)
 
     def record(self, name):
         """The log record of a row, found by the tag in its query."""
