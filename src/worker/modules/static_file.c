@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "http/accept.h"
+#include "http/conditions.h"
 #include "http/date.h"
 #include "http/method.h"
 #include "http/range.h"
@@ -142,30 +143,32 @@ static struct file_block *block_of(struct url_entry *url, const struct static_co
     return url->slot.data;
 }
 
-/* ---- conditions (RFC 9110 section 13, in IIS's order) --------------------------------------- */
+/* ---- conditions (RFC 9110 section 13) ------------------------------------------------------- */
 
-enum verdict { SEND_IT, NOT_MODIFIED, FAILED };
-
-static enum verdict check_conditions(struct request *r, const struct file_block *k)
+/* Its value; p is NULL only where the header is absent. */
+static struct str condition(struct request *r, enum http_header_id id)
 {
-    int64_t modified = r->url->mtime_s, date;
+    if (LIKELY(!request_has_header(r, id)))
+        return STR_NULL;
+    struct str value = request_header(r, id);
 
-    if (request_has_header(r, HDR_IF_MATCH) &&
-        !http_etag_matches_strong(request_header(r, HDR_IF_MATCH), k->etag))
-        return FAILED;
-    if (request_has_header(r, HDR_IF_NONE_MATCH)) {
-        if (http_etag_matches_weak(request_header(r, HDR_IF_NONE_MATCH), k->etag))
-            return NOT_MODIFIED;
-    } else if (request_has_header(r, HDR_IF_MODIFIED_SINCE) &&
-               http_date_parse(request_header(r, HDR_IF_MODIFIED_SINCE), &date) &&
-               date >= modified && date <= clock_wall_us() / 1000000) {
-        /* A date in the future is no date that we have ever sent. */
-        return NOT_MODIFIED;
-    }
-    if (request_has_header(r, HDR_IF_UNMODIFIED_SINCE) &&
-        http_date_parse(request_header(r, HDR_IF_UNMODIFIED_SINCE), &date) && date < modified)
-        return FAILED;
-    return SEND_IT;
+    return value.p ? value : STR("");
+}
+
+static enum http_condition_verdict check_conditions(struct request *r, const struct file_block *k)
+{
+    struct http_conditions c = {.if_match = condition(r, HDR_IF_MATCH),
+                                .if_none_match = condition(r, HDR_IF_NONE_MATCH),
+                                .if_modified_since = condition(r, HDR_IF_MODIFIED_SINCE),
+                                .if_unmodified_since = condition(r, HDR_IF_UNMODIFIED_SINCE)};
+    struct http_validators v = {.etag = k->etag,
+                                .last_modified = r->url->mtime_s,
+                                .has_last_modified = true};
+
+    if (LIKELY(!c.if_match.p && !c.if_none_match.p && !c.if_modified_since.p &&
+               !c.if_unmodified_since.p))
+        return HTTP_CONDITION_SEND;
+    return http_conditions_check(&c, &v, clock_wall_us() / 1000000);
 }
 
 /* ---- ranges --------------------------------------------------------------------------------- */
@@ -285,11 +288,11 @@ static enum pipe_rc send_file(struct request *r, const struct static_conf *c)
         return request_fail(r, &st_404_3_mime_restriction, 0, STR_NULL);
     if (request_has_header(r, HDR_ACCEPT) && !accepts(request_header(r, HDR_ACCEPT), k))
         return request_fail(r, &st_406_0_not_acceptable, 0, STR_NULL);
-    enum verdict v = check_conditions(r, k);
+    enum http_condition_verdict v = check_conditions(r, k);
 
-    if (v == FAILED)
+    if (v == HTTP_CONDITION_FAILED)
         return request_fail(r, &st_412_0_precondition_failed, 0, STR_NULL);
-    if (v == NOT_MODIFIED) {
+    if (v == HTTP_CONDITION_NOT_MODIFIED) {
         response_status(r, &st_304_0_not_modified);
         r->response.prebuilt = k->no_type;
         r->response.has_body = true;
