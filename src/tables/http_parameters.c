@@ -164,7 +164,8 @@ static const struct http_parameter rows[] = {
      .source = HTTP_API,
      BOOLEAN(0),
      FIELD(enable_ssl_close_notify),
-     .text = "Ends TLS connections with a close_notify alert."},
+     .text = "Ends TLS connections with a close_notify alert.",
+     .no_effect = "TLS connections always end with one"},
     {.name = "EnableTraceMethod",
      .command = "curl -i -X TRACE http://HOST/",
      .change = "a test wants TRACE",
@@ -300,7 +301,8 @@ static const struct http_parameter rows[] = {
      .source = KB820129,
      NUMBER(COUNT, 0, 0, 1024),
      FIELD(max_endpoints),
-     .text = "Addresses and ports listened on at a time; 0: as many as the system allows."},
+     .text = "Addresses and ports listened on at a time; 0: as many as the system allows. A site "
+             "that would need more does not start."},
     {.name = "MaxFieldLength",
      .command = "curl -i -H \"X-Long: $(printf '%020000d' 0)\" http://HOST/",
      .change = "Kerberos tickets of users in many groups, or large cookies, are refused with "
