@@ -94,8 +94,9 @@ static enum pace_verdict url_pace(struct build *b, struct slower_list *list,
 
     if (row->pace.number == 0)
         return PACE_UNKNOWN;
+    struct pace_place at = paces_place(&b->t->paces, &row->pace);
     enum pace_verdict verdict =
-        pace_judge(paces_get(&b->t->paces, &row->pace), &row->pace, row->ms_max, &change);
+        pace_judge(paces_get(&b->t->paces, &row->pace), &at, row->ms_max, &change);
 
     b->m->paces_judged += verdict != PACE_UNKNOWN;
     if (verdict == PACE_SLOWER) {

@@ -37,8 +37,8 @@ static int64_t last_used(const struct pace *p)
 }
 
 /* Adds the slots of one to another, whose slots are at least as long. */
-static void put_slots(struct pace *to, const struct pace_at *to_at, const struct pace *from,
-                      const struct pace_at *from_at)
+static void put_slots(struct pace *to, const struct pace_place *to_at, const struct pace *from,
+                      const struct pace_place *from_at)
 {
     for (size_t i = 0; i < PACE_SLOTS; i++) {
         if (!is_used(from, i))
@@ -50,31 +50,32 @@ static void put_slots(struct pace *to, const struct pace_at *to_at, const struct
 }
 
 /* Lays it out anew: slots of 2^shift seconds or more, with room from low to high. */
-static void lay_out(struct pace *p, struct pace_at *at, uint32_t shift, int64_t low, int64_t high)
+static void lay_out(struct pace *p, struct pace_place *at, uint32_t shift, int64_t low,
+                    int64_t high)
 {
     struct pace old = *p;
-    struct pace_at old_at = *at;
+    struct pace_place old_at = *at;
 
     while (high - low >= PACE_SLOTS) {
         shift++;
         low >>= 1;
         high >>= 1;
     }
-    at->shift = shift & 63u;
+    at->shift = shift;
     at->first = (int32_t)low;
     *p = (struct pace){0};
     put_slots(p, at, &old, &old_at);
 }
 
-void pace_fit(struct pace *p, struct pace_at *at, int64_t time_s)
+void pace_fit(struct pace *p, struct pace_place *at, int64_t time_s)
 {
     int64_t slot = time_s >> at->shift, low = at->first, high = low + last_used(p);
 
     lay_out(p, at, at->shift, slot < low ? slot : low, slot > high ? slot : high);
 }
 
-void pace_merge(struct pace *a, struct pace_at *a_at, const struct pace *b,
-                const struct pace_at *b_at)
+void pace_merge(struct pace *a, struct pace_place *a_at, const struct pace *b,
+                const struct pace_place *b_at)
 {
     uint32_t shift = a_at->shift > b_at->shift ? a_at->shift : b_at->shift;
     uint32_t a_more = shift - a_at->shift, b_more = shift - b_at->shift;
@@ -220,7 +221,7 @@ static bool is_multiple(uint64_t before_ms, uint64_t after_ms)
     return after_ms >= SLOW_FROM_MS && (double)after_ms >= change_factor * (double)before_ms;
 }
 
-enum pace_verdict pace_judge(const struct pace *p, const struct pace_at *at, uint64_t max_ms,
+enum pace_verdict pace_judge(const struct pace *p, const struct pace_place *at, uint64_t max_ms,
                              struct pace_change *ret)
 {
     struct sums slots[PACE_SLOTS], before, after;
@@ -263,13 +264,13 @@ void paces_init(struct paces *ps, uint32_t limit,
                 void (*moved)(void *arg, uint32_t owner, uint32_t number), void *arg)
 {
     *ps = (struct paces){.limit = limit ? limit : 1, .moved = moved, .arg = arg};
-    /* Pages that nothing is written to cost nothing; large ones spare walks of the page table. */
+    /* Pages that nothing is written to cost nothing. */
     ps->map_size = (size_t)ps->limit * sizeof(struct pace);
     ps->map = mmap(NULL, ps->map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     INVARIANT(ps->map != MAP_FAILED);
-    madvise(ps->map, ps->map_size, MADV_HUGEPAGE);
     ps->at = ps->map;
     ps->owners = xcalloc(ps->limit, sizeof(*ps->owners));
+    ps->firsts = xcalloc(ps->limit, sizeof(*ps->firsts));
 }
 
 void paces_fini(struct paces *ps)
@@ -277,13 +278,44 @@ void paces_fini(struct paces *ps)
     if (ps->map)
         munmap(ps->map, ps->map_size);
     free(ps->owners);
+    free(ps->firsts);
     *ps = (struct paces){0};
+}
+
+void paces_set_place(struct paces *ps, struct pace_open *open, struct pace_place place)
+{
+    open->shift = place.shift & 63u;
+    ps->firsts[open->number - 1] = place.first;
+}
+
+void paces_flush(struct paces *ps, struct pace_open *open, uint32_t line[PACE_CELLS])
+{
+    uint32_t *cells = paces_get(ps, open)->cells[open->slot - ps->firsts[open->number - 1]];
+
+    for (size_t c = 0; c < PACE_CELLS; c++) {
+        cells[c] += line[c];
+        line[c] = 0;
+    }
+}
+
+void paces_turn(struct paces *ps, struct pace_open *open, uint32_t line[PACE_CELLS], int64_t time_s)
+{
+    paces_flush(ps, open, line);
+    struct pace_place place = paces_place(ps, open);
+
+    if ((uint64_t)((time_s >> place.shift) - place.first) >= PACE_SLOTS) {
+        pace_fit(paces_get(ps, open), &place, time_s);
+        paces_set_place(ps, open, place);
+    }
+    open->slot = (int32_t)(time_s >> place.shift);
 }
 
 static void keep(struct paces *ps, uint32_t from, uint32_t owner, uint32_t *n)
 {
-    if (from != *n)
+    if (from != *n) {
         ps->at[*n] = ps->at[from];
+        ps->firsts[*n] = ps->firsts[from];
+    }
     ps->owners[*n] = owner;
     ps->moved(ps->arg, owner, ++*n);
 }
@@ -327,18 +359,15 @@ static void forget(struct paces *ps)
     ps->has_forgotten = true;
 }
 
-struct pace *paces_new(struct paces *ps, uint32_t owner, int64_t time_s, struct pace_at *ret)
+void paces_new(struct paces *ps, uint32_t owner, int64_t time_s, struct pace_open *ret)
 {
-    if (ps->n == ps->limit)
+    if (paces_is_full(ps))
         forget(ps);
-    struct pace *p = &ps->at[ps->n];
-
-    *p = (struct pace){0};
-    ps->owners[ps->n] = owner;
-    *ret = (struct pace_at){.number = ++ps->n & 0x3FFFFFFu,
-                            .shift = PACE_SHIFT_MIN,
-                            .first = (int32_t)(time_s >> PACE_SHIFT_MIN)};
-    return p;
+    ps->at[ps->n] = (struct pace){0};
+    ps->firsts[ps->n] = (int32_t)(time_s >> PACE_SHIFT_MIN);
+    ps->owners[ps->n++] = owner;
+    *ret = (struct pace_open){
+        .number = ps->n & 0x3FFFFFFu, .shift = PACE_SHIFT_MIN, .slot = ps->firsts[ps->n - 1]};
 }
 
 void paces_renumber(struct paces *ps, const uint32_t *map)

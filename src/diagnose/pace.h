@@ -18,26 +18,18 @@ enum {
 
 struct pace {
     uint32_t cells[PACE_SLOTS][PACE_CELLS]; /* a slot is a cache line */
-    /* A log is in order of time, so the same slot of all is counted in at once: with a power of two
-     * between them, they would all fight for the same few places of the cache. */
-    uint32_t apart[PACE_CELLS];
 };
-_Static_assert(sizeof(struct pace) % 64 == 0, "slots are cache lines");
 
-/* Which pace is somebody's, and what its slots stand for; kept with the owner's other figures, so
- * that counting needs no other line than the slot's. */
-struct pace_at {
-    uint32_t number : 26; /* in paces; 0: none */
-    uint32_t shift : 6;   /* a slot is 2^shift seconds long */
-    int32_t first;        /* start of slot 0 >> shift; that slot has records */
+/* What its slots stand for. */
+struct pace_place {
+    uint32_t shift; /* a slot is 2^shift seconds long */
+    int32_t first;  /* start of slot 0 >> shift; that slot has records */
 };
-_Static_assert(sizeof(struct pace_at) == 8, "part of a row of 64 bytes");
 
 static inline size_t pace_cell(uint64_t ms)
 {
-    if (ms < 32)
-        return 0;
-    unsigned cell = 63u - (unsigned)__builtin_clzll(ms) - 4;
+    /* Without a branch, which would be guessed wrong as often as not. */
+    unsigned cell = 63u - (unsigned)__builtin_clzll(ms | 16) - 4;
 
     return cell < PACE_CELLS ? cell : PACE_CELLS - 1;
 }
@@ -47,21 +39,10 @@ static inline bool pace_takes(int64_t time_s)
     return time_s >> PACE_SHIFT_MIN == (int32_t)(time_s >> PACE_SHIFT_MIN);
 }
 /* Makes room for a time that pace_takes. */
-void pace_fit(struct pace *p, struct pace_at *at, int64_t time_s);
-/* Where the times of then are counted; PACE_SLOTS or more: nowhere yet. */
-static inline uint64_t pace_slot(const struct pace_at *at, int64_t time_s)
-{
-    return (uint64_t)((time_s >> at->shift) - at->first);
-}
-static inline void pace_add(struct pace *p, struct pace_at *at, int64_t time_s, uint64_t ms)
-{
-    if (UNLIKELY(pace_slot(at, time_s) >= PACE_SLOTS))
-        pace_fit(p, at, time_s);
-    p->cells[pace_slot(at, time_s)][pace_cell(ms)]++;
-}
+void pace_fit(struct pace *p, struct pace_place *at, int64_t time_s);
 /* Adds what b holds to a; both have records. */
-void pace_merge(struct pace *a, struct pace_at *a_at, const struct pace *b,
-                const struct pace_at *b_at);
+void pace_merge(struct pace *a, struct pace_place *a_at, const struct pace *b,
+                const struct pace_place *b_at);
 
 enum pace_verdict {
     PACE_UNKNOWN, /* too few requests, or all at about the same time */
@@ -84,7 +65,7 @@ struct pace_change {
 
 /* Whether it became slower and stayed so; *ret is filled when it did. max_ms: the longest there
  * was. */
-enum pace_verdict pace_judge(const struct pace *p, const struct pace_at *at, uint64_t max_ms,
+enum pace_verdict pace_judge(const struct pace *p, const struct pace_place *at, uint64_t max_ms,
                              struct pace_change *ret);
 
 /* ---- many of them ----
@@ -93,6 +74,7 @@ enum pace_verdict pace_judge(const struct pace *p, const struct pace_at *at, uin
 
 struct paces {
     struct pace *at; /* in map; at[number - 1] */
+    int32_t *firsts; /* of their places */
     uint32_t *owners;
     void *map;
     size_t map_size;
@@ -103,16 +85,48 @@ struct paces {
     void *arg;
 };
 
+/* The owner's part, kept with its other figures: logs are mostly in order of time, so nearly all
+ * records are counted in the line of the slot that was met last, and touch no other memory. */
+struct pace_open {
+    uint32_t number : 26; /* in paces; 0: none */
+    uint32_t shift : 6;   /* of its place */
+    int32_t slot;         /* the line's time >> shift */
+};
+_Static_assert(sizeof(struct pace_open) == 8, "part of a row of 64 bytes");
+
+static inline bool paces_is_full(const struct paces *ps)
+{
+    return ps->n == ps->limit;
+}
 void paces_init(struct paces *ps, uint32_t limit,
                 void (*moved)(void *arg, uint32_t owner, uint32_t number), void *arg);
 void paces_fini(struct paces *ps);
-static inline struct pace *paces_get(const struct paces *ps, const struct pace_at *at)
+/* The pace itself: valid until the next one is made. The owner's line is not in it. */
+static inline struct pace *paces_get(const struct paces *ps, const struct pace_open *open)
 {
-    return &ps->at[at->number - 1];
+    return &ps->at[open->number - 1];
 }
-/* A new one, to begin with a record of that time, which pace_takes; others may be dropped for it.
- * `moved` is not called for it. */
-struct pace *paces_new(struct paces *ps, uint32_t owner, int64_t time_s, struct pace_at *ret);
+static inline struct pace_place paces_place(const struct paces *ps, const struct pace_open *open)
+{
+    return (struct pace_place){open->shift, ps->firsts[open->number - 1]};
+}
+void paces_set_place(struct paces *ps, struct pace_open *open, struct pace_place place);
+/* Puts the line into the pace, and leaves it empty. */
+void paces_flush(struct paces *ps, struct pace_open *open, uint32_t line[PACE_CELLS]);
+/* The same, and the line is for that time from now on. */
+void paces_turn(struct paces *ps, struct pace_open *open, uint32_t line[PACE_CELLS],
+                int64_t time_s);
+static inline void paces_add(struct paces *ps, struct pace_open *open, uint32_t line[PACE_CELLS],
+                             int64_t time_s, uint64_t ms)
+{
+    if (UNLIKELY(time_s >> open->shift != open->slot))
+        paces_turn(ps, open, line, time_s);
+    line[pace_cell(ms)]++;
+}
+/* A new one, to begin with a record of that time, which pace_takes; the owner's line must be empty.
+ * `moved` is not called for it. When paces_is_full, others are dropped for it: flush all lines
+ * before, as what is in them does not count for staying. */
+void paces_new(struct paces *ps, uint32_t owner, int64_t time_s, struct pace_open *ret);
 /* Owners have other numbers from now on: map[old], UINT32_MAX for those that are no more. */
 void paces_renumber(struct paces *ps, const uint32_t *map);
 

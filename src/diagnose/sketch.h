@@ -15,10 +15,9 @@
 
 static inline size_t hist_cell(uint64_t v, unsigned bits, size_t cells)
 {
-    if (v < (1u << bits))
-        return (size_t)v;
-    unsigned e = 63u - (unsigned)__builtin_clzll(v);
-    size_t i = ((size_t)(e - bits + 1) << bits) + (size_t)((v >> (e - bits)) & ((1u << bits) - 1));
+    /* Small values are shifted by nothing: no branch, which would be guessed wrong too often. */
+    unsigned shift = 63u - (unsigned)__builtin_clzll(v | (uint64_t)1 << bits) - bits;
+    size_t i = ((size_t)shift << bits) + (size_t)(v >> shift);
 
     return i < cells ? i : cells - 1;
 }

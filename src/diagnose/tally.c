@@ -30,8 +30,11 @@ _Static_assert(sizeof(struct url_set) == 64, "a set is a cache line");
 static void pace_moved(void *arg, uint32_t row, uint32_t number)
 {
     struct tally *t = arg;
+    struct url_row *url = table_row(&t->urls, row);
 
-    ((struct url_row *)table_row(&t->urls, row))->pace.number = number & 0x3FFFFFFu;
+    url->pace.number = number & 0x3FFFFFFu;
+    if (number == 0)
+        memset(url->pace_line, 0, sizeof(url->pace_line));
 }
 
 struct tally *tally_new(const struct tally_sizes *sizes)
@@ -435,21 +438,31 @@ static struct span *bucket_at(struct tally *t, int64_t time_s)
     return t->bucket;
 }
 
-static struct pace *new_pace(struct tally *t, struct url_row *url, int64_t time_s)
+static void flush_paces(struct tally *t)
+{
+    for (uint32_t i = 0; i < t->urls.n; i++) {
+        struct url_row *url = table_row(&t->urls, i);
+        if (url->pace.number)
+            paces_flush(&t->paces, &url->pace, url->pace_line);
+    }
+}
+
+static void new_pace(struct tally *t, struct url_row *url, int64_t time_s)
 {
     size_t row = (size_t)((const char *)url - t->urls.rows) / t->urls.row_size;
 
-    return paces_new(&t->paces, (uint32_t)row, time_s, &url->pace);
+    if (paces_is_full(&t->paces))
+        flush_paces(t);
+    paces_new(&t->paces, (uint32_t)row, time_s, &url->pace);
 }
 
 static inline void count_pace(struct tally *t, struct url_row *url, int64_t time_s, uint64_t ms)
 {
     if (UNLIKELY(!pace_takes(time_s)))
         return;
-    struct pace *p =
-        LIKELY(url->pace.number != 0) ? paces_get(&t->paces, &url->pace) : new_pace(t, url, time_s);
-
-    pace_add(p, &url->pace, time_s, ms);
+    if (UNLIKELY(url->pace.number == 0))
+        new_pace(t, url, time_s);
+    paces_add(&t->paces, &url->pace, url->pace_line, time_s, ms);
 }
 
 static void slow_request(struct tally *t, const struct record *r, uint64_t line)
@@ -635,7 +648,7 @@ static void count(struct tally *t, const struct pending *p)
 }
 
 /* Asks for the rows that will be counted in. */
-static inline void look_ahead(const struct tally *t, struct pending *p)
+static inline void look_ahead(const struct tally *t, const struct pending *p)
 {
     if (p->r.client.n) {
         uint32_t row = index_at(&t->clients.index, p->client_hash)->row;
@@ -644,26 +657,13 @@ static inline void look_ahead(const struct tally *t, struct pending *p)
     }
     uint32_t url = p->r.url.n ? cache_row(t, p->url_hash) : INDEX_FREE;
 
-    p->url_row = url;
     if (url != INDEX_FREE) {
         const struct url_row *row = table_row(&t->urls, url);
         __builtin_prefetch(row, 1);
+        __builtin_prefetch(row->pace_line, 1);
         __builtin_prefetch(
             &row->cells[hist_cell(p->r.time_taken_ms, URL_MS_BITS, ARRAY_LEN(row->cells))], 1);
     }
-}
-
-/* Nearer to its turn, when the rows have come: what they point to. */
-static inline void look_nearer(const struct tally *t, const struct pending *p)
-{
-    if (p->url_row == INDEX_FREE)
-        return;
-    const struct url_row *row = table_row(&t->urls, p->url_row);
-
-    if (row->pace.number)
-        __builtin_prefetch(paces_get(&t->paces, &row->pace)
-                               ->cells[pace_slot(&row->pace, p->r.time_s) % PACE_SLOTS],
-                           1);
 }
 
 void tally_push(struct tally *t, uint64_t line)
@@ -682,8 +682,6 @@ void tally_push(struct tally *t, uint64_t line)
     t->pushed++;
     if (t->pushed - t->counted > TALLY_LOOK)
         look_ahead(t, &t->pending[(t->pushed - TALLY_LOOK) % TALLY_AHEAD]);
-    if (t->pushed - t->counted > TALLY_NEARER)
-        look_nearer(t, &t->pending[(t->pushed - TALLY_NEARER) % TALLY_AHEAD]);
     if (t->pushed - t->counted == TALLY_AHEAD - 1)
         count(t, &t->pending[t->counted++ % TALLY_AHEAD]);
 }
@@ -699,4 +697,5 @@ void tally_settle(struct tally *t)
     pairs_drain(&t->key_clients);
     for (uint32_t i = 0; i < t->urls.n; i++)
         url_settle(t, i);
+    flush_paces(t);
 }

@@ -67,21 +67,24 @@ struct key_row {
     struct tally_samples samples;
 };
 
-/* The first 64 bytes are what each record touches; then one of the cells. */
+/* The first 64 bytes are what each record touches, and the line after them; then one of the cells.
+ */
 struct url_row {
     uint64_t weight;  /* records of any kind */
     uint64_t delta;   /* weight may have been more by this */
     uint32_t httperr; /* of weight; the others are requests */
     uint32_t errors_4xx, errors_5xx;
     uint32_t ms_max; /* no more than UINT32_MAX */
-    struct pace_at pace;
+    struct pace_open pace;
     struct {
         uint32_t key, count;
     } recent[3]; /* counts by key that are not in key_urls yet; count 0: free */
+    uint32_t pace_line[PACE_CELLS];
     uint32_t cells[HIST_CELLS(URL_MS_BITS, URL_MS_TOP)];
     uint32_t rest[8]; /* to a multiple of 64 bytes */
 };
-_Static_assert(offsetof(struct url_row, cells) == 64, "one cache line before the cells");
+_Static_assert(offsetof(struct url_row, pace_line) == 64 && offsetof(struct url_row, cells) == 128,
+               "cache lines");
 _Static_assert(sizeof(struct url_row) % 64 == 0, "rows begin at cache lines");
 
 struct client_row {
@@ -93,7 +96,6 @@ struct client_row {
 struct pending {
     struct record r;
     uint64_t line, client_hash, url_hash;
-    uint32_t url_row; /* INDEX_FREE: not known yet */
 };
 
 struct trace_row {
@@ -108,7 +110,7 @@ struct site_row {
     uint64_t count, errors_4xx, errors_5xx, httperr;
 };
 
-enum { TALLY_AHEAD = 16, TALLY_LOOK = 6, TALLY_NEARER = 11 };
+enum { TALLY_AHEAD = 16, TALLY_LOOK = 6 };
 
 struct tally {
     struct tally_sizes sizes;

@@ -79,16 +79,23 @@ static uint32_t *merge_table(struct table *a, const struct table *b)
     return map;
 }
 
-static void merge_pace(struct tally *a, struct url_row *to, uint32_t row, const struct pace *from,
-                       const struct pace_at *from_at)
+/* Lines are in the paces by then: tally_settle. */
+static void merge_pace(struct tally *a, struct url_row *to, uint32_t row, const struct tally *b,
+                       const struct pace_open *from)
 {
-    if (to->pace.number) {
-        pace_merge(paces_get(&a->paces, &to->pace), &to->pace, from, from_at);
+    const struct pace *pace = paces_get(&b->paces, from);
+    struct pace_place from_at = paces_place(&b->paces, from);
+
+    if (to->pace.number == 0) {
+        paces_new(&a->paces, row, 0, &to->pace);
+        *paces_get(&a->paces, &to->pace) = *pace;
+        paces_set_place(&a->paces, &to->pace, from_at);
         return;
     }
-    *paces_new(&a->paces, row, 0, &to->pace) = *from;
-    to->pace.shift = from_at->shift;
-    to->pace.first = from_at->first;
+    struct pace_place at = paces_place(&a->paces, &to->pace);
+
+    pace_merge(paces_get(&a->paces, &to->pace), &at, pace, &from_at);
+    paces_set_place(&a->paces, &to->pace, at);
 }
 
 static void merge_urls(struct tally *a, const struct tally *b, const uint32_t *map)
@@ -103,7 +110,7 @@ static void merge_urls(struct tally *a, const struct tally *b, const uint32_t *m
         if (from->ms_max > to->ms_max)
             to->ms_max = from->ms_max;
         if (from->pace.number)
-            merge_pace(a, to, map[i], paces_get(&b->paces, &from->pace), &from->pace);
+            merge_pace(a, to, map[i], b, &from->pace);
         for (size_t c = 0; c < ARRAY_LEN(to->cells); c++)
             to->cells[c] += from->cells[c];
     }

@@ -15,15 +15,18 @@
 
 struct url {
     struct pace pace;
-    struct pace_at at;
+    struct pace_place at;
+    bool has_any;
 };
 
 static void add(struct url *u, int64_t time_s, uint64_t ms)
 {
-    if (u->at.number == 0)
-        u->at = (struct pace_at){
-            .number = 1, .shift = PACE_SHIFT_MIN, .first = (int32_t)(time_s >> PACE_SHIFT_MIN)};
-    pace_add(&u->pace, &u->at, time_s, ms);
+    if (!u->has_any)
+        u->at = (struct pace_place){PACE_SHIFT_MIN, (int32_t)(time_s >> PACE_SHIFT_MIN)};
+    u->has_any = true;
+    if ((uint64_t)((time_s >> u->at.shift) - u->at.first) >= PACE_SLOTS)
+        pace_fit(&u->pace, &u->at, time_s);
+    u->pace.cells[(time_s >> u->at.shift) - u->at.first][pace_cell(ms)]++;
 }
 
 static uint64_t total(const struct pace *p)
@@ -172,12 +175,29 @@ static void test_any_time(void **state)
 
 enum { OWNERS = 64 };
 
-static struct pace_at owned[OWNERS];
+static struct owner {
+    struct pace_open open;
+    uint32_t line[PACE_CELLS];
+} owned[OWNERS];
 
 static void moved(void *arg, uint32_t owner, uint32_t number)
 {
     assert_ptr_equal(arg, owned);
-    owned[owner].number = number & 0x3FFFFFFu;
+    owned[owner].open.number = number & 0x3FFFFFFu;
+    if (number == 0)
+        memset(owned[owner].line, 0, sizeof(owned[owner].line));
+}
+
+static void count(struct paces *ps, uint32_t owner, int64_t time_s, uint64_t ms)
+{
+    struct owner *o = &owned[owner];
+
+    for (size_t i = 0; i < OWNERS && o->open.number == 0 && paces_is_full(ps); i++)
+        if (owned[i].open.number)
+            paces_flush(ps, &owned[i].open, owned[i].line);
+    if (o->open.number == 0)
+        paces_new(ps, owner, time_s, &o->open);
+    paces_add(ps, &o->open, o->line, time_s, ms);
 }
 
 /* Those that cost much stay, with what was counted for them. */
@@ -188,26 +208,48 @@ static void test_forgets(void **state)
 
     memset(owned, 0, sizeof(owned));
     paces_init(&ps, 16, moved, owned);
-    for (uint32_t i = 0; i < 4000; i++) {
-        uint32_t owner = i % OWNERS;
-        uint64_t ms = owner < 4 ? 5000 : 10;
-        struct pace *p = owned[owner].number ? paces_get(&ps, &owned[owner])
-                                             : paces_new(&ps, owner, START, &owned[owner]);
-        pace_add(p, &owned[owner], START + i, ms);
-    }
+    for (uint32_t i = 0; i < 40000; i++)
+        count(&ps, i % OWNERS, START + i, i % OWNERS < 4 ? 5000 : 10);
     assert_true(ps.has_forgotten && ps.n <= 16);
     for (uint32_t i = 0; i < 4; i++) {
-        assert_int_not_equal(owned[i].number, 0);
-        assert_in_range(total(paces_get(&ps, &owned[i])), 4000 / OWNERS, 4000 / OWNERS + 1);
+        assert_int_not_equal(owned[i].open.number, 0);
+        paces_flush(&ps, &owned[i].open, owned[i].line);
+        assert_int_equal(total(paces_get(&ps, &owned[i].open)), 40000 / OWNERS);
     }
     for (uint32_t i = 0; i < OWNERS; i++)
         map[i] = i == 2 ? UINT32_MAX : i + (i < OWNERS / 2 ? 1 : 0);
     map[3] = 50;
-    struct pace third = *paces_get(&ps, &owned[3]);
+    struct pace third = *paces_get(&ps, &owned[3].open);
+    struct pace_place place = paces_place(&ps, &owned[3].open), after;
 
     owned[50] = owned[3];
     paces_renumber(&ps, map);
-    assert_memory_equal(paces_get(&ps, &owned[50]), &third, sizeof(third));
+    assert_memory_equal(paces_get(&ps, &owned[50].open), &third, sizeof(third));
+    after = paces_place(&ps, &owned[50].open);
+    assert_memory_equal(&after, &place, sizeof(place));
+    paces_fini(&ps);
+}
+
+/* Counting by lines gives what counting one by one does, in whatever order times come. */
+static void test_lines(void **state)
+{
+    struct paces ps;
+    struct url one = {0};
+    uint32_t seed = 3;
+
+    memset(owned, 0, sizeof(owned));
+    paces_init(&ps, 4, moved, owned);
+    for (int i = 0; i < 20000; i++) {
+        int64_t time_s = START + i * 7 - draw(&seed, i % 50 ? 60 : 50000);
+        uint64_t ms = draw(&seed, 9000);
+        count(&ps, 0, time_s, ms);
+        add(&one, time_s, ms);
+    }
+    paces_flush(&ps, &owned[0].open, owned[0].line);
+    struct pace_place at = paces_place(&ps, &owned[0].open);
+
+    assert_memory_equal(paces_get(&ps, &owned[0].open), &one.pace, sizeof(one.pace));
+    assert_memory_equal(&at, &one.at, sizeof(at));
     paces_fini(&ps);
 }
 
@@ -218,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_steady),   cmocka_unit_test(test_passing),
         cmocka_unit_test(test_too_few),  cmocka_unit_test(test_order_and_merge),
         cmocka_unit_test(test_any_time), cmocka_unit_test(test_forgets),
+        cmocka_unit_test(test_lines),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
