@@ -6,7 +6,7 @@
 #include "listener/internal.h"
 #include "base/poison.h"
 
-enum { SENDFILE_PER_CALL = 1 << 20, SEND_LAST_MS = 30000 };
+enum { SENDFILE_PER_TURN = 512 * 1024, SEND_LAST_MS = 30000 };
 
 uint64_t response_due_ms(const struct exchange *x)
 {
@@ -164,16 +164,22 @@ bool out_bytes(struct connection *c, const void *p, size_t n, bool more, uint64_
     return queue_bytes(c, (const char *)p + sent, n - (size_t)sent, credit - paid);
 }
 
-/* 1: all of it has left; 0: the socket is full; -1: the connection is gone. */
+/* 1: all of it has left; 0: the socket is full, or others are to have their turn; -1: the connection
+ * is gone. */
 static int send_file_part(struct connection *c, int fd, uint64_t *offset, uint64_t *length)
 {
+    uint64_t turn = SENDFILE_PER_TURN;
+
     while (*length) {
-        size_t want = *length < SENDFILE_PER_CALL ? (size_t)*length : SENDFILE_PER_CALL;
+        if (turn == 0)
+            return 0;
+        size_t want = *length < turn ? (size_t)*length : (size_t)turn;
         ssize_t n = sendfile_some(c, fd, *offset, want);
 
         if (n > 0) {
             *offset += (uint64_t)n;
             *length -= (uint64_t)n;
+            turn -= (uint64_t)n;
             response_sent(c, (uint64_t)n, 0);
             continue;
         }
