@@ -289,6 +289,17 @@ static bool is_over(const struct http2 *h)
            (!nghttp2_session_want_read(h->frames) && !nghttp2_session_want_write(h->frames));
 }
 
+/* The client has shut its side, and what these streams have to say waits for windows that only it
+ * could open. */
+static void drop_blocked(struct http2 *h)
+{
+    for (struct http2_stream *s = h->streams, *next; s; s = next) {
+        next = s->next;
+        if (s->c && s->c->out)
+            conn_client_gone(s->c);
+    }
+}
+
 /* Everything that the turn has left to do for a session. It may be gone afterwards. */
 static void flush(struct http2 *h)
 {
@@ -308,6 +319,8 @@ static void flush(struct http2 *h)
         if (!send_frames(h))
             return;
     } while (UNLIKELY(h->verdict && h->state != HTTP2_FAILED)); /* found while sending */
+    if (UNLIKELY(c->read_eof) && !c->out)
+        drop_blocked(h);
     h->flushing = false;
     if (UNLIKELY(is_over(h))) {
         shut(h);
