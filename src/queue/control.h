@@ -4,15 +4,17 @@
  *
  * supervisor -> listener
  *   start          {threads, system_drive, event_log}               once, first
- *   endpoint_add   {id, scheme:"http", address, port} [one listening socket per thread]
+ *   endpoint_add   {id, scheme:"http|https", address, port} [one listening socket per thread]
  *   endpoint_remove{id}
  *   generation     {id, parameters:{…}, web_limits:{connectionTimeout_ms, headerWaitTimeout_ms,
- *                   minBytesPerSecond}, pools:[{name, queueLength, loadBalancerCapabilities,
+ *                   minBytesPerSecond, maxGlobalBandwidth}, pools:[{name, queueLength, loadBalancerCapabilities,
  *                   state:"Started|Stopped", reason:"Disabled|AppOffline|AppShutdown|N/A"}],
  *                   sites:[{id, name, state, limits:{connectionTimeout_ms, maxConnections,
  *                   maxBandwidth, maxUrlSegments}, bindings:[{protocol, address, port, host,
- *                   sslFlags}], applications:[{path, pool}], logFile:{…}}], log:{…}, httperr:{…},
- *                   computerName}          logFile, log, httperr: see logging/log_settings.h
+ *                   sslFlags, proxyProtocol:"none|v1v2", proxyTrusted}], applications:[{path, pool}],
+ *                   logFile:{…}}], reservations:[{scheme, host, port, path}], log:{…}, httperr:{…},
+ *                   computerName}          logFile, log, httperr: see logging/log_settings.h.
+ *                   address: "*" (any), "+" (any, before names) or one with its scope as a number
  *   pool_state     {pool, state, reason, queueLength?, loadBalancerCapabilities?}
  *   worker_attach  {worker, pool, pid} [region memfd, then per thread: listener's eventfd, worker's
  *                   eventfd, listener's end of the file socket]
