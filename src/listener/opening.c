@@ -27,6 +27,8 @@ static void handshake(struct connection *c)
     switch (tls_handshake(c->tls)) {
     case TLS_DONE:
         metrics_count(c->thread->metrics, METRIC_TLS_HANDSHAKES_OK);
+        if (c->io.armed && c->io.armed != EPOLLIN) /* it has waited for something else */
+            loop_io_set(c->thread->loop, &c->io, EPOLLIN);
         first_request(c);
         return;
     case TLS_READS:

@@ -15,17 +15,19 @@
 
 enum { SOON_S = 14 * 86400 };
 
-static void drop_staple(struct certificate_entry *e)
+void certificate_entry_drop_staple(struct certificate_entry *e)
 {
     free(e->staple);
     e->staple = NULL;
     e->staple_n = 0;
+    e->staple_due_ms = 0;
+    e->staple_failures = 0;
 }
 
 void certificate_entry_free(struct certificate_entry *e)
 {
     certificate_fini(&e->good);
-    drop_staple(e);
+    certificate_entry_drop_staple(e);
     if (e->password)
         OPENSSL_cleanse(e->password, strlen(e->password));
     free(e->password);
@@ -153,7 +155,7 @@ bool certificate_entry_look(struct supervisor *s, struct certificate_entry *e,
     bool was_there = e->has_good;
 
     certificate_fini(&e->good);
-    drop_staple(e);
+    certificate_entry_drop_staple(e);
     e->good = fresh;
     e->has_good = true;
     e->state = CERTIFICATE_VALID;

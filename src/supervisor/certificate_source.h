@@ -22,6 +22,10 @@ struct certificate_entry {
     char *complaint; /* told last; NULL: all is well */
     unsigned char *staple; /* OCSP response for good; NULL: none */
     size_t staple_n;
+    int64_t staple_until_s;
+    uint64_t staple_due_ms; /* when to ask for one, monotonic; 0: at once */
+    unsigned staple_failures;
+    bool wants_staple;
 };
 
 void certificate_entry_free(struct certificate_entry *e);
@@ -29,6 +33,8 @@ void certificate_entry_free(struct certificate_entry *e);
  * changed. */
 bool certificate_entry_look(struct supervisor *s, struct certificate_entry *e,
                             STACK_OF(X509) *intermediates);
+/* No response, and one is wanted at once. */
+void certificate_entry_drop_staple(struct certificate_entry *e);
 /* {id, chain, key, staple?} */
 json_t *certificate_entry_json(const struct certificate_entry *e);
 

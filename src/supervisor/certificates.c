@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -12,40 +10,29 @@
 #include "base/ipc.h"
 #include "supervisor/certificate_dev.h"
 #include "supervisor/certificate_source.h"
+#include "supervisor/certificate_staples.h"
 #include "supervisor/certificate_store.h"
+#include "supervisor/certificate_watch.h"
 #include "supervisor/folders.h"
 #include "supervisor/internal.h"
 #include "supervisor/sites.h"
 #include "base/poison.h"
 
-/* A certificate and its key are two saves, and a client of an authority makes several. */
-enum { SETTLE_MS = 250, LOOK_AGAIN_MS = 6 * 3600 * 1000, CENTRAL_LOADED_MAX = 4096 };
-enum { SSL_FLAG_SNI = 1, SSL_FLAG_CENTRAL = 2 };
-enum {
-    EVENTS = IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_ATTRIB |
-             IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
-};
-
-struct watched_folder {
-    char *path;
-    int wd;
-};
-
+enum { LOOK_AGAIN_MS = 6 * 3600 * 1000, CENTRAL_LOADED_MAX = 4096 };
+enum { SSL_FLAG_SNI = 1, SSL_FLAG_CENTRAL = 2, SSL_FLAG_NO_STAPLING = 8 };
 struct certificates {
     struct supervisor *s;
     char *stores; /* the folder that holds MY, ROOT, CA and central */
-    struct loop_io io; /* inotify */
-    struct loop_timer settle, again;
-    struct watched_folder *folders;
-    size_t n_folders, cap_folders;
-    bool watch_failed;
+    struct folder_watch *watch;
+    struct loop_timer again;
     struct certificate_entry *entries; /* of bindings */
     struct certificate_entry *central; /* of names that the listener wanted */
     size_t n_central;
     struct central_files files;
     char *central_password;
-    bool uses_central, has_tls, ktls;
+    bool uses_central, central_staples, has_tls, ktls;
     STACK_OF(X509) *intermediates;
+    struct certificate_staples *staples;
     json_t *sent; /* the last tls message; NULL: none yet */
 };
 
@@ -54,62 +41,6 @@ struct certificates {
 static char *store_folder(const struct certificates *c, const char *name)
 {
     return xasprintf("%s/%s", c->stores, name);
-}
-
-static void watch_folder(struct certificates *c, const char *path)
-{
-    for (size_t i = 0; i < c->n_folders; i++)
-        if (strcmp(c->folders[i].path, path) == 0)
-            return;
-    int wd = c->io.fd >= 0 ? inotify_add_watch(c->io.fd, path, EVENTS) : -1;
-
-    if (wd < 0) {
-        if (!c->watch_failed && errno != ENOENT)
-            SUP_EVENT(c->s, EV_CND_WATCH_FAILED, NULL, path, strerror(errno));
-        c->watch_failed = c->watch_failed || errno != ENOENT;
-        return;
-    }
-    c->folders = xgrow(c->folders, c->n_folders, &c->cap_folders, sizeof(*c->folders));
-    c->folders[c->n_folders++] = (struct watched_folder){.path = xstrdup(path), .wd = wd};
-}
-
-static void watch_folder_of(struct certificates *c, const char *file)
-{
-    const char *slash = file ? strrchr(file, '/') : NULL;
-
-    if (!slash)
-        return;
-    _cleanup_free_ char *folder =
-        slash == file ? xstrdup("/") : str_dup_z(str_n(file, (size_t)(slash - file)));
-
-    watch_folder(c, folder);
-}
-
-static void forget_folder(struct certificates *c, int wd)
-{
-    for (size_t i = c->n_folders; i-- > 0;)
-        if (c->folders[i].wd == wd) {
-            free(c->folders[i].path);
-            c->folders[i] = c->folders[--c->n_folders];
-        }
-}
-
-static void on_inotify(struct loop_io *io, uint32_t events)
-{
-    struct certificates *c = CONTAINER_OF(io, struct certificates, io);
-    _Alignas(struct inotify_event) char data[4096];
-    ssize_t n;
-
-    while ((n = read(io->fd, data, sizeof(data))) > 0) {
-        for (ssize_t at = 0; at < n;) {
-            const struct inotify_event *e = (const void *)(data + at);
-            if (e->mask & (IN_IGNORED | IN_MOVE_SELF))
-                forget_folder(c, e->wd); /* watched anew if it comes back */
-            at += (ssize_t)(sizeof(*e) + e->len);
-        }
-    }
-    if (c->settle.heap_index == 0)
-        loop_timer_set(c->s->loop, &c->settle, loop_now_ms(c->s->loop) + SETTLE_MS);
 }
 
 /* They exist from the first https binding on: where certificates belong is then plain to see. */
@@ -121,7 +52,7 @@ static void make_stores(struct certificates *c)
         _cleanup_free_ char *path = store_folder(c, names[i]);
         if (!folders_make(path, 0750, NULL))
             SUP_EVENT(c->s, EV_CND_STATE_FOLDER, NULL, path, strerror(errno));
-        watch_folder(c, path);
+        folder_watch_add(c->watch, path);
     }
 }
 
@@ -166,8 +97,8 @@ static struct certificate_entry *entry_of_file(struct certificates *c,
 
     if (!e->path)
         e->path = xstrdup(path);
-    watch_folder_of(c, path);
-    watch_folder_of(c, key);
+    folder_watch_add_for(c->watch, path);
+    folder_watch_add_for(c->watch, key);
     return e;
 }
 
@@ -196,7 +127,7 @@ static struct certificate_entry *entry_of_store(struct certificates *c, const st
         e->folder = xstrdup(folder);
         e->thumbprint = xstrdup(thumbprint);
     }
-    watch_folder(c, folder);
+    folder_watch_add(c->watch, folder);
     return e;
 }
 
@@ -213,7 +144,7 @@ static struct certificate_entry *entry_of_development(struct certificates *c, bo
 
     if (!e->path)
         e->path = xstrdup(path);
-    watch_folder(c, c->stores);
+    folder_watch_add(c->watch, c->stores);
     return e;
 }
 
@@ -226,6 +157,15 @@ static const struct ssl_binding *registry_entry(const struct certificates *c,
     return ssl_binding_find(&c->s->bindings, has_address, has_address ? &address : NULL, b->port,
                             b->ssl_flags & SSL_FLAG_SNI ? b->host : STR(""),
                             (b->ssl_flags & SSL_FLAG_CENTRAL) != 0);
+}
+
+/* True: it has changed. */
+static bool look(struct certificates *c, struct certificate_entry *e)
+{
+    if (!certificate_entry_look(c->s, e, c->intermediates))
+        return false;
+    certificate_staples_forget(c->staples, e); /* the answer to come is about the one before */
+    return true;
 }
 
 /* ---- the message ------------------------------------------------------------------------------ */
@@ -308,6 +248,12 @@ static void say_without(struct certificates *c, const struct config_site *site,
     free(what);
 }
 
+static bool staples(const struct config_binding *b, const struct ssl_binding *r)
+{
+    return !(b->ssl_flags & SSL_FLAG_NO_STAPLING) &&
+           !(r && (r->flags & SSL_BINDING_NO_OCSP_STAPLING));
+}
+
 static void take_binding(struct certificates *c, json_t *msg, const struct config_site *site,
                          const struct config_binding *b, bool looks)
 {
@@ -322,6 +268,7 @@ static void take_binding(struct certificates *c, json_t *msg, const struct confi
             c->central_password = str_dup_z(b->certificate_password);
         }
         c->uses_central = true;
+        c->central_staples = c->central_staples || staples(b, r);
         add_binding(c, msg, b, NULL, r);
         return;
     } else if (r && r->hash_len && is_store_name(r->store)) {
@@ -335,8 +282,9 @@ static void take_binding(struct certificates *c, json_t *msg, const struct confi
         return;
     }
     if (looks && !e->is_wanted)
-        certificate_entry_look(c->s, e, c->intermediates);
+        (void)look(c, e);
     e->is_wanted = true;
+    e->wants_staple = e->wants_staple || staples(b, r);
     if (!e->has_good) {
         if (looks)
             say_without(c, site, b, e->complaint ? e->complaint : "it cannot be read");
@@ -400,9 +348,9 @@ static json_t *build(struct certificates *c, bool looks)
                             "certificates", "bindings");
     _cleanup_free_ char *root = store_folder(c, "ROOT"), *ca = store_folder(c, "CA");
 
-    c->uses_central = false;
+    c->uses_central = c->central_staples = false;
     for (struct certificate_entry *e = c->entries; e; e = e->next)
-        e->is_wanted = false;
+        e->is_wanted = e->wants_staple = false;
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; sites_started(c->s, &sites[i]) && k < sites[i].n_bindings; k++)
             if (is_https(&sites[i].bindings[k]))
@@ -436,10 +384,11 @@ static void set_path(struct certificates *c, struct certificate_entry *e)
     e->path = f ? xasprintf("%s/%s", folder, f->file) : NULL;
 }
 
-static void drop_entry(struct certificate_entry **at)
+static void drop_entry(struct certificates *c, struct certificate_entry **at)
 {
     struct certificate_entry *e = *at;
 
+    certificate_staples_forget(c->staples, e);
     *at = e->next;
     certificate_entry_free(e);
 }
@@ -453,7 +402,7 @@ static void make_central_room(struct certificates *c)
         return;
     while ((*at)->next)
         at = &(*at)->next;
-    drop_entry(at);
+    drop_entry(c, at);
     c->n_central--;
 }
 
@@ -473,7 +422,9 @@ void certificates_wanted(struct certificates *c, const json_t *msg)
         e = get_entry(&c->central, f->name, NULL, c->central_password);
         c->n_central++;
         set_path(c, e);
-        certificate_entry_look(c->s, e, c->intermediates);
+        (void)look(c, e);
+        e->wants_staple = c->central_staples;
+        certificate_staples_look(c->staples);
     }
     send_central(c, e);
 }
@@ -484,14 +435,15 @@ static void look_at_central(struct certificates *c)
     for (struct certificate_entry **at = &c->central, *e; (e = *at);) {
         set_path(c, e);
         bool could = e->has_good;
+        e->wants_staple = c->central_staples;
         if (e->path && same_text(e->password, c->central_password)) {
-            bool changed = certificate_entry_look(c->s, e, c->intermediates);
+            bool changed = look(c, e);
             if (changed || (!could && e->has_good))
                 send_central(c, e);
             at = &e->next;
             continue;
         }
-        drop_entry(at);
+        drop_entry(c, at);
         c->n_central--;
     }
 }
@@ -521,13 +473,12 @@ static void forget_unwanted(struct certificates *c)
         if ((*at)->is_wanted)
             at = &(*at)->next;
         else
-            drop_entry(at);
+            drop_entry(c, at);
     }
 }
 
 void certificates_apply(struct certificates *c)
 {
-    loop_timer_clear(c->s->loop, &c->settle);
     if (!any_https(c) && !c->has_tls)
         return;
     c->has_tls = true;
@@ -547,6 +498,7 @@ void certificates_apply(struct certificates *c)
     forget_unwanted(c);
     take_message(c, msg);
     look_at_central(c);
+    certificate_staples_look(c->staples);
     loop_timer_set(c->s->loop, &c->again, loop_now_ms(c->s->loop) + LOOK_AGAIN_MS);
 }
 
@@ -565,9 +517,35 @@ void certificates_send(struct certificates *c)
     send_table(c);
 }
 
-static void on_settled(struct loop_timer *t)
+/* ---- OCSP responses --------------------------------------------------------------------------- */
+
+static struct certificate_entry *next_entry(void *arg, struct certificate_entry *e)
 {
-    struct certificates *c = CONTAINER_OF(t, struct certificates, settle);
+    struct certificates *c = arg;
+
+    if (!e)
+        return c->entries ? c->entries : c->central;
+    if (e->next)
+        return e->next;
+    for (const struct certificate_entry *i = c->central; i; i = i->next)
+        if (i == e)
+            return NULL;
+    return c->central;
+}
+
+static void on_new_staples(void *arg)
+{
+    struct certificates *c = arg;
+
+    take_message(c, build(c, false));
+    for (struct certificate_entry *e = c->central; e; e = e->next)
+        if (e->staple)
+            send_central(c, e);
+}
+
+static void on_files(void *arg)
+{
+    struct certificates *c = arg;
 
     if (!c->s->stopping)
         certificates_apply(c);
@@ -588,11 +566,10 @@ struct certificates *certificates_new(struct supervisor *s)
     c->s = s;
     c->stores = xasprintf("%s/certs", s->system_drive);
     c->ktls = kernel_has_tls();
-    c->settle.on_time = on_settled;
     c->again.on_time = on_again;
-    c->io = (struct loop_io){.on_event = on_inotify, .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)};
-    if (c->io.fd >= 0)
-        INVARIANT(loop_io_set(s->loop, &c->io, EPOLLIN));
+    c->staples = certificate_staples_new(&(struct certificate_staples_options){
+        .s = s, .arg = c, .next = next_entry, .on_change = on_new_staples});
+    c->watch = folder_watch_new(s, on_files, c);
     return c;
 }
 
@@ -600,22 +577,16 @@ struct certificates *certificates_free(struct certificates *c)
 {
     if (!c)
         return NULL;
-    loop_timer_clear(c->s->loop, &c->settle);
     loop_timer_clear(c->s->loop, &c->again);
-    if (c->io.fd >= 0) {
-        loop_io_set(c->s->loop, &c->io, 0);
-        close(c->io.fd);
-    }
-    for (size_t i = 0; i < c->n_folders; i++)
-        free(c->folders[i].path);
+    c->staples = certificate_staples_free(c->staples);
+    c->watch = folder_watch_free(c->watch);
     while (c->entries)
-        drop_entry(&c->entries);
+        drop_entry(c, &c->entries);
     while (c->central)
-        drop_entry(&c->central);
+        drop_entry(c, &c->central);
     central_files_fini(&c->files);
     sk_X509_pop_free(c->intermediates, X509_free);
     json_decref(c->sent);
-    free(c->folders);
     free(c->central_password);
     free(c->stores);
     free(c);

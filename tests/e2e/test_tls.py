@@ -1,5 +1,6 @@
 """TLS: which certificate answers where, renewal, stores, versions, client programs."""
 import contextlib
+import http.server
 import os
 import pathlib
 import re
@@ -35,13 +36,14 @@ class Authority:
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.key,
                 "-out", self.cert, "-subj", "/CN=Test Root", "-days", "30")
 
-    def make(self, name, days=60, rsa=None, usage="serverAuth"):
+    def make(self, name, days=60, rsa=None, usage="serverAuth", ocsp=None):
         """(certificate, key) as files."""
         self.count += 1
         base = self.folder / f"c{self.count}"
         kind = ["rsa:%d" % rsa] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
         openssl("req", "-new", "-newkey", *kind, "-nodes", "-keyout", f"{base}.key", "-out", f"{base}.csr", "-subj", f"/CN={name}")
-        pathlib.Path(f"{base}.ext").write_text(f"subjectAltName=DNS:{name}\nextendedKeyUsage={usage}\nbasicConstraints=CA:FALSE\n")
+        pathlib.Path(f"{base}.ext").write_text(f"subjectAltName=DNS:{name}\nextendedKeyUsage={usage}\nbasicConstraints=CA:FALSE\n"
+                                              + (f"authorityInfoAccess=OCSP;URI:{ocsp}\n" if ocsp else ""))
         openssl("x509", "-req", "-in", f"{base}.csr", "-CA", self.cert, "-CAkey", self.key, "-set_serial", 100 + self.count,
                 "-days", days, "-out", f"{base}.crt", "-extfile", f"{base}.ext")
         return pathlib.Path(f"{base}.crt"), pathlib.Path(f"{base}.key")
@@ -429,6 +431,106 @@ def test_a_password_and_a_separate_key(servers, authority, tmp_path):
         https(ports[1], more=f'certificateFile="{tmp_path}/a.pfx" certificatePassword="x&amp;y"', id=2, name="Two"))
     for port in ports:
         assert served_serial(port) == serial(cert.read_text())
+
+
+class Responder:
+    """An authority's OCSP service for every certificate that it has made so far."""
+
+    def __init__(self, authority, revoked=(), redirects_to=None):
+        self.index = authority.folder / "index.txt"
+        responder, self.asked = self, 0
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                question = self.rfile.read(int(self.headers["Content-Length"]))
+                responder.asked += 1
+                if redirects_to:
+                    self.send_response(302)
+                    self.send_header("Location", redirects_to)
+                    self.end_headers()
+                    return
+                answer = responder.answer(authority, question)
+                self.send_response(200)
+                self.send_header("Content-Type", "application/ocsp-response")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.revoked = revoked
+        self.server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/some/path"
+
+    def answer(self, authority, question):
+        self.index.write_text("".join(
+            f"{'R' if n in self.revoked else 'V'}\t400101000000Z\t{'260101000000Z' if n in self.revoked else ''}\t{100 + n:04X}\tunknown\t/CN=x\n"
+            for n in range(1, authority.count + 1)))
+        asked, answered = authority.folder / "question.der", authority.folder / "answer.der"
+        asked.write_bytes(question)
+        openssl("ocsp", "-index", self.index, "-CA", authority.cert, "-rsigner", authority.cert, "-rkey", authority.key,
+                "-reqin", asked, "-respout", answered, "-nmin", "60")
+        return answered.read_bytes()
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def staple(port):
+    out = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-status"], input=b"", timeout=30,
+                         capture_output=True).stdout.decode()
+    return "Cert Status: good" in out
+
+
+def with_ocsp(authority, folder, url):
+    cert, key = authority.make("localhost", ocsp=url)
+    put(folder / "site.pem", cert.read_text() + key.read_text() + authority.cert.read_text())
+    return folder / "site.pem"
+
+
+def test_ocsp_responses_are_stapled(servers, authority, tmp_path):
+    ports = [free_port(), free_port()]
+    with Responder(authority) as responder:
+        path = with_ocsp(authority, tmp_path, responder.url)
+        servers.sites(https(ports[0], more=file_of(path)), https(ports[1], flags=8, more=file_of(path), id=2, name="Two"))
+        wait_until(lambda: staple(ports[0]), "a staple")
+        assert not staple(ports[1])
+    assert staple(ports[0])        # the responder has gone, its answer holds
+    assert responder.asked == 1
+
+
+def test_a_revoked_certificate_is_told(servers, authority, tmp_path):
+    port = free_port()
+    with Responder(authority, revoked=[authority.count + 1]) as responder:
+        server = servers.sites(https(port, more=file_of(with_ocsp(authority, tmp_path, responder.url))))
+        server.tolerate_events("says that the certificate is revoked")
+        wait_until(lambda: events(server, 1044), "the event")
+        assert not staple(port)
+
+
+def test_an_authority_that_points_elsewhere_is_not_followed(servers, authority, tmp_path):
+    port = free_port()
+    with Responder(authority) as elsewhere, Responder(authority, redirects_to=elsewhere.url) as responder:
+        server = servers.sites(https(port, more=file_of(with_ocsp(authority, tmp_path, responder.url))))
+        server.tolerate_events("OCSP response")
+        wait_until(lambda: events(server, 1044), "the event")
+        assert responder.asked and not elsewhere.asked
+
+
+def test_an_authority_that_is_away_costs_nothing(servers, authority, tmp_path):
+    port = free_port()
+    path = with_ocsp(authority, tmp_path, f"http://127.0.0.1:{free_port()}/")
+    server = servers.sites(https(port, more=file_of(path)))
+    server.tolerate_events("OCSP response")
+    for _ in range(3):
+        assert not staple(port)
+    wait_until(lambda: events(server, 1044), "the event", 20)
 
 
 def test_the_development_certificate(servers):
