@@ -21,7 +21,7 @@ FAMILY(CONNECTIONS, "candor_connections", GAUGE, "", "",
 FAMILY(CONNECTIONS_ACCEPTED, "candor_connections_accepted", COUNTER, "", "",
        "Client connections taken.")
 FAMILY(CONNECTIONS_REFUSED, "candor_connections_refused", COUNTER, "", "",
-       "Client connections dropped at once because MaxConnections was reached.")
+       "Client connections dropped at once: MaxConnections was reached, or memory is short.")
 FAMILY(SITE_CONNECTIONS, "candor_site_connections", GAUGE, "", "site",
        "Client connections that count for a site's maxConnections.")
 FAMILY(TLS_HANDSHAKES, "candor_tls_handshakes", COUNTER, "", "result",
