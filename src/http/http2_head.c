@@ -24,20 +24,14 @@ enum {
 void http2_head_begin(struct http2_head *h, const struct http1_limits *limits,
                       struct http1_head *head)
 {
-    struct http1_parser ranged;
-
-    http1_parser_init(&ranged, limits);
-    *h = (struct http2_head){.head = head, .limits = ranged.limits};
+    *h = (struct http2_head){.head = head, .limits = *limits};
     head->version_major = 2;
     head->keep_alive = true;
 }
 
 void http2_trailer_begin(struct http2_head *h, const struct http1_limits *limits)
 {
-    struct http1_parser ranged;
-
-    http1_parser_init(&ranged, limits);
-    *h = (struct http2_head){.limits = ranged.limits, .is_trailer = true, .in_fields = true};
+    *h = (struct http2_head){.limits = *limits, .is_trailer = true, .in_fields = true};
 }
 
 static void fail(struct http2_head *h, enum httperr_reason reason)

@@ -25,7 +25,7 @@ struct http2_head {
 };
 
 /* Before each header block: head is to be filled (and has been reset). limits is copied; its values
- * have been brought into range by http1_parser_init or are those of a generation. */
+ * are in the range of the registry's, and max_field_length is not above max_request_bytes. */
 void http2_head_begin(struct http2_head *h, const struct http1_limits *limits,
                       struct http1_head *head);
 /* The same for the block behind a body; nothing of it is kept, so there is no buffer. */

@@ -159,6 +159,7 @@ static struct http2_thread *thread_part(struct thread *t)
     p = t->http2 = xmalloc(sizeof(*p));
     memset(p, 0, offsetof(struct http2_thread, out));
     p->callbacks = make_callbacks();
+    p->memory = http2_memory_new();
     INVARIANT(nghttp2_option_new(&p->options) == 0);
     nghttp2_option_set_no_auto_window_update(p->options, 1); /* the worker's credit opens windows */
     nghttp2_option_set_no_http_messaging(p->options, 1);     /* src/http/http2_head.c does that */
@@ -182,6 +183,7 @@ void http2_thread_fini(struct thread *t)
     }
     nghttp2_session_callbacks_del(p->callbacks);
     nghttp2_option_del(p->options);
+    http2_memory_free(p->memory);
     free(p->nv);
     free(p);
     t->http2 = NULL;
@@ -513,7 +515,7 @@ static bool start_session(struct http2 *h, struct http2_thread *t)
     };
 
     nghttp2_option_set_max_continuations(t->options, CONTINUATIONS + head_max / FRAME_BYTES);
-    if (nghttp2_session_server_new2(&h->frames, t->callbacks, h, t->options) != 0)
+    if (nghttp2_session_server_new3(&h->frames, t->callbacks, h, t->options, t->memory) != 0)
         return false;
     if (nghttp2_submit_settings(h->frames, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0 &&
         nghttp2_session_set_local_window_size(h->frames, NGHTTP2_FLAG_NONE, 0,

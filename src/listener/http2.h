@@ -80,6 +80,7 @@ struct http2_thread {
     struct http2_stream *free_streams;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
+    nghttp2_mem *memory; /* NULL: the heap */
     nghttp2_nv *nv;
     size_t nv_cap;
     size_t out_n;
@@ -111,6 +112,11 @@ void http2_stream_free(struct http2_stream *s);
 void http2_answer_head(struct connection *c, const struct stream_head *head);
 int http2_on_send_data(nghttp2_session *s, nghttp2_frame *f, const uint8_t *frame_head, size_t n,
                        nghttp2_data_source *source, void *user);
+
+/* http2_memory.c: what nghttp2 allocates with on one thread. NULL: no memory, or a build whose
+ * sanitizer is to see each allocation. */
+nghttp2_mem *http2_memory_new(void);
+void http2_memory_free(nghttp2_mem *memory); /* all sessions have ended; NULL is allowed */
 
 /* http2_guard.c: what a client may not do too often. False: it has, and the session is to end. */
 bool http2_guard_frame(struct http2 *h, const nghttp2_frame_hd *hd); /* a frame that has begun */

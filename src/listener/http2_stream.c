@@ -4,7 +4,7 @@
 #include "listener/http2.h"
 #include "base/poison.h"
 
-enum { OWN_ANSWER_MS = 30000, HEAD_ROOM = 2048 };
+enum { OWN_ANSWER_MS = 30000 };
 
 /* --- its memory --- */
 
@@ -97,7 +97,7 @@ static struct connection *begin_exchange(struct http2 *h, struct http2_stream *s
 
     if (!c)
         return NULL;
-    c->in = input_new(c->thread, HEAD_ROOM);
+    c->in = input_new(c->thread, INPUT_SMALL_BYTES);
     if (!c->in) {
         c->stream = NULL; /* it has not become one */
         conn_free(c);

@@ -238,12 +238,19 @@ struct exchange {
     struct http1_head head;
 };
 
-enum { INPUT_BYTES = 20 * 1024 };
+/* Of a connection, and of a stream, which has a head and then perhaps nothing. */
+enum { INPUT_BYTES = 20 * 1024, INPUT_SMALL_BYTES = 2 * 1024 };
 
 struct input {
     struct input *next;
     uint32_t cap, start, end;
     char data[];
+};
+
+/* Buffers of one size, to be used again. */
+struct free_inputs {
+    struct input *first;
+    unsigned n;
 };
 
 struct out_segment {
@@ -353,8 +360,7 @@ struct thread {
     uint64_t n_connections, last_tick_ms;
     struct timer_wheel wheel;
     struct loop_timer tick;
-    struct input *free_inputs;
-    unsigned n_free_inputs;
+    struct free_inputs inputs, small_inputs;
     struct exchange *free_exchanges;
     struct exchange **slots; /* by slot number */
     uint32_t n_slots;

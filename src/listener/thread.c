@@ -124,13 +124,19 @@ void exchange_free(struct thread *t, struct exchange *x)
     t->free_exchanges = x;
 }
 
+static struct free_inputs *inputs_of(struct thread *t, uint32_t cap)
+{
+    return cap == INPUT_BYTES ? &t->inputs : cap == INPUT_SMALL_BYTES ? &t->small_inputs : NULL;
+}
+
 struct input *input_new(struct thread *t, uint32_t cap)
 {
-    struct input *in = t->free_inputs;
+    struct free_inputs *list = inputs_of(t, cap);
+    struct input *in = list ? list->first : NULL;
 
-    if (cap == INPUT_BYTES && in) {
-        t->free_inputs = in->next;
-        t->n_free_inputs--;
+    if (in) {
+        list->first = in->next;
+        list->n--;
     } else {
         in = malloc(sizeof(*in) + cap);
         if (!in)
@@ -146,13 +152,24 @@ void input_free(struct thread *t, struct input *in)
 {
     if (!in)
         return;
-    if (in->cap != INPUT_BYTES || t->n_free_inputs >= FREE_INPUTS_MAX) {
+    struct free_inputs *list = inputs_of(t, in->cap);
+
+    if (!list || list->n >= FREE_INPUTS_MAX) {
         free(in);
         return;
     }
-    in->next = t->free_inputs;
-    t->free_inputs = in;
-    t->n_free_inputs++;
+    in->next = list->first;
+    list->first = in;
+    list->n++;
+}
+
+static void free_inputs_fini(struct free_inputs *list)
+{
+    while (list->first) {
+        struct input *in = list->first;
+        list->first = in->next;
+        free(in);
+    }
 }
 
 /* The address that every connection of this socket has on our side; false for a wildcard. */
@@ -380,11 +397,8 @@ void thread_fini(struct thread *t)
         http1_head_fini(&t->slots[i]->head);
         free(t->slots[i]);
     }
-    while (t->free_inputs) {
-        struct input *in = t->free_inputs;
-        t->free_inputs = in->next;
-        free(in);
-    }
+    free_inputs_fini(&t->inputs);
+    free_inputs_fini(&t->small_inputs);
     while (t->free_connections) {
         struct connection *c = t->free_connections;
         t->free_connections = c->next;
