@@ -1,6 +1,6 @@
-/* security/access sslFlags: what a path demands of the connection (403.4, 403.5) and of the client's
- * certificate (403.7, 403.13, 403.16, 403.17). And hsts/redirectHttpToHttps of the site. Part of IIS
- * Web Core: it comes before every module. */
+/* security/access sslFlags: what a path demands of the connection (403.4, 403.5) and of the
+ * client's certificate (403.7, 403.13, 403.16, 403.17). And hsts/redirectHttpToHttps of the site.
+ * Part of IIS Web Core: it comes before every module. */
 #ifndef CANDOR_WORKER_ACCESS_H
 #define CANDOR_WORKER_ACCESS_H
 

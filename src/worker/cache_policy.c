@@ -286,8 +286,8 @@ static const struct cache_exclusion table[] = {
                                            "for everybody until it changes"),
     ANSWER("child request", is_of_child, "a default document stands in for a folder whose list of "
                                          "documents decides anew each time"),
-    ANSWER("frequency", is_cold, "serverRuntime: not asked for more than frequentHitThreshold times "
-                                 "within frequentHitTimePeriod"),
+    ANSWER("frequency", is_cold, "serverRuntime: not more than frequentHitThreshold requests within "
+                                 "frequentHitTimePeriod"),
     ANSWER("just offered", is_just_offered, "the listener did not want it, or not yet"),
     ANSWER("caching", is_switched_off, "caching: enabled or enableKernelCache is false"),
     ANSWER("query", has_query, "modules may look at the query"),

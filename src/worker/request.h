@@ -76,7 +76,7 @@ struct response {
     bool skip_custom_errors;           /* TrySkipCustomErrors */
     bool no_log, close, abort;         /* abort: reset the connection, AbortRequest */
     bool needs_http11;                 /* HTTP/2: to be asked again by HTTP/1.1 */
-    struct url_entry *file_of;         /* the body is the whole file of this entry; NULL: it is not */
+    struct url_entry *file_of;         /* whose file the body is, whole; NULL: it is not */
     const struct cache_conf *cache;    /* of HttpCacheModule; NULL: it had no part in the answer */
     const struct cache_exclusion *cache_exclusion; /* why the answer is not offered to the cache */
     uint32_t cache_seconds;            /* the listener may give the answer again so long; 0: not */
@@ -189,9 +189,9 @@ typedef void (*request_body_fn)(struct request *r, void *arg, struct str bytes, 
                                 bool failed);
 bool request_read_body(struct request *r, request_body_fn cb, void *arg);
 
-/* Asks the client for its certificate. Later, on the same thread and never from inside this call, cb
- * finds in r->msg.client_cert and r->msg.head.tls.verdict what the client chose to send; also when
- * the client has gone (response.abort). False: it cannot be asked, or has been. */
+/* Asks the client for its certificate. Later, on the same thread and never from inside this call,
+ * cb finds in r->msg.client_cert and r->msg.head.tls.verdict what the client chose to send; also
+ * when the client has gone (response.abort). False: it cannot be asked, or has been. */
 typedef void (*request_certificate_fn)(struct request *r, void *arg);
 bool request_ask_certificate(struct request *r, request_certificate_fn cb, void *arg);
 

@@ -148,8 +148,8 @@ static struct msg_response head_of(const struct request_core *core, bool no_body
                              .win32 = rs->win32,
                              .content_length = (int64_t)rs->body_length};
 
-    /* A 204 or 304 has no length to speak of; a HEAD has that of the GET, or none if whoever answered
-     * did not go to the trouble of finding out. */
+    /* A 204 or 304 has no length to speak of; a HEAD has that of the GET, or none if whoever
+     * answered did not go to the trouble of finding out. */
     bool is_known = rs->has_body || core->r.msg.head.method_id != HTTP_METHOD_HEAD;
 
     if (m.status != 204 && m.status != 304 && is_known)
@@ -185,9 +185,9 @@ static enum send_result fail(struct response_sink *s, struct request_core *core,
     return send_reset(s, core, win32);
 }
 
-/* The answer may be kept by the listener, which wants it whole: all in this record, or a head and one
- * file. The file's record must follow at once, before a flush could come between: that is what the
- * room is for. */
+/* The answer may be kept by the listener, which wants it whole: all in this record, or a head and
+ * one file. The file's record must follow at once, before a flush could come between: that is what
+ * the room is for. */
 static bool is_offered(const struct request_core *core, bool as_file, size_t inline_max)
 {
     const struct response *rs = &core->r.response;

@@ -28,7 +28,7 @@ enum {
     PLANS_MAX = 4096,           /* folders whose pipeline is kept, all threads together */
     CONTENT_MAX = 64 << 20,     /* file bytes in memory, all threads together */
     RECHECK_MS = 2000,
-    FRESH_FILE_S = 2,           /* times of files are kept too coarsely to tell younger states apart */
+    FRESH_FILE_S = 2,           /* times of files are too coarse to tell younger states apart */
     TOUCH_MS = 1000,            /* order of use is kept to this precision */
 };
 

@@ -157,7 +157,8 @@ static void test_hot_files_are_offered(void **state)
     assert_int_equal(get(f, "/b.txt", NULL), 0);
     assert_int_equal(get(f, "/b.txt", NULL), 900);
     end(f);
-    f = start(AT_SITE("<serverRuntime frequentHitThreshold='1' frequentHitTimePeriod='00:00:01'/>"));
+    f = start(AT_SITE("<serverRuntime frequentHitThreshold='1' "
+                      "frequentHitTimePeriod='00:00:01'/>"));
     assert_int_equal(get(f, "/a.txt", NULL), 0);
     pass(f, 1000);
     assert_int_equal(get(f, "/a.txt", NULL), 0);
@@ -661,7 +662,7 @@ static void test_stale_answer_is_no_offer(void **state)
     fx_file_bytes(f, "big.txt", bytes, sizeof(bytes));
     fx_file_bytes(f, "hot.txt", bytes, sizeof(bytes));
     pass(f, 5000);
-    /* As if it had been asked for before; an answer taken off the ring would make it wrap around. */
+    /* As if it had been asked for before; an answer taken off the ring would make it wrap. */
     struct url_entry *e = url_cache_get(f->t.urls, FX_SITE, STR("/hot.txt"));
 
     e->hits = 1;

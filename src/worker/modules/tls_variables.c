@@ -78,8 +78,8 @@ static bool needs_quotes(struct str s)
     return false;
 }
 
-/* CertNameToStr with CERT_X500_NAME_STR: a value that could be misread stands in quotes, with its own
- * doubled. Control characters become blanks: the value goes into headers and logs. */
+/* CertNameToStr with CERT_X500_NAME_STR: a value that could be misread stands in quotes, with its
+ * own doubled. Control characters become blanks: the value goes into headers and logs. */
 static void put_value(struct buf *b, struct str value)
 {
     bool quoted = needs_quotes(value);
