@@ -18,6 +18,8 @@ static uint64_t count_lines(struct str text)
     return n;
 }
 
+const struct str events_source = STR("Microsoft-Windows-IIS-Logging");
+
 /* ---- HAR ---- */
 
 static struct str json_str(const json_t *object, const char *key)
@@ -118,8 +120,8 @@ char *har_read(struct sink *sink, struct str text)
 
 /* ---- FREB ---- */
 
-/* The value of an attribute in a start tag, with its entities undone, in the arena. */
-static struct str attribute(struct str tag, struct str name, struct arena *arena)
+/* Text of XML with its entities undone, in the arena. */
+static struct str unescaped(struct str v, struct arena *arena)
 {
     static const struct {
         struct str name;
@@ -129,7 +131,23 @@ static struct str attribute(struct str tag, struct str name, struct arena *arena
                     {STR("&amp;"), '&'},
                     {STR("&quot;"), '"'},
                     {STR("&apos;"), '\''}};
-    size_t at = 0, n = 0;
+    char *out = arena_alloc(arena, v.n + 1); /* entities only get shorter */
+    size_t n = 0;
+
+    for (size_t i = 0; i < v.n; i++) {
+        size_t e = 0;
+        while (e < ARRAY_LEN(entities) && !str_starts(str_sub(v, i, v.n), entities[e].name))
+            e++;
+        out[n++] = e < ARRAY_LEN(entities) ? entities[e].c : v.p[i];
+        i += e < ARRAY_LEN(entities) ? entities[e].name.n - 1 : 0;
+    }
+    return str_n(out, n);
+}
+
+/* The value of an attribute in a start tag. */
+static struct str attribute(struct str tag, struct str name, struct arena *arena)
+{
+    size_t at = 0;
 
     for (;;) {
         size_t found = str_find(str_sub(tag, at, tag.n), name);
@@ -144,17 +162,7 @@ static struct str attribute(struct str tag, struct str name, struct arena *arena
     }
     struct str v = str_sub(tag, at + 2, tag.n);
 
-    v = str_sub(v, 0, str_find_char(v, tag.p[at + 1]));
-    char *out = arena_alloc(arena, v.n + 1); /* entities only get shorter */
-
-    for (size_t i = 0; i < v.n; i++) {
-        size_t e = 0;
-        while (e < ARRAY_LEN(entities) && !str_starts(str_sub(v, i, v.n), entities[e].name))
-            e++;
-        out[n++] = e < ARRAY_LEN(entities) ? entities[e].c : v.p[i];
-        i += e < ARRAY_LEN(entities) ? entities[e].name.n - 1 : 0;
-    }
-    return str_n(out, n);
+    return unescaped(str_sub(v, 0, str_find_char(v, tag.p[at + 1])), arena);
 }
 
 static void freb_status(struct str text, struct record *r)
@@ -256,4 +264,132 @@ char *freb_read(struct sink *sink, struct str text)
     return str_find(text, STR("</failedRequest>")) == SIZE_MAX
                ? xstrdup("the trace is cut off: its end tag is missing")
                : NULL;
+}
+
+/* ---- site logs that went to event tracing ---- */
+
+enum event_field {
+    E_DATE,
+    E_TIME,
+    E_CLIENT,
+    E_USER,
+    E_SITE,
+    E_METHOD,
+    E_STEM,
+    E_STATUS,
+    E_SUBSTATUS,
+    E_WIN32,
+    E_SENT,
+    E_RECEIVED,
+    E_TAKEN,
+    E_COUNT
+};
+
+static const struct str event_fields[E_COUNT] = {STR("date"),         STR("time"),
+                                                 STR("c-ip"),         STR("cs-username"),
+                                                 STR("s-sitename"),   STR("cs-method"),
+                                                 STR("cs-uri-stem"),  STR("sc-status"),
+                                                 STR("sc-substatus"), STR("sc-win32-status"),
+                                                 STR("sc-bytes"),     STR("cs-bytes"),
+                                                 STR("time-taken")};
+
+/* The values of <Data Name="FIELD">VALUE</Data>; those that are absent, or "-", stay empty. */
+static void event_values(struct str event, struct str v[E_COUNT], struct arena *arena)
+{
+    static const struct str mark = STR("<Data Name=");
+    size_t at;
+
+    while ((at = str_find(event, mark)) != SIZE_MAX) {
+        event = str_sub(event, at + mark.n, event.n);
+        size_t gt = str_find_char(event, '>');
+        if (gt == SIZE_MAX || gt < 2 || event.p[gt - 1] == '/')
+            continue;
+        struct str name = str_sub(event, 1, gt - 1), value = str_sub(event, gt + 1, event.n);
+
+        value = unescaped(str_sub(value, 0, str_find_char(value, '<')), arena);
+        for (size_t i = 0; i < E_COUNT; i++)
+            if (str_eq(name, event_fields[i]) && !str_eq(value, STR("-")))
+                v[i] = value;
+    }
+}
+
+static uint64_t event_number(struct str v, uint64_t max)
+{
+    uint64_t n;
+
+    return str_u64(v, max, &n) ? n : 0;
+}
+
+static bool event_record(struct sink *sink, struct str event, uint64_t number, struct arena *arena)
+{
+    struct str v[E_COUNT] = {{0}};
+    struct record r = {.kind = LOG_W3C, .time_s = RECORD_NO_TIME};
+    char text[SAMPLE_TEXT_MAX];
+    int64_t day, clock;
+
+    event_values(event, v, arena);
+    r.status = (uint32_t)event_number(v[E_STATUS], 999);
+    if (r.status == 0)
+        return false;
+    if (text_date(v[E_DATE], &day) && text_clock(v[E_TIME], &clock))
+        r.time_s = day + clock;
+    r.client = v[E_CLIENT];
+    r.user = v[E_USER];
+    r.site = v[E_SITE];
+    r.method = v[E_METHOD];
+    r.url = v[E_STEM];
+    r.substatus = (uint32_t)event_number(v[E_SUBSTATUS], 9999);
+    r.win32 = event_number(v[E_WIN32], UINT64_MAX);
+    r.bytes_sent = event_number(v[E_SENT], UINT64_MAX);
+    r.bytes_received = event_number(v[E_RECEIVED], UINT64_MAX);
+    r.has_time_taken = str_u64(v[E_TAKEN], UINT32_MAX, &r.time_taken_ms);
+    int n = snprintf(text, sizeof(text), "%.*s %.*s %.*s %.*s %.*s %u %u %llu", STR_ARG(v[E_DATE]),
+                     STR_ARG(v[E_TIME]), STR_ARG(r.client), STR_ARG(r.method), STR_ARG(r.url),
+                     r.status, r.substatus, (unsigned long long)r.win32);
+
+    r.text = str_n(text, n > 0 && (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+    sink_record(sink, &r, number);
+    sink_flush(sink);
+    return true;
+}
+
+/* The next <Event ...> up to its end tag; text goes on behind it. False if there is no whole one.
+ */
+static bool next_event(struct str *text, struct str *ret)
+{
+    static const struct str begin = STR("<Event"), end = STR("</Event>");
+    size_t at;
+
+    while ((at = str_find(*text, begin)) != SIZE_MAX) {
+        *text = str_sub(*text, at + begin.n, text->n);
+        if (text->n && (text->p[0] == 'D' || text->p[0] == 's'))
+            continue; /* EventData, Events */
+        size_t stop = str_find(*text, end);
+        if (stop == SIZE_MAX)
+            return false;
+        *ret = str_sub(*text, 0, stop);
+        *text = str_sub(*text, stop + end.n, text->n);
+        return true;
+    }
+    return false;
+}
+
+char *events_read(struct sink *sink, struct str text)
+{
+    struct str event;
+    struct arena arena;
+    uint64_t number = 0;
+
+    sink->stats->lines += count_lines(text);
+    while (next_event(&text, &event)) {
+        number++;
+        arena_init(&arena, 0);
+        if (str_find(event, events_source) == SIZE_MAX ||
+            !event_record(sink, event, number, &arena))
+            sink_misfit(sink, STR("an event that is no record of a site's log"), number);
+        arena_fini(&arena);
+    }
+    return str_find(text, STR("<Event")) == SIZE_MAX
+               ? NULL
+               : xstrdup("the file is cut off: the last event has no end");
 }

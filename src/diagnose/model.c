@@ -5,7 +5,7 @@
 const char *log_kind_name(enum log_kind kind)
 {
     static const char *const names[LOG_KIND_MAX] = {"unknown", "w3c", "iis", "ncsa", "httperr",
-                                                    "freb",    "har", "ftp", "ancm"};
+                                                    "freb",    "har", "ftp", "ancm", "w3c"};
 
     return (unsigned)kind < LOG_KIND_MAX ? names[kind] : "unknown";
 }

@@ -17,6 +17,7 @@ enum log_kind {
     LOG_HAR,
     LOG_FTP,
     LOG_ANCM, /* ASP.NET Core Module: debug log or a program's standard output */
+    LOG_EVENTS, /* a site's log as exported events: its records are LOG_W3C */
     LOG_KIND_MAX
 };
 

@@ -148,7 +148,8 @@ static bool give_stretches(struct scan *s, size_t file, struct source *source,
     int fd = source_plain_fd(source, &size);
 
     if (fd < 0 || size < CHUNKED_FROM || text->encoding != ENCODING_UTF8 || f->kind == LOG_ANCM ||
-        f->kind == LOG_HAR || f->kind == LOG_FREB || size / CHUNK_SIZE >= UINT32_MAX)
+        f->kind == LOG_HAR || f->kind == LOG_FREB || f->kind == LOG_EVENTS ||
+        size / CHUNK_SIZE >= UINT32_MAX)
         return false;
     posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     f->source = source;

@@ -1,4 +1,5 @@
 /* Recognising a log by what is in it. */
+#include "diagnose/documents.h"
 #include "diagnose/lines.h"
 #include "diagnose/unit.h"
 #include "base/poison.h"
@@ -98,6 +99,8 @@ static enum log_kind by_document(struct str text, const char **ret_why)
     if (text.p[0] == '<') {
         if (has(text, STR("<failedRequest")))
             return LOG_FREB;
+        if (has(text, events_source))
+            return LOG_EVENTS;
         *ret_why = has(text, STR("<Event")) ? event_log : "XML, but no failed request trace";
         return LOG_UNKNOWN;
     }

@@ -198,7 +198,9 @@ static char *read_document(struct text_stream *t, struct str sniffed, enum log_k
         why = xasprintf("larger than %d bytes, which is the most that is read of a document",
                         DOCUMENT_MAX);
     else
-        why = kind == LOG_HAR ? har_read(sink, buf_view(&text)) : freb_read(sink, buf_view(&text));
+        why = kind == LOG_HAR      ? har_read(sink, buf_view(&text))
+              : kind == LOG_EVENTS ? events_read(sink, buf_view(&text))
+                                   : freb_read(sink, buf_view(&text));
     buf_fini(&text);
     return why;
 }
@@ -229,7 +231,7 @@ char *unit_read_stream(struct text_stream *t, struct str sniffed, enum log_kind 
     struct unit_reader u;
     size_t n = sniffed.n; /* bytes in the buffer that are not read yet */
 
-    if (kind == LOG_HAR || kind == LOG_FREB)
+    if (kind == LOG_HAR || kind == LOG_FREB || kind == LOG_EVENTS)
         return read_document(t, sniffed, kind, sink);
     unit_reader_init(&u, sink, kind);
     buffer_need(buffer, LINE_LIMIT + CHUNK_SIZE);

@@ -116,3 +116,21 @@ def test_expected(case):
         second = time[:19] + "Z"
         compare([r for r in records if r["@timestamp"][:19] == time[:19]],
                 diagnose(log, "--since", second, "--until", second))
+
+
+ASSERTIONS = sorted(ROOT.rglob("*.expected.assert")) if ROOT else []
+
+
+@pytest.mark.parametrize("case", ASSERTIONS, ids=lambda p: p.name.removesuffix(".expected.assert"))
+def test_assertions(case):
+    """The other form of expectations: results["STAGE"]["PARSER"][N].Evt.Meta["NAME"] == "VALUE", for one record."""
+    meta = dict(re.findall(r'\.Evt\.Meta\["(\w+)"\] == "(.*)"$', case.read_text(), re.M))
+    assert {"http_status", "timestamp", "source_ip", "http_path"} <= set(meta)
+    d = diagnose(case.with_name(case.name.removesuffix(".expected.assert")))
+    (given,) = d["inputs"]
+    assert (given["kind"], given["records"], given["not_understood"]) == ("w3c", 1, 0)
+    assert d["by_status"][0]["code"].split(".")[0] == meta["http_status"]
+    assert d["totals"]["first"] == meta["timestamp"]
+    assert d["clients"][0]["client"] == meta["source_ip"]
+    assert d["urls"][0]["url"] == meta["http_path"]
+    assert d["sites"][0]["site"] == meta.get("target_fqdn", d["sites"][0]["site"])

@@ -108,6 +108,9 @@ def test_packings_and_encodings(tmp_path, how):
             '"url":"https://h/a?b"},"response":{"status":503}}]}}', 1),
     ("ancm", "[aspnetcorev2.dll] Known dotnet.exe location: 'C:\\a\nC:\\b'\n[aspnetcorev2.dll] Failed\n", 2),
     ("w3c", line() + line(), 2),
+    ("w3c", "<Events><Event><System><Provider Name='Microsoft-Windows-IIS-Logging'/></System><EventData>"
+            "<Data Name='date'>2026-03-14</Data><Data Name='time'>08:00:01</Data><Data Name='sc-status'>404</Data>"
+            "</EventData></Event></Events>", 1),
 ])
 def test_recognised_by_content(log, kind, content, records):
     i = diagnose(log(content, "nothing-in-the-name"))["inputs"][0]
@@ -359,3 +362,26 @@ def test_terminal_width(log, tmp_path, width):
     long = [x for x in shown.splitlines() if len(x) > width and "candor diagnose" not in x]
     assert [x for x in long if len(x.split()) > 1] == []
     assert "\x1b[" in coloured and "\x1b" not in run(path)
+
+
+def test_site_log_as_exported_events(log):
+    """A site that logs to event tracing; its events were exported together with others."""
+    def event(source, **data):
+        values = "".join(f'<Data Name="{k.replace("_", "-")}">{v}</Data>' for k, v in data.items())
+        return (f'<Event xmlns="http://schemas.microsoft.com/win/2004/08/events/event"><System><Provider Name="{source}"/>'
+                f'<EventID>6200</EventID></System><EventData>{values}<Data Name="CustomFields" /></EventData></Event>')
+
+    ours = "Microsoft-Windows-IIS-Logging"
+    first = event(ours, date="2026-03-14", time="08:00:01", c_ip="192.0.2.7", cs_username="-", s_sitename="W3SVC3",
+                  cs_method="GET", cs_uri_stem="/a&amp;b", sc_status=404, sc_win32_status=2, sc_bytes=134, cs_bytes=751,
+                  time_taken=49, sc_substatus=8)
+    path = log("<Events>" + first + event("WAS", x=1) + event(ours, sc_status="-") + "</Events>", "export.xml")
+    d = diagnose(path)
+    i, t = d["inputs"][0], d["totals"]
+    assert (i["kind"], i["records"], i["not_understood"]) == ("w3c", 1, 2)
+    assert (t["requests"], t["bytes_sent"], t["bytes_received"], t["first"]) == (1, 134, 751, "2026-03-14T08:00:01Z")
+    row = d["by_status"][0]
+    assert (row["code"], row["win32"], row["urls"]) == ("404.8", 2, [{"url": "/a&b", "count": 1}])
+    assert d["sites"][0]["site"] == "W3SVC3" and d["latency"]["max_ms"] == 49 and d["clients"][0]["client"] == "192.0.2.7"
+    cut = diagnose(log("<Events>" + first + first[:200], "cut.xml"))["inputs"][0]
+    assert cut["records"] == 1 and "cut off" in cut["problem"]

@@ -1,4 +1,4 @@
-/* HAR files (byte 0 even) and failed request traces (odd). */
+/* HAR files, failed request traces and exported events, by the first byte. */
 #include <stdlib.h>
 
 #include "diagnose/documents.h"
@@ -15,8 +15,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n)
 
     unit_stats_init(&stats);
     if (n) {
-        char *why = d[0] & 1 ? freb_read(&sink, text) : har_read(&sink, text);
-        INVARIANT(d[0] & 1 || !why || stats.records == 0);
+        char *why = d[0] % 3 == 0   ? har_read(&sink, text)
+                    : d[0] % 3 == 1 ? freb_read(&sink, text)
+                                    : events_read(&sink, text);
+        INVARIANT(d[0] % 3 != 0 || !why || stats.records == 0);
         free(why);
     }
     tally_flush(sink.tally);
