@@ -306,13 +306,13 @@ def test_what_is_not_served_is_said(servers):
     site = Site(applications=lost)
     config = AppHost(sites=[site])
     server = servers(config=config, files=FILES, start=False)
-    text = config.render().replace("<bindings>", f'<bindings><binding protocol="https" '
+    text = config.render().replace("<bindings>", f'<bindings><binding protocol="ftp" '
                                                  f'bindingInformation="*:{free_port()}:" />')
     server.config_path.write_text(text)
     server.start()
-    server.tolerate_events("https binding", "NoSuchPool")
+    server.tolerate_events("ftp binding", "NoSuchPool")
     assert server.get("/a.txt").body == b"a"
-    server.wait_event("https binding")
+    server.wait_event("ftp binding")
     server.wait_event("NoSuchPool")
 
 
