@@ -321,9 +321,9 @@ static void flush(struct http2 *h)
         if (!send_frames(h))
             return;
     } while (UNLIKELY(h->verdict && h->state != HTTP2_FAILED)); /* found while sending */
-    if (UNLIKELY(c->read_eof) && !c->out)
-        drop_blocked(h);
     h->flushing = false;
+    if (UNLIKELY(c->read_eof) && !c->out)
+        drop_blocked(h); /* marks it: their resets are still to be sent */
     if (UNLIKELY(is_over(h))) {
         shut(h);
         return;
