@@ -465,7 +465,7 @@ class Responder:
 
     def answer(self, authority, question):
         self.index.write_text("".join(
-            f"{'R' if n in self.revoked else 'V'}\t400101000000Z\t{'260101000000Z' if n in self.revoked else ''}\t{100 + n:04X}\tunknown\t/CN=x\n"
+            f"{'R' if n in self.revoked else 'V'}\t400101000000Z\t{'260101000000Z' if n in self.revoked else ''}\t{100 + n:02X}\tunknown\t/CN=x{n}\n"
             for n in range(1, authority.count + 1)))
         asked, answered = authority.folder / "question.der", authority.folder / "answer.der"
         asked.write_bytes(question)
