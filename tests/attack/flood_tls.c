@@ -379,6 +379,7 @@ static int run_h2(const struct h2_mode *mode, size_t count)
     while (sent < count && refused < 100) {
         struct conn c;
         uint32_t stream = 1;
+        size_t before = goaways;
 
         if (!open_h2(&c, 65535)) {
             refused++;
@@ -391,6 +392,9 @@ static int run_h2(const struct h2_mode *mode, size_t count)
             if (!push(&c, batch, n, mode->reading))
                 break;
         }
+        /* What was sent last may still be on its way: wait for what the server says to it. */
+        for (int i = 0; i < 30 && !c.over && goaways == before && read_all(&c); i++)
+            poll(&(struct pollfd){.fd = c.fd, .events = POLLIN}, 1, 100);
         hang_up(&c);
     }
     printf("%zu %zu %zu %u\n", sent, connections, goaways, last_error);
