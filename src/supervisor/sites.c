@@ -195,7 +195,7 @@ void sites_say_unserved(struct supervisor *s)
         if (!s->plan[i].started)
             continue;
         for (size_t k = 0; k < site->n_bindings; k++)
-            if (site->bindings[k].port && !is_http(&site->bindings[k]))
+            if (!is_http(&site->bindings[k]))
                 say_difference(s, site->id,
                                xasprintf("site \"%.*s\": its %.*s binding %.*s is not served yet",
                                          STR_ARG(site->name), STR_ARG(site->bindings[k].protocol),
