@@ -287,6 +287,10 @@ struct stream_head {
 
 struct stream_ops {
     void (*head)(struct connection *c, const struct stream_head *h);
+    /* The same together with all of a cached body, if that can leave at once. False: it cannot, and
+     * nothing has been done. */
+    bool (*whole)(struct connection *c, const struct stream_head *h,
+                  const struct cached_response *r);
     void (*output)(struct connection *c); /* c->out has grown, or the exchange has ended */
     void (*http11)(struct connection *c); /* HTTP_1_1_REQUIRED: to come again without HTTP/2 */
     void (*consumed)(struct connection *c, size_t n); /* body bytes gone: the window may open */
@@ -326,6 +330,7 @@ struct connection {
     uint8_t state, timer_kind;
     bool read_eof, read_paused;
     bool parked;                      /* throttled: must not send before its turn */
+    bool advancing, advance_again;    /* conn_advance is at work; it was called from within */
     struct proxy_parser *proxy;       /* malloc: while the header of a balancer is read */
     struct throttle *throttle;        /* NULL: never met a limit */
     uint16_t bind_port;

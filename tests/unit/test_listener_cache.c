@@ -433,6 +433,55 @@ static void output_under_way_outlives_its_entry(void **state)
     close(c);
 }
 
+/* A buffer that a large head has made large, full of requests that are all hits: they must not be
+ * answered one inside the other. */
+static void many_hits_at_once_need_no_stack(void **state)
+{
+    enum { HEAD = 1 << 20, MANY = 40000 };
+    static const char each[] = "GET /deep HTTP/1.1\nHost:a\nIf-None-Match:*\n\n";
+    struct fake_worker *w = *state;
+    size_t len = HEAD + MANY * strlen(each), sent = 0, answers = 0;
+    _cleanup_free_ char *request = xmalloc(len + 1);
+
+    fixture_generation(&(struct fixture_options){.threads = 1, .max_request_bytes = 8 << 20});
+    fixture_connections();
+    int c = client_connect(port), size = 8 << 20;
+
+    fill(w, c, "/deep", "deep");
+    memset(request, 'x', HEAD);
+    for (size_t i = 8192; i < HEAD - 8192; i += 8192)
+        memcpy(request + i, "\nX:", 3);
+    memcpy(request, "GET /deep HTTP/1.1\nHost:a\nX:", 28);
+    memcpy(request + HEAD - 2, "\n\n", 2);
+    for (size_t i = 0; i < MANY; i++)
+        memcpy(request + HEAD + i * strlen(each), each, strlen(each));
+    setsockopt(c, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+    uint64_t until = clock_mono_ms() + 4 * WAIT_MS;
+    char last[8] = "";
+
+    while (answers <= MANY && clock_mono_ms() < until) {
+        /* All but the end of the head first, so that the rest comes into the large buffer. */
+        size_t most = sent < HEAD - 1 ? HEAD - 1 - sent : len - sent;
+        ssize_t n = most ? send(c, request + sent, most, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+        sent += n > 0 ? (size_t)n : 0;
+        if (sent == HEAD - 1)
+            usleep(100000);
+        memcpy(text, last, 7);
+        n = recv(c, text + 7, sizeof(text) - 8, MSG_DONTWAIT);
+        if (n <= 0)
+            continue;
+        text[7 + n] = '\0';
+        for (const char *p = text; (p = memmem(p, (size_t)(text + 7 + n - p), "TTP/1.1 ", 8)); p++)
+            answers++;
+        memcpy(last, text + n, 7);
+    }
+
+    assert_int_equal(answers, MANY + 1);
+    close(c);
+    fixture_generation(&(struct fixture_options){.threads = 1});
+    fixture_connections();
+}
+
 static size_t lines_with(const char *what)
 {
     char path[512];
@@ -609,6 +658,7 @@ int main(void)
         cmocka_unit_test(with_its_worker_an_answer_goes),
         cmocka_unit_test(a_file_is_given_again),
         cmocka_unit_test(output_under_way_outlives_its_entry),
+        cmocka_unit_test(many_hits_at_once_need_no_stack),
         cmocka_unit_test(hits_are_logged_once_each),
         cmocka_unit_test(rates_are_kept),
         cmocka_unit_test(small_answers_do_not_wait_for_large_ones),
