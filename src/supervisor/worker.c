@@ -375,6 +375,7 @@ static void suspend(struct worker *w, json_int_t idle_ms)
     if (!suspension_is_on(w->suspension))
         return;
     loop_timer_clear(w->pool->s->loop, &w->ping);
+    w->ping_out = false; /* an answer that is still on its way plans no other ping */
     say_idle(w, EV_CND_SUSPENDED, idle_ms);
 }
 
