@@ -1,6 +1,7 @@
 #include "worker/access.h"
 
 #include "http/host.h"
+#include "worker/channel.h"
 #include "worker/modules/text.h"
 #include "worker/request_core.h"
 #include "worker/url_cache.h"
@@ -58,13 +59,14 @@ static void on_certificate(struct request *r, void *arg)
     request_resume(r, r->response.abort ? PIPE_FINISH : judge(r));
 }
 
-/* The client cannot be asked for a certificate while its request's body is under way: as much of it
- * as uploadReadAheadSize says may wait in between, more or an unknown amount is too much. */
+/* The body comes before the client can be asked for its certificate. As much of it as
+ * uploadReadAheadSize says is kept meanwhile, more or an unknown amount is too much. */
 static bool body_is_in_the_way(const struct request *r, const struct plan *p)
 {
     int64_t n = r->msg.head.content_length;
+    int64_t max = p->read_ahead < CHANNEL_READ_AHEAD_MAX ? p->read_ahead : CHANNEL_READ_AHEAD_MAX;
 
-    return (r->msg.head.flags & MSGF_HAS_BODY) && (n < 0 || n > (int64_t)p->read_ahead);
+    return (r->msg.head.flags & MSGF_HAS_BODY) && (n < 0 || n > max);
 }
 
 enum pipe_rc access_certificate(struct request *r, const struct plan *p)

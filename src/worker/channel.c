@@ -332,7 +332,28 @@ void channel_read_body(struct request_core *core)
 
 void channel_ask_certificate(struct request_core *core)
 {
+    uint64_t n = (uint64_t)core->r.msg.head.content_length;
+
+    if (core->body_end) {
+        core->cert_want = true;
+    } else {
+        /* On the wire the body would stand between question and answer: it is taken first and kept
+         * for whoever reads it. */
+        INVARIANT(n <= CHANNEL_READ_AHEAD_MAX && core->body_granted == 0 && core->body.n == 0);
+        core->cert_after_body = true;
+        buf_init(&core->body, (size_t)n);
+        core->body_granted = core->body_want = (uint32_t)n;
+    }
     send_or_wait(core->channel, core);
+}
+
+static void body_before_certificate(struct channel *c, struct request_core *core)
+{
+    if (!core->body_end)
+        return;
+    core->cert_after_body = false;
+    core->cert_want = true;
+    send_or_wait(c, core);
 }
 
 static void tell_certificate(struct request_core *core)
@@ -356,7 +377,7 @@ static bool take_certificate(struct channel *c, struct request_core *core,
         return false;
     if (!core)
         return true;
-    if (!core->cert_asked || core->cert_want || core->cert_come)
+    if (!core->cert_asked || core->cert_after_body || core->cert_want || core->cert_come)
         return false;
     struct str der = str_n((const char *)rec->payload + sizeof(m), m.der_len);
 
@@ -476,7 +497,9 @@ static void take_other(struct channel *c, const struct ring_record *rec)
     case MSG_REQUEST_BODY:
         ok = !core || take_body(c, core, rec);
         ring_pop(&c->requests, rec);
-        if (ok && core)
+        if (ok && core && core->cert_after_body)
+            body_before_certificate(c, core);
+        else if (ok && core)
             tell_body(c, core);
         break;
     case MSG_CLIENT_CERT:

@@ -50,7 +50,9 @@ void channel_respond(struct request_core *core);
 /* A request asked for body bytes, or has some to be told of. */
 void channel_read_body(struct request_core *core);
 
-/* A request wants its client's certificate. */
+/* A request wants its client's certificate. Its body, of a stated length of at most
+ * CHANNEL_READ_AHEAD_MAX, is taken first and kept until it is read. */
+enum { CHANNEL_READ_AHEAD_MAX = 16 * 1024 * 1024 };
 void channel_ask_certificate(struct request_core *core);
 
 /* The file will not be sent any more: the listener may close its handle. */

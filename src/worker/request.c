@@ -381,11 +381,13 @@ bool request_ask_certificate(struct request *r, request_certificate_fn cb, void 
 {
     struct request_core *c = request_core(r);
 
-    if (!(r->msg.head.flags & MSGF_CERT_ASKABLE) || c->cert_asked || c->aborted)
+    if (!(r->msg.head.flags & MSGF_CERT_ASKABLE) || c->cert_asked || c->aborted ||
+        (!c->body_end && (r->msg.head.content_length < 0 || c->body_granted || c->body.n ||
+                          r->msg.head.content_length > CHANNEL_READ_AHEAD_MAX)))
         return false;
     c->cert_cb = cb;
     c->cert_arg = arg;
-    c->cert_asked = c->cert_want = true;
+    c->cert_asked = true;
     channel_ask_certificate(c);
     return true;
 }

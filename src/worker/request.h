@@ -191,7 +191,8 @@ bool request_read_body(struct request *r, request_body_fn cb, void *arg);
 
 /* Asks the client for its certificate. Later, on the same thread and never from inside this call,
  * cb finds in r->msg.client_cert and r->msg.head.tls.verdict what the client chose to send; also
- * when the client has gone (response.abort). False: it cannot be asked, or has been. */
+ * when the client has gone (response.abort). A body is taken first and kept. False: the client
+ * cannot be asked, or has been, or the body is too long to keep or has been asked for. */
 typedef void (*request_certificate_fn)(struct request *r, void *arg);
 bool request_ask_certificate(struct request *r, request_certificate_fn cb, void *arg);
 

@@ -73,7 +73,9 @@ struct request_core {
     /* The client's certificate. */
     request_certificate_fn cert_cb;
     void *cert_arg;
-    bool cert_asked, cert_want, cert_come; /* cert_want: the question is not on the ring yet */
+    bool cert_asked, cert_come;
+    bool cert_after_body; /* the question waits for the body */
+    bool cert_want;       /* it is not on the ring yet */
 
     /* Runner. */
     struct run_frame *frame;

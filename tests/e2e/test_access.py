@@ -167,6 +167,7 @@ def test_connection_that_cannot_be_asked(tls, certificates):
 def test_body_in_the_way(tls, certificates):
     ctx = certificates.context("good", ssl.TLSVersion.TLSv1_2)
     assert code_of(tls, tls.asks_later, ctx, "/require/a.txt", b"x" * 1001) == "413.0"
+    assert code_of(tls, tls.asks_later, ctx, "/require/a.txt", b"x" * 1000) == "405.0"
 
 
 def test_http2_comes_again_by_http1(tls, certificates):

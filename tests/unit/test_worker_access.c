@@ -185,11 +185,26 @@ static void test_body_in_the_way(void **state)
     fx_assert_code(&f->answers[1], 413, 0);
     fx_assert_code(&f->answers[2], 413, 0);
     assert_int_equal(f->answers[1].cert_wanted + f->answers[2].cert_wanted, 0);
+    /* One that fits comes first. */
+    assert_int_equal(f->answers[3].cert_wanted, 0);
+    assert_int_equal(f->answers[3].body_wanted, 10);
+    fx_push_body(f, 3, "1234", 4, /* end = */ false);
+    fx_turn(f);
+    assert_int_equal(f->answers[3].cert_wanted, 0);
+    fx_push_body(f, 3, "567890", 6, /* end = */ true);
+    fx_turn(f);
     assert_int_equal(f->answers[3].cert_wanted, 1);
-    assert_int_equal(f->answers[3].body_wanted, 0);
     fx_push_certificate(f, 3, CLIENT_CERT_GOOD, STR("\x30\x00"));
     fx_turn(f);
     fx_assert_code(&f->answers[3], 405, 0);
+    /* The client goes while its body is awaited. */
+    assert_true(fx_push(f, 5, "POST", "/a.txt", small, MSGF_HAS_BODY));
+    fx_turn(f);
+    fx_push_body(f, 5, "1234", 4, /* end = */ false);
+    fx_push_abort(f, 5);
+    fx_turn(f);
+    assert_true(f->answers[5].reset);
+    assert_int_equal(f->answers[5].cert_wanted, 0);
     /* With a certificate already there the size does not matter. */
     f->tls.verdict = CLIENT_CERT_GOOD;
     assert_true(fx_push(f, 4, "POST", "/a.txt", large, MSGF_HAS_BODY));

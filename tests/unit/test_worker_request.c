@@ -321,6 +321,56 @@ static void test_too_many_headers(void **state)
     fx_free(f);
 }
 
+/* ---- a body that came before the client's certificate ---------------------------------------- */
+
+static void on_body(struct request *r, void *arg, struct str bytes, bool is_end, bool failed)
+{
+    assert_false(failed);
+    assert_true(is_end);
+    response_status(r, &st_200_0_ok);
+    response_body_memory(r, arena_dup(&r->arena, bytes));
+    request_resume(r, PIPE_FINISH);
+}
+
+static enum pipe_rc echo_body(struct request *r)
+{
+    assert_true(request_read_body(r, on_body, NULL));
+    return PIPE_PENDING;
+}
+
+static void test_body_is_kept_for_its_reader(void **state)
+{
+    struct fx *f = fx_new(AT_SITE("<security><access sslFlags='SslNegotiateCert'/></security>"
+                                  "<serverRuntime uploadReadAheadSize='200000'/>"),
+                          NULL);
+    struct fx_answer *a = &f->answers[1];
+    static char body[200000];
+
+    script = echo_body;
+    f->tls_flags = MSGF_TLS | MSGF_CERT_ASKABLE;
+    f->tls.version = 0x0303;
+    for (size_t i = 0; i < sizeof(body); i++)
+        body[i] = (char)('a' + i % 26);
+    assert_true(fx_push(f, 1, "POST", "/", H("Content-Length: 200000"), MSGF_HAS_BODY));
+    fx_turn(f);
+    assert_int_equal(a->body_wanted, sizeof(body));
+    for (size_t at = 0; at < sizeof(body); at += 50000) {
+        assert_int_equal(a->cert_wanted, 0);
+        fx_push_body(f, 1, body + at, 50000, at + 50000 == sizeof(body));
+        fx_turn(f);
+    }
+    assert_int_equal(a->cert_wanted, 1);
+    fx_push_certificate(f, 1, CLIENT_CERT_NONE, STR_NULL);
+    for (unsigned i = 0; i < 20 && !a->closed; i++)
+        fx_turn(f);
+    fx_assert_code(a, 200, 0);
+    assert_int_equal(a->body.n, sizeof(body));
+    assert_memory_equal(a->body.p, body, sizeof(body));
+    assert_int_equal(a->body_wanted, sizeof(body));
+    fx_assert_idle(f);
+    fx_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_flags),           cmocka_unit_test(test_failures),
         cmocka_unit_test(test_banners),         cmocka_unit_test(test_base_url),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_body_is_kept_for_its_reader),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
