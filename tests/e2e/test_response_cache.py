@@ -4,14 +4,16 @@ Whether an answer came from the cache is told by the server's own figures (cando
 listener thread, so that the worker thread behind it counts every request.
 """
 import os
+import threading
 import time
 
 import pytest
 
-from harness import Site, wait_until
+from harness import Pool, Site, wait_until
 from harness.client import build
 from harness.server import replace_file
 from test_metrics import scrape, value
+from test_queue import crash
 
 PAGE = "x" * 1024
 SECOND = 1.0
@@ -20,9 +22,10 @@ FILES = {"inetpub/wwwroot/a.txt": PAGE, "inetpub/wwwroot/index.html": "<p>start<
          "inetpub/wwwroot/empty.txt": "", "inetpub/wwwroot/sub/b.txt": "one"}
 
 
-def start(servers, *sites, **more):
+def start(servers, *sites, threads=1, **more):
+    arguments = ("--metrics", "0") + (("--threads", str(threads)) if threads else ())
     return servers.sites(*(sites or (Site(),)), files={**FILES, **more.pop("files", {})},
-                         arguments=("--metrics", "0", "--threads", "1"), **more)
+                         arguments=arguments, **more)
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +222,50 @@ def test_configuration(servers):
         "<customHeaders><clear />", '<customHeaders><clear /><add name="X-A" value="server" />'))
     shows_within_a_second(server, "/sub/b.txt", lambda a: a.get("X-A") == "server")
     heat(server, "/sub/b.txt")
+
+
+def test_worker_dies(servers):
+    """Nobody watches the files of a dead worker: what it has offered goes with it."""
+    server = start(servers, pools=[Pool("DefaultAppPool", inner='<failure rapidFailProtection="false" />')])
+    server.tolerate_events("5009")
+    heat(server, "/a.txt")
+    crash(server)
+    wait_until(lambda: value(scrape(server), "candor_cache_entries") == 0, "an empty cache", limit=SECOND)
+    replace_file(server.root / "a.txt", "after")
+    assert ask(server, "/a.txt")[0].body == b"after"
+    heat(server, "/a.txt")
+    assert is_cached(server, "/a.txt")[1].body == b"after"
+
+
+def test_many_clients_while_the_file_changes(servers):
+    """Nobody is ever given an older state than one that was given a second before."""
+    server = start(servers, threads=None)
+    path, stop, wrong = server.root / "a.txt", threading.Event(), []
+    path.write_text("0")
+    written = [(0, time.monotonic())]
+
+    def client():
+        with server.connect() as conn:
+            while not stop.is_set():
+                asked = time.monotonic()
+                conn.send(build("GET", "/a.txt"))
+                seen = int(conn.read().body)
+                oldest = max(n for n, at in list(written) if at < asked - SECOND - 0.5 or n == 0)
+                if seen < oldest:
+                    wrong.append((seen, oldest))
+
+    clients = [threading.Thread(target=client) for _ in range(4)]
+    for thread in clients:
+        thread.start()
+    for n in range(1, 12):
+        replace_file(path, str(n))
+        written.append((n, time.monotonic()))
+        time.sleep(0.35)
+    stop.set()
+    for thread in clients:
+        thread.join()
+    assert not wrong
+    assert hits(server) > 100
 
 
 def test_expires(servers):

@@ -29,6 +29,9 @@ static void decode(const void *data, size_t n)
         touch(m.path);
         touch(m.query);
         touch(m.host);
+        touch(m.tls_cipher);
+        touch(m.tls_server_name);
+        touch(m.client_cert);
         for (size_t i = 0; i < m.head.n_fields; i++) {
             touch(str_n(m.bytes + m.fields[i].name_off, m.fields[i].name_len));
             touch(str_n(m.bytes + m.fields[i].value_off, m.fields[i].value_len));
