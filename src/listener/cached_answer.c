@@ -76,6 +76,8 @@ static bool send_stream(struct connection *c, const struct cached_response *r, b
                             .length = not_modified ? UINT64_MAX : r->body_len,
                             .no_body = x->no_body};
 
+    if (!x->no_body && c->stream->whole(c, &h, r))
+        return c->stream != NULL;
     c->stream->head(c, &h);
     if (x->no_body || !c->stream)
         return c->stream != NULL;

@@ -267,8 +267,8 @@ static void set_timer(struct http2 *h)
     } else if (h->in_block) {
         kind = T_HEADER;
         ms = c->thread->current->generation->header_wait_ms;
-    } else if (h->n_streams == 0) {
-        kind = T_IDLE;
+    } else if (h->n_attached == 0) {
+        kind = T_IDLE; /* what is still to be sent then is all in the client's hands */
     }
     if (c->timer_kind != kind)
         conn_set_timer(c, kind, ms);

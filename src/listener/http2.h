@@ -20,7 +20,25 @@ enum {
     HTTP2_OUT_BYTES = 64 * 1024,      /* so much output is collected before it is sent */
     HTTP2_OUT_ROOM = HTTP2_OUT_BYTES + 32 * 1024, /* and the frame that passes it fits */
     HTTP2_IN_BYTES = 64 * 1024,
+    HTTP2_HEADS_KEPT = 64, /* prepared answers per thread; a power of two */
+    HTTP2_LINES_KEPT = 640,
+    HTTP2_FIELDS_KEPT = 20,
+    HTTP2_WHOLE_MAX = 16384, /* cached bodies that are handed to the session at once */
     HTTP2_FRAME_HEAD = 9,
+};
+
+/* The fields of an answer, ready to be sent again: answers of one file differ in nothing but the date,
+ * and that only once a second. Shared by the streams that still have to send them. */
+struct http2_fields {
+    uint32_t users; /* streams; it must not change meanwhile */
+    uint16_t status;
+    uint16_t n;
+    uint64_t length;
+    size_t lines_n;
+    char lines[HTTP2_LINES_KEPT]; /* as they were given */
+    char text[HTTP2_LINES_KEPT];  /* the same with names in lower case; what nv points to */
+    char status_text[20], length_text[20];
+    nghttp2_nv nv[HTTP2_FIELDS_KEPT];
 };
 
 struct http2_stream {
@@ -37,6 +55,12 @@ struct http2_stream {
     bool deferred;        /* nghttp2 waits for data */
     uint64_t received;    /* body bytes */
     uint64_t taken;       /* of them by the worker, or dropped */
+    struct http2_fields *fields; /* in use; NULL: none */
+    /* A whole body from the cache, which needs no connection any more. Referenced only if it could
+     * not be sent within the turn. */
+    const struct cached_response *cached;
+    bool cached_held;
+    uint32_t cached_at;
 };
 
 enum http2_state {
@@ -51,7 +75,7 @@ struct http2 {
     nghttp2_session *frames;
     struct http2 *dirty_next, **dirty_prev; /* of the thread: has output or has changed */
     struct http2_stream *streams, *late;
-    uint32_t n_streams;
+    uint32_t n_streams, n_attached; /* attached: their connection lives */
     uint8_t state; /* enum http2_state */
     bool busy;     /* inside nghttp2: it must not be called again, nor freed */
     bool flushing; /* its output is being sent: no need to mark it */
@@ -83,6 +107,7 @@ struct http2_thread {
     nghttp2_mem *memory; /* NULL: the heap */
     nghttp2_nv *nv;
     size_t nv_cap;
+    struct http2_fields heads[HTTP2_HEADS_KEPT];
     size_t out_n;
     char out[HTTP2_OUT_ROOM];
     uint8_t in[HTTP2_IN_BYTES];
@@ -102,7 +127,8 @@ int http2_on_data_chunk(nghttp2_session *s, uint8_t flags, int32_t id, const uin
 int http2_on_stream_close(nghttp2_session *s, int32_t id, uint32_t error, void *user);
 void http2_headers_in(struct http2 *h, const nghttp2_frame *f); /* a header block is complete */
 void http2_data_in(struct http2 *h, const nghttp2_frame *f);    /* a DATA frame is complete */
-/* Timers for streams whose output could not leave at once. */
+void http2_may_be_late(struct http2_stream *s);
+/* Timers for streams whose output could not leave at once, and references to what they send. */
 void http2_time_late_streams(struct http2 *h);
 /* Ends every stream that the listener still works for. */
 void http2_drop_streams(struct http2 *h);
@@ -110,6 +136,9 @@ void http2_stream_free(struct http2_stream *s);
 
 /* http2_answer.c: from a stream's output to frames */
 void http2_answer_head(struct connection *c, const struct stream_head *head);
+bool http2_answer_whole(struct connection *c, const struct stream_head *head,
+                        const struct cached_response *r);
+void http2_fields_release(struct http2_stream *s);
 int http2_on_send_data(nghttp2_session *s, nghttp2_frame *f, const uint8_t *frame_head, size_t n,
                        nghttp2_data_source *source, void *user);
 

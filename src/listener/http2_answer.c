@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "listener/http2.h"
 #include "base/poison.h"
 
@@ -91,6 +92,15 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_
 
     if (!c && s->was_reset)
         return NGHTTP2_ERR_DEFERRED;
+    if (s->cached) {
+        size_t left = (size_t)s->cached->body_len - s->cached_at;
+        *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+        if (left > max)
+            return (ssize_t)max;
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        s->ended = true;
+        return (ssize_t)left;
+    }
     if (!c) {
         *flags |= NGHTTP2_DATA_FLAG_EOF; /* the end came behind the last bytes */
         s->ended = true;
@@ -110,6 +120,27 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_
     return (ssize_t)n;
 }
 
+static int send_cached(struct http2 *h, struct http2_stream *s, const uint8_t *frame_head, size_t n)
+{
+    struct http2_thread *t = http2_of(h);
+    struct str body = cached_response_body(s->cached);
+
+    if (n + HTTP2_FRAME_HEAD > sizeof(t->out) - t->out_n || n > body.n - s->cached_at)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    memcpy(t->out + t->out_n, frame_head, HTTP2_FRAME_HEAD);
+    memcpy(t->out + t->out_n + HTTP2_FRAME_HEAD, body.p + s->cached_at, n);
+    t->out_n += n + HTTP2_FRAME_HEAD;
+    s->cached_at += (uint32_t)n;
+    http2_guard_sent(h, n);
+    if (s->cached_at == body.n) {
+        if (s->cached_held)
+            cached_response_unref(s->cached);
+        s->cached = NULL;
+        s->cached_held = false;
+    }
+    return t->out_n >= HTTP2_OUT_BYTES ? NGHTTP2_ERR_PAUSE : 0;
+}
+
 int http2_on_send_data(nghttp2_session *session, nghttp2_frame *f, const uint8_t *frame_head,
                        size_t n, nghttp2_data_source *source, void *user)
 {
@@ -119,6 +150,8 @@ int http2_on_send_data(nghttp2_session *session, nghttp2_frame *f, const uint8_t
     struct connection *c = s->c;
     bool is_last;
 
+    if (s->cached)
+        return send_cached(h, s, frame_head, n);
     /* Frames are 16 KiB and pause at HTTP2_OUT_BYTES, so there is room. */
     if (!c || n + HTTP2_FRAME_HEAD > sizeof(t->out) - t->out_n)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -135,30 +168,65 @@ int http2_on_send_data(nghttp2_session *session, nghttp2_frame *f, const uint8_t
     return t->out_n >= HTTP2_OUT_BYTES ? NGHTTP2_ERR_PAUSE : 0;
 }
 
-static int submit(struct http2 *h, struct http2_stream *s, const struct stream_head *head,
-                  size_t n_fields)
-{
-    struct http2_thread *t = http2_of(h);
-    nghttp2_data_provider body = {.source.ptr = s, .read_callback = on_read};
+/* --- heads --- */
 
-    if (head->status < 200)
-        return nghttp2_submit_headers(h->frames, NGHTTP2_FLAG_NONE, s->id, NULL, t->nv, n_fields,
-                                      NULL);
-    s->answered = true;
-    s->ended = head->no_body || head->length == 0;
-    return nghttp2_submit_response(h->frames, s->id, t->nv, n_fields, s->ended ? NULL : &body);
+void http2_fields_release(struct http2_stream *s)
+{
+    if (s->fields)
+        s->fields->users--;
+    s->fields = NULL;
 }
 
-void http2_answer_head(struct connection *c, const struct stream_head *head)
+static bool is_prepared(const struct http2_fields *f, const struct stream_head *head)
 {
-    struct http2_stream *s = c->stream_data;
-    struct http2 *h = s->session;
-    struct http2_thread *t = http2_of(h);
-    char status[20], length[20];
+    return f->lines_n == head->lines.n && f->status == head->status && f->length == head->length &&
+           memcmp(f->lines, head->lines.p, head->lines.n) == 0;
+}
+
+static void prepare(struct http2_fields *f, const struct stream_head *head)
+{
+    struct str text = str_n(f->text, head->lines.n);
+
+    memcpy(f->lines, head->lines.p, head->lines.n);
+    memcpy(f->text, head->lines.p, head->lines.n);
+    f->lines_n = head->lines.n;
+    f->status = head->status;
+    f->length = head->length;
+    f->nv[0] = field(STR(":status"), str_n(f->status_text, fmt_u64(f->status_text, head->status)));
+    f->n = (uint16_t)(1 + split_lines(text, f->nv + 1));
+    for (unsigned i = 1; i < f->n; i++)
+        for (size_t k = 0; k < f->nv[i].namelen; k++)
+            f->nv[i].name[k] = (uint8_t)ascii_lower((char)f->nv[i].name[k]);
+    if (head->length != UINT64_MAX)
+        f->nv[f->n++] = field(STR("content-length"),
+                              str_n(f->length_text, fmt_u64(f->length_text, head->length)));
+    for (unsigned i = 0; i < f->n; i++)
+        f->nv[i].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+}
+
+/* The fields of an answer, prepared by an earlier one or now. NULL: they are not worth keeping, or
+ * their place is taken by others that are still to be sent. */
+static struct http2_fields *fields_of(struct http2_thread *t, const struct stream_head *head)
+{
+    struct http2_fields *f;
+
+    if (head->lines.n == 0 || head->lines.n > HTTP2_LINES_KEPT)
+        return NULL;
+    f = &t->heads[hash_bytes(head->lines.p, head->lines.n) % HTTP2_HEADS_KEPT];
+    if (LIKELY(is_prepared(f, head)))
+        return f;
+    if (f->users || count_lines(head->lines) + 2 > HTTP2_FIELDS_KEPT)
+        return NULL;
+    prepare(f, head);
+    return f;
+}
+
+/* The same for once: nghttp2 copies them. */
+static size_t copy_fields(struct http2_thread *t, const struct stream_head *head, char status[20],
+                          char length[20])
+{
     size_t room = count_lines(head->lines) + 2, n = 1;
 
-    if (s->closed)
-        return;
     if (room > t->nv_cap) {
         t->nv = xrealloc(t->nv, room * sizeof(nghttp2_nv));
         t->nv_cap = room;
@@ -167,12 +235,66 @@ void http2_answer_head(struct connection *c, const struct stream_head *head)
     n += split_lines(head->lines, t->nv + n);
     if (head->length != UINT64_MAX)
         t->nv[n++] = field(STR("content-length"), str_n(length, fmt_u64(length, head->length)));
-    if (submit(h, s, head, n) != 0) {
+    return n;
+}
+
+static int submit(struct http2_stream *s, const struct stream_head *head)
+{
+    struct http2 *h = s->session;
+    struct http2_thread *t = http2_of(h);
+    nghttp2_data_provider body = {.source.ptr = s, .read_callback = on_read};
+    char status[20], length[20];
+
+    if (head->status < 200) {
+        size_t n = copy_fields(t, head, status, length);
+        return nghttp2_submit_headers(h->frames, NGHTTP2_FLAG_NONE, s->id, NULL, t->nv, n, NULL);
+    }
+    s->answered = true;
+    s->ended = head->no_body || head->length == 0;
+    s->fields = fields_of(t, head);
+    if (LIKELY(s->fields != NULL)) {
+        s->fields->users++;
+        return nghttp2_submit_response(h->frames, s->id, s->fields->nv, s->fields->n,
+                                       s->ended ? NULL : &body);
+    }
+    size_t n = copy_fields(t, head, status, length);
+
+    return nghttp2_submit_response(h->frames, s->id, t->nv, n, s->ended ? NULL : &body);
+}
+
+void http2_answer_head(struct connection *c, const struct stream_head *head)
+{
+    struct http2_stream *s = c->stream_data;
+
+    if (s->closed)
+        return;
+    if (submit(s, head) != 0) {
         s->answered = s->ended = false;
+        s->cached = NULL;
         conn_reset(c);
         return;
     }
     if (c->x)
         response_sent(c, head->lines.n, 0); /* as text: compressed it depends on what went before */
-    http2_mark(h);
+    http2_mark(s->session);
+}
+
+/* Small bodies do not keep their connection: what leaves within the turn counts as sent when it is
+ * handed over. Larger ones, and clients whose windows are closed, need its timers. */
+bool http2_answer_whole(struct connection *c, const struct stream_head *head,
+                        const struct cached_response *r)
+{
+    struct http2_stream *s = c->stream_data;
+    struct http2 *h = s->session;
+
+    if (!r->in_memory || r->body_len == 0 || r->body_len > HTTP2_WHOLE_MAX || s->closed || h->c->out ||
+        nghttp2_session_get_stream_remote_window_size(h->frames, s->id) < (int32_t)r->body_len ||
+        nghttp2_session_get_remote_window_size(h->frames) < HTTP2_WHOLE_MAX)
+        return false;
+    s->cached = r;
+    http2_may_be_late(s);
+    http2_answer_head(c, head);
+    if (c->stream)
+        response_sent(c, r->body_len, 0);
+    return true;
 }

@@ -43,6 +43,9 @@ void http2_stream_free(struct http2_stream *s)
     struct http2_thread *t = http2_of(h);
 
     not_late(s);
+    http2_fields_release(s);
+    if (s->cached_held)
+        cached_response_unref(s->cached);
     *s->prev = s->next;
     if (s->next)
         s->next->prev = s->prev;
@@ -113,6 +116,7 @@ static struct connection *begin_exchange(struct http2 *h, struct http2_stream *s
     x->begin_wall_us = c->thread->wall_us;
     x->request_id = ++c->thread->next_request;
     s->c = c;
+    h->n_attached++;
     return c;
 }
 
@@ -343,6 +347,7 @@ static void stream_end(struct connection *c, bool reset)
     struct http2_stream *s = c->stream_data;
     struct http2 *h = s->session;
 
+    h->n_attached--;
     if (s->closed || h->gone || h->state == HTTP2_FAILED) {
         s->c = NULL;
         s->was_reset = true; /* what it had to say is not to be said any more */
@@ -398,6 +403,19 @@ static void stream_http11(struct connection *c)
 
 /* --- output that waits --- */
 
+void http2_may_be_late(struct http2_stream *s)
+{
+    struct http2 *h = s->session;
+
+    if (s->late_prev)
+        return;
+    s->late_next = h->late;
+    s->late_prev = &h->late;
+    if (s->late_next)
+        s->late_next->late_prev = &s->late_next;
+    h->late = s;
+}
+
 static void stream_output(struct connection *c)
 {
     struct http2_stream *s = c->stream_data;
@@ -405,13 +423,7 @@ static void stream_output(struct connection *c)
 
     if (s->closed)
         return;
-    if (!s->late_prev) {
-        s->late_next = h->late;
-        s->late_prev = &h->late;
-        if (s->late_next)
-            s->late_next->late_prev = &s->late_next;
-        h->late = s;
-    }
+    http2_may_be_late(s);
     if (s->deferred) {
         s->deferred = false;
         (void)nghttp2_session_resume_data(h->frames, s->id);
@@ -426,6 +438,10 @@ void http2_time_late_streams(struct http2 *h)
         struct connection *c = s->c;
 
         not_late(s);
+        if (UNLIKELY(s->cached && !s->cached_held)) {
+            cached_response_ref(s->cached);
+            s->cached_held = true;
+        }
         if (!c || !c->out || c->timer_kind == T_SEND || c->timer_kind == T_LINGER)
             continue;
         if (!c->x || c->state == C_LINGERING)
@@ -437,6 +453,7 @@ void http2_time_late_streams(struct http2 *h)
 
 const struct stream_ops http2_stream_ops = {
     .head = http2_answer_head,
+    .whole = http2_answer_whole,
     .output = stream_output,
     .consumed = stream_consumed,
     .http11 = stream_http11,
