@@ -188,5 +188,11 @@ struct site_row *tally_site(struct tally *t, struct str name);
 /* Keeps a sample with a copy of the text if it is among the heaviest, of equal ones among the first
  * of the input. */
 void samples_add(struct tally_samples *s, const struct tally_sample *sample, struct str text);
+/* The same with a record's place and time in the tally's present unit. */
+void samples_keep(struct tally *t, struct tally_samples *s, struct str text, int64_t time_s,
+                  uint64_t line, uint64_t weight);
+void samples_fini(struct tally_samples *s);
+/* Counts a failed request trace. */
+void tally_trace(struct tally *t, const struct record *r);
 
 #endif
