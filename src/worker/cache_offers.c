@@ -18,7 +18,11 @@ enum {
     LOOK_MS = 1000,            /* how often files are looked at without a sign of change */
     SLICE_MS = 125,            /* many of them are looked at in portions, */
     SLICE_MIN = 64,            /* so many at a time, or as many as are needed */
-    PAUSE_MS = 20,             /* between looks that changes cause: a busy folder costs no more */
+    /* Between looks that changes cause, so that a folder where files are written all the time does
+     * not cost much: a millisecond more for so many files that had to be looked at, up to a bound. */
+    PAUSE_MS = 20,
+    PAUSE_PER = 8,
+    PAUSE_MAX_MS = 500,
     EXPIRY_SLACK_MS = 2000,    /* the listener's clock began a little later */
 };
 
@@ -35,6 +39,7 @@ struct cache_offers {
     size_t n;
     uint32_t config_version; /* under which all of them were made */
     uint64_t changed_look_ms; /* last time that a change was looked into */
+    uint64_t pause_ms;        /* till the next such time */
     uint64_t next_look_ms;
     bool due;                 /* the timer has run out */
     struct owed_flush *owed; /* oldest first */
@@ -56,6 +61,7 @@ struct cache_offers *cache_offers_new(struct worker_thread *t)
 
     o->thread = t;
     o->timer.on_time = on_time;
+    o->pause_ms = PAUSE_MS;
     return o;
 }
 
@@ -224,9 +230,11 @@ void cache_offers_forget(struct cache_offers *o, struct url_entry *e)
 /* ---- looking -------------------------------------------------------------------------------- */
 
 /* at_files: also at those that have not been looked at for a while. Sets when the next ones are
- * due. */
+ * due, and how long changes have to wait. */
 static void look(struct cache_offers *o, bool at_files, uint64_t now)
 {
+    size_t looked = 0;
+
     uint64_t age = o->n <= SLICE_MIN ? 0 : LOOK_MS - SLICE_MS, oldest = now;
     size_t budget = at_files ? SLICE_MIN + o->n / 4 : 0;
     struct url_entry *e = o->newest;
@@ -239,6 +247,7 @@ static void look(struct cache_offers *o, bool at_files, uint64_t now)
             list_remove(o, e); /* the listener has forgotten it by itself */
         } else if (is_old || url_entry_is_in_doubt(e)) {
             budget -= is_old;
+            looked++;
             if (!url_cache_recheck(o->thread->urls, e))
                 e = NULL; /* forgotten, and a flush is owed */
         }
@@ -250,6 +259,9 @@ static void look(struct cache_offers *o, bool at_files, uint64_t now)
     }
     if (at_files)
         o->next_look_ms = o->n <= SLICE_MIN ? oldest + LOOK_MS : now + SLICE_MS;
+    o->pause_ms = PAUSE_MS + looked / PAUSE_PER;
+    if (o->pause_ms > PAUSE_MAX_MS)
+        o->pause_ms = PAUSE_MAX_MS;
 }
 
 /* True if it is time to look. */
@@ -258,7 +270,7 @@ static bool is_time(struct cache_offers *o, uint64_t now, bool *ret_at_files)
     bool changed = atomic_exchange_explicit(&o->poked, false, memory_order_acq_rel);
 
     *ret_at_files = now >= o->next_look_ms;
-    if (changed && now - o->changed_look_ms < PAUSE_MS) {
+    if (changed && now - o->changed_look_ms < o->pause_ms) {
         /* Noted; the timer comes soon enough. */
         atomic_store_explicit(&o->poked, true, memory_order_relaxed);
         changed = false;
@@ -278,8 +290,8 @@ static void set_timer(struct cache_offers *o)
         return;
     }
     if (atomic_load_explicit(&o->poked, memory_order_relaxed) &&
-        o->changed_look_ms + PAUSE_MS < at)
-        at = o->changed_look_ms + PAUSE_MS;
+        o->changed_look_ms + o->pause_ms < at)
+        at = o->changed_look_ms + o->pause_ms;
     loop_timer_set(o->thread->loop, &o->timer, at);
 }
 

@@ -588,6 +588,34 @@ static void test_many_offers(void **state)
     end(f);
 }
 
+/* A folder in which something changes all the time, and many files that do not. */
+static void test_busy_folder(void **state)
+{
+    struct fx *f = start(AT_SITE("<serverRuntime frequentHitThreshold='1'/>"));
+    char name[32];
+    enum { N = 160 };
+
+    for (unsigned i = 0; i < N; i++) {
+        snprintf(name, sizeof(name), "%u.txt", i);
+        fx_file(f, name, "x");
+    }
+    pass(f, 5000);
+    for (unsigned i = 0; i < N; i++) {
+        snprintf(name, sizeof(name), "/%u.txt", i);
+        assert_int_equal(offer(f, name), 900);
+    }
+    /* Having looked at them all, it lets 20 + 160/8 ms pass. */
+    fx_file(f, "busy.log", "1");
+    pass(f, 100);
+    fx_file(f, "7.txt", "new");
+    pass(f, 30);
+    assert_int_equal(f->n_flushes, 0);
+    pass(f, 15);
+    assert_flushed(f, "/7.txt");
+    assert_int_equal(cache_offers_count(f->t.offers), N - 1);
+    end(f);
+}
+
 static void test_configuration(void **state)
 {
     struct fx *f = start(NULL);
@@ -704,6 +732,7 @@ int main(void)
         cmocka_unit_test(test_changes_in_a_row),
         cmocka_unit_test(test_unseen_changes),
         cmocka_unit_test(test_many_offers),
+        cmocka_unit_test(test_busy_folder),
         cmocka_unit_test(test_configuration),
         cmocka_unit_test(test_full_ring),
         cmocka_unit_test(test_stale_answer_is_no_offer),
