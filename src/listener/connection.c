@@ -47,9 +47,10 @@ void conn_on_event(struct loop_io *io, uint32_t events)
             client_certificate_step(c);
         return;
     }
-    if ((events & EPOLLOUT) && !out_flush(c))
+    if ((events & EPOLLOUT) && c->out && !out_flush(c))
         return;
-    if (events & EPOLLIN)
+    c->is_hung_up = events & (uint32_t)EPOLLRDHUP;
+    if ((events & EPOLLIN) && !c->read_paused && !c->read_eof)
         input_read(c);
     else if (UNLIKELY(events & EPOLLHUP))
         conn_client_gone(c);
@@ -63,21 +64,35 @@ void conn_arm(struct connection *c)
     uint32_t events = (c->read_paused || c->read_eof ? 0u : (uint32_t)EPOLLIN) |
                       (c->out && !c->parked ? (uint32_t)EPOLLOUT : 0u);
 
-    if (UNLIKELY(c->tls != NULL))
-        events = transport_tls_events(c, events);
+    if (LIKELY(!c->tls)) {
+        /* Edges: the kernel need not look again at a socket that has just been read. What is not
+         * wanted now stays where it is; conn_read_on looks for it. */
+        loop_io_set(c->thread->loop, &c->io,
+                    (events & (uint32_t)EPOLLOUT) | (c->io.armed & (uint32_t)EPOLLOUT) |
+                        (uint32_t)EPOLLIN | (uint32_t)EPOLLRDHUP | (uint32_t)EPOLLET);
+        return;
+    }
+    events = transport_tls_events(c, events);
     /* With nothing to wait for the kernel still reports errors. */
     loop_io_set(c->thread->loop, &c->io, events ? events : (uint32_t)EPOLLHUP);
 }
 
-void conn_read_on(struct connection *c)
+bool conn_is_read(const struct connection *c)
 {
-    c->read_paused = false;
-    conn_arm(c);
-    if (UNLIKELY(c->tls && transport_pending(c)))
-        conn_ready(c); /* the socket will not say that TLS has it already */
+    return !c->read_paused && (c->tls ? c->io.armed == EPOLLIN : c->io.armed != 0);
 }
 
-void conn_ready(struct connection *c)
+void conn_read_on(struct connection *c)
+{
+    bool was_paused = c->read_paused;
+
+    c->read_paused = false;
+    conn_arm(c);
+    if (UNLIKELY(c->tls ? transport_pending(c) : was_paused))
+        conn_ready(c); /* the socket will not say again what has come */
+}
+
+static void make_ready(struct connection *c)
 {
     struct thread *t = c->thread;
 
@@ -88,6 +103,18 @@ void conn_ready(struct connection *c)
     if (c->ready_next)
         c->ready_next->ready_prev = &c->ready_next;
     t->ready = c;
+}
+
+void conn_ready(struct connection *c)
+{
+    c->reads_on = true;
+    make_ready(c);
+}
+
+void conn_send_on(struct connection *c)
+{
+    c->sends_on = true;
+    make_ready(c);
 }
 
 static void not_ready(struct connection *c)
@@ -110,7 +137,11 @@ bool conn_read_ready(struct thread *t)
     list->ready_prev = &list; /* those that become ready meanwhile wait for the next turn */
     while ((c = list)) {
         not_ready(c);
-        if (c->io.fd >= 0 && !c->read_paused && !c->in_handshake)
+        bool reads = c->reads_on, sends = c->sends_on;
+        c->reads_on = c->sends_on = false;
+        if (c->io.fd < 0 || (sends && c->out && !c->parked && !out_flush(c)))
+            continue;
+        if (reads && !c->read_paused && !c->read_eof && !c->in_handshake)
             input_read(c);
     }
     return t->ready != NULL;
@@ -308,7 +339,7 @@ static bool read_head(struct connection *c)
         }
         if (c->timer_kind != T_HEADER)
             conn_set_timer(c, T_HEADER, c->x->gen->generation->header_wait_ms);
-        if (!c->io.armed || c->read_paused)
+        if (!conn_is_read(c))
             conn_read_on(c);
         return false;
     default:
@@ -340,7 +371,7 @@ static void advance(struct connection *c)
             return;
         }
         conn_set_timer(c, T_IDLE, c->idle_ms);
-        if (c->io.armed != EPOLLIN)
+        if (!conn_is_read(c))
             conn_read_on(c);
         return;
     }

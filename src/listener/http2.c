@@ -428,8 +428,8 @@ static void on_readable(struct connection *c)
         if (n > 0) {
             if (!feed(h, in, (size_t)n))
                 return;
-            if (n < HTTP2_IN_BYTES && !transport_pending(c))
-                return;
+            if (n < HTTP2_IN_BYTES && !transport_pending(c) && !c->is_hung_up)
+                return; /* that was all */
             continue;
         }
         if (n == 0)
@@ -440,8 +440,7 @@ static void on_readable(struct connection *c)
             conn_arm(c);
         return;
     }
-    if (transport_pending(c))
-        conn_ready(c);
+    conn_ready(c); /* there may be more, and no event will say so */
 }
 
 static void on_writable(struct connection *c)

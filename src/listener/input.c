@@ -107,7 +107,8 @@ void input_read(struct connection *c)
 
     if (n > 0) {
         in->end += (uint32_t)n;
-        if (UNLIKELY(c->tls && transport_pending(c)))
+        /* Less than there was room for is all there was, but for an end behind it. */
+        if (UNLIKELY(c->tls ? transport_pending(c) : in->end == in->cap || c->is_hung_up))
             conn_ready(c);
         conn_advance(c);
         return;

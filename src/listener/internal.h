@@ -326,9 +326,11 @@ struct connection {
     bool is_stream, is_tls;
     bool is_dropped;   /* the client has gone; the worker's last word is waited for */
     bool in_handshake; /* events are for TLS: the first handshake, or asking for a certificate */
-    struct connection *ready_next, **ready_prev; /* TLS holds input that the socket has no more */
+    struct connection *ready_next, **ready_prev; /* to be gone on with, though no event will say so */
     uint8_t state, timer_kind;
     bool read_eof, read_paused;
+    bool reads_on, sends_on; /* why it is in the thread's list of ready ones */
+    bool is_hung_up; /* the client's end has come behind what is to be read */
     bool parked;                      /* throttled: must not send before its turn */
     bool advancing, advance_again;    /* conn_advance is at work; it was called from within */
     struct proxy_parser *proxy;       /* malloc: while the header of a balancer is read */
@@ -357,7 +359,7 @@ struct thread {
     struct acceptor *acceptors;
     struct connection *connections; /* the youngest first */
     struct connection *dead;        /* freed in this turn; an event for one may still come */
-    struct connection *ready;       /* to be read without an event */
+    struct connection *ready;       /* to be gone on with without an event */
     struct tls_table *tls;          /* certificates in force; NULL: none yet */
     struct connection *free_connections;
     unsigned n_free_connections;
@@ -456,8 +458,10 @@ bool input_make_body_room(struct connection *c); /* behind the head; may move th
 
 /* connection.c: parse, timers, the connection's life */
 void conn_on_event(struct loop_io *io, uint32_t events);
+bool conn_is_read(const struct connection *c); /* what comes will be noticed, and read */
 void conn_read_on(struct connection *c); /* after a pause */
-void conn_ready(struct connection *c);
+void conn_ready(struct connection *c);   /* to be read in the next turn, whatever epoll says */
+void conn_send_on(struct connection *c); /* to send on in the next turn: others come first */
 bool conn_read_ready(struct thread *t); /* true: there is more to read */
 void conn_advance(struct connection *c);
 void conn_timer_fired(struct timer_entry *e);

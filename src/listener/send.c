@@ -171,8 +171,10 @@ static int send_file_part(struct connection *c, int fd, uint64_t *offset, uint64
     uint64_t turn = SENDFILE_PER_TURN;
 
     while (*length) {
-        if (turn == 0)
+        if (turn == 0) {
+            conn_send_on(c);
             return 0;
+        }
         size_t want = *length < turn ? (size_t)*length : (size_t)turn;
         ssize_t n = sendfile_some(c, fd, *offset, want);
 
