@@ -3,16 +3,10 @@
 Each asserts the same: the server lives, memory and descriptors are bounded, and a normal client beside the
 attack gets all its answers. Those whose frames have no purpose must also be ended by a GOAWAY.
 """
-import dataclasses
-import pathlib
-import socket
-import ssl
-import subprocess
-
 import pytest
 
-from harness import Site, attack
-from harness.server import free_port, make_drive
+from harness import attack
+from harness.server import free_port
 
 FILES = {"inetpub/wwwroot/a.txt": "a" * 1000, "inetpub/wwwroot/default.htm": "d",
          "inetpub/wwwroot/large.bin": b"x" * 5_000_000}
@@ -22,47 +16,14 @@ ABUSE = ["Client_Reset", "Connection_Dropped", "Connection_Dropped_List_Full", "
          "FieldLength", "Header"]
 
 
-@dataclasses.dataclass
-class TlsSite(Site):
-    """A site with an https binding beside its plain one."""
-    tls_port: int = 0
-    certificate: pathlib.Path = None
-    key: pathlib.Path = None
-
-    def render(self):
-        binding = (f'<binding protocol="https" bindingInformation="127.0.0.1:{self.tls_port}:" '
-                   f'certificateFile="{self.certificate}" certificateKeyFile="{self.key}" />')
-        return super().render().replace("</bindings>", binding + "</bindings>")
-
-
-@pytest.fixture(scope="module")
-def certificate():
-    folder = make_drive()
-    files = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                    "-out", files[0], "-keyout", files[1], "-days", "365", "-subj", "/CN=localhost"], check=True,
-                   capture_output=True)
-    files[1].chmod(0o600)
-    return files
-
-
 @pytest.fixture(params=attack.binaries(), ids=attack.binary_name)
-def server(request, servers, certificate):
-    site = TlsSite(tls_port=free_port(), certificate=certificate[0], key=certificate[1])
+def server(request, servers):
+    site = attack.TlsSite(tls_port=free_port())
     server = servers.sites(site, files=FILES, binary=request.param)
     server.tolerate(*ABUSE)
     server.tls_port = site.tls_port
     assert server.get("/a.txt").status == 200
     return server
-
-
-def agreed(server):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    with socket.create_connection(("127.0.0.1", server.tls_port), 10) as raw:
-        with context.wrap_socket(raw, server_hostname="localhost") as conn:
-            return conn.selected_alpn_protocol()
 
 
 def under(server, mode, count, kib, longest=10):
@@ -100,8 +61,6 @@ def test_key_update_flood(server):
 def test_frames_without_a_purpose(server, mode):
     """A flood is ended by GOAWAY with ENHANCE_YOUR_CALM (11; data without a declared length is an error of its
     own). What was sent before that fits into socket buffers."""
-    if agreed(server) != "h2":
-        pytest.skip("no HTTP/2 in this build")
     count = attack.amount(20_000 if mode == "reset" else 100_000, 1_000_000)
     sent, connections, goaways, error = under(server, mode, count, 16384)
     assert sent >= count
@@ -112,8 +71,6 @@ def test_frames_without_a_purpose(server, mode):
 def test_header_block_without_end(server):
     """CONTINUATION frames are counted against the limits of a request head. (A few thousand fit into socket
     buffers, so the client has sent many more than were taken.)"""
-    if agreed(server) != "h2":
-        pytest.skip("no HTTP/2 in this build")
     sent, connections, goaways, error = under(server, "continuation", attack.amount(20_000, 1_000_000), 16384)
     assert connections > 2 and goaways and error == 11, f"{sent} frames were taken on {connections} connections: " \
                                                        f"{goaways} GOAWAYs, error {error}"
@@ -121,6 +78,4 @@ def test_header_block_without_end(server):
 
 def test_tiny_windows(server):
     """Requests for a large file that grant one byte each: little is held for them."""
-    if agreed(server) != "h2":
-        pytest.skip("no HTTP/2 in this build")
     under(server, "windows", attack.amount(1000, 20_000), attack.amount(32768, 131072))

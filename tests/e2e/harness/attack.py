@@ -3,6 +3,7 @@
 CANDOR_ATTACK=long runs the long forms (a million streams, a million connections, longer waits).
 """
 import atexit
+import dataclasses
 import functools
 import os
 import pathlib
@@ -11,7 +12,8 @@ import subprocess
 import tempfile
 import threading
 
-from .server import BINARY, TOP, status_field, wait_until
+from .apphost import Site
+from .server import BINARY, TOP, make_drive, status_field, wait_until
 
 LONG = os.environ.get("CANDOR_ATTACK") == "long"
 SOURCES = TOP / "tests" / "attack"
@@ -39,21 +41,47 @@ def binary_name(path):
 
 
 @functools.lru_cache(maxsize=None)
-def program(name, *libraries):
-    """Builds tests/attack/NAME.c."""
+def program(name, *libraries, sources=SOURCES):
+    """Builds tests/attack/NAME.c (or one of another folder)."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="candor-attack-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / name
-    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-D_GNU_SOURCE", "-o", path, SOURCES / f"{name}.c",
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-D_GNU_SOURCE", "-o", path, sources / f"{name}.c",
                     *(f"-l{library}" for library in libraries)], check=True)
     return path
+
+
+@functools.lru_cache(maxsize=None)
+def certificate():
+    """A self-signed certificate and its key, for all servers of the run."""
+    folder = make_drive()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    files = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-out", files[0], "-keyout", files[1], "-days", "365", "-subj", "/CN=localhost"], check=True,
+                   capture_output=True)
+    files[1].chmod(0o600)
+    return files
+
+
+@dataclasses.dataclass
+class TlsSite(Site):
+    """A site with an https binding beside its plain one."""
+    tls_port: int = 0
+
+    def render(self):
+        cert, key = certificate()
+        binding = (f'<binding protocol="https" bindingInformation="127.0.0.1:{self.tls_port}:" '
+                   f'certificateFile="{cert}" certificateKeyFile="{key}" />')
+        return super().render().replace("</bindings>", binding + "</bindings>")
 
 
 class Flood:
     """One running flood; numbers() waits for its end and gives the figures of its last line."""
 
-    def __init__(self, command):
+    def __init__(self, command, stdin=False):
         self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE,
+                                        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True)
 
     def __enter__(self):
@@ -62,8 +90,9 @@ class Flood:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
-        self.process.stdout.close()
-        self.process.stderr.close()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()
 
     def opened(self):
         """Waits for the line that says how many connections stand."""
