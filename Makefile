@@ -71,7 +71,7 @@ help:
 	@echo 'make                build build/candor (installs missing build packages)'
 	@echo 'make run            serve examples/ on port 8080 (PORT=n for another)'
 	@echo 'make test           every test: unit tests on both builds, end to end with sanitizers'
-	@echo 'make bench          CPU time per request beside nginx, h2o, lighttpd; logs beside mawk, GoAccess'
+	@echo 'make bench          cost per request beside nginx, h2o, lighttpd, haproxy; logs beside mawk'
 	@echo '                    (BENCHFLAGS="--quick --only static1k --rounds 5")'
 	@echo 'make fuzz           every fuzz target for TIME=60 seconds'
 	@echo 'make lint           clang-tidy, cppcheck, layer check'

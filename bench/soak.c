@@ -707,6 +707,14 @@ static SSL_CTX *make_context(const char *protocol)
     return context;
 }
 
+static void tell(double passed)
+{
+    printf("sent %lu answered %lu lost %lu aborted %lu odd %lu wrong %lu connections %lu seconds %.0f\n",
+           (unsigned long)ledger->sent - 1, (unsigned long)answered, (unsigned long)lost, (unsigned long)aborted,
+           (unsigned long)odd, (unsigned long)wrong, (unsigned long)connections, passed);
+    fflush(stdout);
+}
+
 static int run(char **argv)
 {
     size_t counts[TRANSPORTS], total = 0, alive, per = 0;
@@ -754,10 +762,7 @@ static int run(char **argv)
         if (answered + lost + aborted != before)
             heard = now;
         if (now - told >= 1) {
-            printf("sent %lu answered %lu lost %lu aborted %lu odd %lu wrong %lu connections %lu seconds %.0f\n",
-                   (unsigned long)ledger->sent - 1, (unsigned long)answered, (unsigned long)lost, (unsigned long)aborted, (unsigned long)odd,
-                   (unsigned long)wrong, (unsigned long)connections, now - start);
-            fflush(stdout);
+            tell(now - start);
             told = now;
             before = answered + lost + aborted;
         }
@@ -771,9 +776,7 @@ static int run(char **argv)
             return 1;
         }
     }
-    printf("sent %lu answered %lu lost %lu aborted %lu odd %lu wrong %lu connections %lu seconds %.0f\n",
-           (unsigned long)ledger->sent - 1, (unsigned long)answered, (unsigned long)lost, (unsigned long)aborted, (unsigned long)odd,
-           (unsigned long)wrong, (unsigned long)connections, seconds() - start);
+    tell(seconds() - start);
     for (size_t i = 0; i < 1000; i++)
         if (odd_by_status[i])
             printf("odd status %zu: %lu\n", i, (unsigned long)odd_by_status[i]);
@@ -967,7 +970,8 @@ static uint64_t lines_of(const char *reason)
 
 static int account(int argc, char **argv)
 {
-    uint64_t by[KINDS][7] = {{0}}, missing = 0, unavailable = 0, bad = 0, off_ports = 0, quit = 0, quit_lines = 0, extra, httperr_total = 0;
+    uint64_t by[KINDS][7] = {{0}}, missing = 0, unavailable = 0, bad = 0, off_ports = 0, quit = 0, quit_lines = 0;
+    uint64_t extra, httperr_total = 0;
     uint64_t total[7] = {0}, carried[TRANSPORTS] = {0};
 
     map_ledger(argv[2], 0);

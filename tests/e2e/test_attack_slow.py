@@ -31,7 +31,8 @@ def many_descriptors():
 def make_server(servers, binary, files=None, **limits):
     text = " ".join(f'{name}="{value}"' for name, value in limits.items())
     site = Site(inner=f'<limits connectionTimeout="{limits.get("connectionTimeout", "00:02:00")}" />')
-    server = servers.sites(site, pools=[Pool("DefaultAppPool", 'queueLength="65535"')], web_limits=text, binary=pathlib.Path(binary),
+    pool = Pool("DefaultAppPool", 'queueLength="65535"')
+    server = servers.sites(site, pools=[pool], web_limits=text, binary=pathlib.Path(binary),
                            files={"inetpub/wwwroot/a.txt": "a" * 1000} | (files or {}))
     assert server.get("/a.txt").status == 200
     return server
