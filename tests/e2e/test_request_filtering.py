@@ -1,7 +1,7 @@
 """RequestFilteringModule: every refusal from 404.5 to 404.19 by its own setting, and what stays allowed."""
 import pytest
 
-from harness import Case, Outcomes, Site
+from harness import Case, Outcomes, Site, transport
 
 
 def config(inner, attributes=""):
@@ -132,9 +132,12 @@ def server(module_servers):
     return module_servers(files=FILES)
 
 
-@pytest.fixture(scope="module")
-def outcomes(server):
-    return Outcomes(server, CASES)
+@pytest.fixture(scope="module", params=transport.TRANSPORTS)
+def outcomes(request, server, module_servers):
+    """The same table over every version of HTTP and with TLS."""
+    if request.param != transport.PLAIN:
+        server = module_servers(files=FILES, **transport.options(request.param))
+    return Outcomes(server, CASES, request.param)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])

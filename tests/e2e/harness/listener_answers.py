@@ -38,8 +38,8 @@ DATE = (rb"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-3][0-9] "
         rb"[0-2][0-9]:[0-5][0-9]:[0-6][0-9] GMT")
 
 
-def own_answer(raw, reason, head_only=False):
-    """Asserts that raw is the whole answer for an s-reason, byte for byte, and nothing else."""
+def own_body(reason):
+    """Status and body of the answer for an s-reason."""
     status, title, heading, sentence, length = ANSWERS[reason]
     body = ('<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01//EN""http://www.w3.org/TR/html4/strict.dtd">\r\n'
             f"<HTML><HEAD><TITLE>{title}</TITLE>\r\n"
@@ -48,11 +48,18 @@ def own_answer(raw, reason, head_only=False):
             f"<hr><p>HTTP Error {status}. {sentence}</p>\r\n"
             "</BODY></HTML>\r\n").encode()
     assert len(body) == length, f"{reason}: the table says {length}, the text has {len(body)}"
+    return status, body
+
+
+def own_answer(raw, reason, head_only=False):
+    """Asserts that raw is the whole answer for an s-reason, byte for byte, and nothing else."""
+    status, body = own_body(reason)
+    title = ANSWERS[reason][1]
     dated = re.sub(rb"\r\nDate: " + DATE + rb"\r\n", b"\r\nDate: D\r\n", raw, count=1)
     want = (f"HTTP/1.1 {status} {title}\r\n"
             "Content-Type: text/html; charset=us-ascii\r\n"
             "Server: Microsoft-HTTPAPI/2.0\r\n"
             "Date: D\r\n"
             "Connection: close\r\n"
-            f"Content-Length: {length}\r\n\r\n").encode()
+            f"Content-Length: {len(body)}\r\n\r\n").encode()
     assert dated == (want if head_only else want + body)
