@@ -19,25 +19,25 @@ enum metric_family {
 };
 
 /* Counters that need no key: X(NAME, family, labels as they are exposed). */
-#define METRIC_COUNTERS(X)                                                                         \
-    X(CONNECTIONS_ACCEPTED, CONNECTIONS_ACCEPTED, "")                                              \
-    X(CONNECTIONS_REFUSED, CONNECTIONS_REFUSED, "")                                                \
-    X(TLS_HANDSHAKES_OK, TLS_HANDSHAKES, "result=\"ok\"")                                          \
-    X(TLS_HANDSHAKES_FAILED, TLS_HANDSHAKES, "result=\"failed\"")                                  \
-    X(CACHE_HITS, CACHE_HITS, "")                                                                  \
-    X(CACHE_MISSES, CACHE_MISSES, "")                                                              \
-    X(RING_REQUESTS, RING_RECORDS, "direction=\"request\"")                                        \
-    X(RING_RESPONSES, RING_RECORDS, "direction=\"response\"")                                      \
-    X(RING_TURNS, RING_TURNS, "")                                                                  \
-    X(RING_WAKES, RING_WAKES, "")                                                                  \
-    X(OWN_RECEIVED_BYTES, RECEIVED_BYTES, "site=\"-\"")                                            \
+#define METRIC_COUNTERS(X)                                        \
+    X(CONNECTIONS_ACCEPTED, CONNECTIONS_ACCEPTED, "")             \
+    X(CONNECTIONS_REFUSED, CONNECTIONS_REFUSED, "")               \
+    X(TLS_HANDSHAKES_OK, TLS_HANDSHAKES, "result=\"ok\"")         \
+    X(TLS_HANDSHAKES_FAILED, TLS_HANDSHAKES, "result=\"failed\"") \
+    X(CACHE_HITS, CACHE_HITS, "")                                 \
+    X(CACHE_MISSES, CACHE_MISSES, "")                             \
+    X(RING_REQUESTS, RING_RECORDS, "direction=\"request\"")       \
+    X(RING_RESPONSES, RING_RECORDS, "direction=\"response\"")     \
+    X(RING_TURNS, RING_TURNS, "")                                 \
+    X(RING_WAKES, RING_WAKES, "")                                 \
+    X(OWN_RECEIVED_BYTES, RECEIVED_BYTES, "site=\"-\"")           \
     X(OWN_SENT_BYTES, SENT_BYTES, "site=\"-\"")
 
 enum metric_counter {
 #define X(NAME, family, labels) METRIC_##NAME,
     METRIC_COUNTERS(X)
 #undef X
-    METRIC_COUNTER_COUNT
+        METRIC_COUNTER_COUNT
 };
 
 enum {
@@ -79,7 +79,8 @@ struct metrics {
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *m);
 
-/* The rare half of the functions below: a site or pool that this thread meets for the first time. */
+/* The rare half of the functions below: a site or pool that this thread meets for the first time.
+ */
 struct metrics_site *metrics_site_add(struct metrics *m, uint32_t id);
 struct metrics_histogram *metrics_wait_add(struct metrics *m, unsigned pool_index);
 

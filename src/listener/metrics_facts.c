@@ -39,11 +39,11 @@ static struct metrics_site_fact *site_facts(const struct generation *g, size_t *
     struct metrics_site_fact *list = xcalloc(g->n_sites, sizeof(*list));
 
     for (size_t i = 0; i < g->n_sites; i++)
-        list[i] = (struct metrics_site_fact){
-            .id = g->sites[i].id,
-            .name = g->sites[i].name,
-            .connections =
-                atomic_load_explicit(&g->sites[i].state->connections, memory_order_relaxed)};
+        list[i] =
+            (struct metrics_site_fact){.id = g->sites[i].id,
+                                       .name = g->sites[i].name,
+                                       .connections = atomic_load_explicit(
+                                           &g->sites[i].state->connections, memory_order_relaxed)};
     *ret_n = g->n_sites;
     return list;
 }

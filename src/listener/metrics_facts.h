@@ -8,8 +8,8 @@
 struct listener;
 struct listener_metrics;
 
-/* The supervisor's "metrics": serves on the one listening socket of fds. *m is what an earlier order
- * left (it goes) or NULL. Gives how many of the descriptors it has taken over. */
+/* The supervisor's "metrics": serves on the one listening socket of fds. *m is what an earlier
+ * order left (it goes) or NULL. Gives how many of the descriptors it has taken over. */
 size_t listener_metrics_begin(struct listener_metrics **m, struct listener *l, const int *fds,
                               size_t n_fds);
 /* The supervisor's "metrics_facts": its side of the pools, kept until the next one. */

@@ -236,12 +236,11 @@ struct metrics_server *metrics_server_new(struct loop *l, int fd,
 {
     struct metrics_server *s = xcalloc(1, sizeof(*s));
 
-    *s = (struct metrics_server){
-        .loop = l,
-        .io = {.on_event = on_accept, .fd = fd},
-        .pause.on_time = on_pause_over,
-        .write = write,
-        .arg = arg};
+    *s = (struct metrics_server){.loop = l,
+                                 .io = {.on_event = on_accept, .fd = fd},
+                                 .pause.on_time = on_pause_over,
+                                 .write = write,
+                                 .arg = arg};
     loop_io_set(l, &s->io, EPOLLIN);
     return s;
 }
@@ -250,8 +249,10 @@ struct metrics_server *metrics_server_free(struct metrics_server *s)
 {
     if (!s)
         return NULL;
-    while (s->clients)
-        free_client(s->clients);
+    for (struct client *c = s->clients, *next; c; c = next) {
+        next = c->next;
+        free_client(c);
+    }
     loop_timer_clear(s->loop, &s->pause);
     loop_io_set(s->loop, &s->io, 0);
     close(s->io.fd);

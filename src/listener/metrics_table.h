@@ -29,7 +29,7 @@ FAMILY(TLS_HANDSHAKES, "candor_tls_handshakes", COUNTER, "", "result",
 FAMILY(REQUESTS, "candor_requests", COUNTER, "", "site,status,substatus",
        "Requests that a worker or the response cache answered, by sc-status and sc-substatus.")
 FAMILY(REQUEST_DURATION, "candor_request_duration_seconds", HISTOGRAM, "seconds", "site",
-       "time-taken of those requests: from the first byte read to the last one accepted for sending.")
+       "time-taken of those requests: from the first byte read to the last one taken for sending.")
 FAMILY(RECEIVED_BYTES, "candor_received_bytes", COUNTER, "bytes", "site",
        "cs-bytes of those requests; site - is what the listener refused by itself.")
 FAMILY(SENT_BYTES, "candor_sent_bytes", COUNTER, "bytes", "site",

@@ -55,7 +55,8 @@ static struct str find_line(struct str text, struct str key)
 
 /* ---- where we are --------------------------------------------------------------------------- */
 
-/* Where the unified hierarchy is mounted: field 5 of the line whose type behind " - " is cgroup2. */
+/* Where the unified hierarchy is mounted: field 5 of the line whose type behind " - " is cgroup2.
+ */
 static struct str find_mount(struct str mounts)
 {
     struct str line, field;

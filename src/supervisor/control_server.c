@@ -106,10 +106,10 @@ static json_t *pool_json(const struct pool *p)
     json_t *workers = json_array();
 
     for (const struct worker *w = p->workers; w; w = w->next)
-        json_array_append_new(
-            workers, json_pack("{s:i, s:i, s:s, s:b}", "id", (int)w->id, "pid", (int)w->pid,
-                               "state", worker_state_name(w), "suspended",
-                               w->suspension && suspension_is_on(w->suspension)));
+        json_array_append_new(workers,
+                              json_pack("{s:i, s:i, s:s, s:b}", "id", (int)w->id, "pid",
+                                        (int)w->pid, "state", worker_state_name(w), "suspended",
+                                        w->suspension && suspension_is_on(w->suspension)));
     struct str version = p->conf->managed_runtime_version;
 
     return json_pack("{s:s, s:s, s:s, s:s%, s:s, s:s, s:i, s:o}", "name", p->name, "state",

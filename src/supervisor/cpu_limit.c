@@ -110,8 +110,8 @@ static void on_look(struct loop_timer *t)
 {
     struct pool *p = CONTAINER_OF(t, struct pool, cpu.look);
     uint64_t now = loop_now_ms(p->s->loop), used;
-    uint64_t budget = cpu_limit_budget_us(p->conf->cpu_limit, p->conf->cpu_reset_interval_ms,
-                                          count_processors());
+    uint64_t budget =
+        cpu_limit_budget_us(p->conf->cpu_limit, p->conf->cpu_reset_interval_ms, count_processors());
 
     loop_timer_set(p->s->loop, t, now + LOOK_MS);
     if (p->s->stopping)
@@ -168,8 +168,7 @@ static void throttle(struct pool *p, const char *folder)
 
     if (!throttles(conf) && !p->cpu.is_throttled)
         return;
-    if (!p->cpu.group.path ||
-        (throttles(conf) && !cgroup_enable_cpu(folder, "candor-server")) ||
+    if (!p->cpu.group.path || (throttles(conf) && !cgroup_enable_cpu(folder, "candor-server")) ||
         !cgroup_limit_cpu(&p->cpu.group, hard ? quota_us(conf->cpu_limit) : UINT64_MAX) ||
         !cgroup_weigh_cpu(&p->cpu.group, soft ? weight_of(conf->cpu_limit) : USUAL_WEIGHT)) {
         if (throttles(conf))

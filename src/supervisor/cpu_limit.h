@@ -16,13 +16,13 @@ struct pool;
 struct cpu_limit {
     struct loop_timer look;
     struct cgroup group;
-    bool is_watched;        /* limit and resetInterval ask for it */
-    bool is_over;           /* the limit was passed in this window */
-    bool group_failed;      /* it has been said that there is none */
-    bool is_throttled;      /* its group has a limit */
-    uint64_t window_ms;     /* when this window began */
+    bool is_watched;         /* limit and resetInterval ask for it */
+    bool is_over;            /* the limit was passed in this window */
+    bool group_failed;       /* it has been said that there is none */
+    bool is_throttled;       /* its group has a limit */
+    uint64_t window_ms;      /* when this window began */
     uint64_t used_before_us; /* what had been used then */
-    uint64_t ended_us;      /* by workers that have ended; without a group */
+    uint64_t ended_us;       /* by workers that have ended; without a group */
 };
 
 /* What may be used in a window of interval_ms: limit is in 1/1000 percent of all processors. */

@@ -99,7 +99,8 @@ size_t pool_count_workers(const struct pool *p);
 
 /* ---- worker.c */
 
-/* A worker whose process has just been started: on the pool's list, with startupTimeLimit running. */
+/* A worker whose process has just been started: on the pool's list, with startupTimeLimit running.
+ */
 struct worker *worker_new(struct pool *p, pid_t pid, int control);
 /* No new requests, then stop, then SIGKILL at the shut-down limit. */
 void worker_end(struct worker *w);

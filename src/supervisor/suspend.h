@@ -1,6 +1,6 @@
-/* processModel/idleTimeoutAction="Suspend": an idle worker is stopped where it stands and its memory
- * is offered to the machine. The request that wakes it goes the usual way: the listener puts it on
- * the ring and signals the worker's eventfd, on which we listen in its place. */
+/* processModel/idleTimeoutAction="Suspend": an idle worker is stopped where it stands and its
+ * memory is offered to the machine. The request that wakes it goes the usual way: the listener puts
+ * it on the ring and signals the worker's eventfd, on which we listen in its place. */
 #ifndef CANDOR_SUPERVISOR_SUSPEND_H
 #define CANDOR_SUPERVISOR_SUSPEND_H
 

@@ -38,9 +38,8 @@ static bool is_name(const char *name, struct str word)
 {
     struct str s = str_z(name);
 
-    return str_ieq(s, word) ||
-           (word.n == s.n + 1 && ascii_lower(word.p[s.n]) == 's' &&
-            str_ieq(s, str_sub(word, 0, s.n)));
+    return str_ieq(s, word) || (word.n == s.n + 1 && ascii_lower(word.p[s.n]) == 's' &&
+                                str_ieq(s, str_sub(word, 0, s.n)));
 }
 
 static const struct appcmd_object *find_object(struct str word)
@@ -272,11 +271,10 @@ static int do_items(struct appcmd_run *run, const struct appcmd_items *items, ch
     if (!run->verb->act)
         return 1;
     _cleanup_free_ char *text =
-        run->n_filters
-            ? xasprintf("there is no %s with %s \"%.*s\"", run->object->tag,
-                        run->object->fields[run->filters[0].field].name,
-                        STR_ARG(run->filters[0].value))
-            : xasprintf("there is no %s that the input names", run->object->tag);
+        run->n_filters ? xasprintf("there is no %s with %s \"%.*s\"", run->object->tag,
+                                   run->object->fields[run->filters[0].field].name,
+                                   STR_ARG(run->filters[0].value))
+                       : xasprintf("there is no %s that the input names", run->object->tag);
 
     return fail(NULL, text);
 }

@@ -34,7 +34,8 @@ struct appcmd_run;
 
 struct appcmd_verb {
     const char *name; /* NULL ends the list */
-    /* What is printed for each item that it was done to: "NAME" successfully DONE. NULL: it lists. */
+    /* What is printed for each item that it was done to: "NAME" successfully DONE. NULL: it lists.
+     */
     const char *done;
     /* The state in which it has nothing to do; NULL: it always has. With the error of that. */
     const char *state, *hresult;

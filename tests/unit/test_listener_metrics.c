@@ -44,10 +44,9 @@ static void buckets_double(void **state)
     static const struct {
         uint64_t ms;
         unsigned bucket;
-    } rows[] = {{0, 0},       {1, 0},           {2, 1},
-                {3, 2},       {4, 2},           {5, 3},
-                {1024, 10},   {1025, 11},       {262144, 18},
-                {262145, 19}, {UINT64_MAX, 19}, {UINT64_C(1) << 63, 19}};
+    } rows[] = {{0, 0},       {1, 0},       {2, 1},           {3, 2},
+                {4, 2},       {5, 3},       {1024, 10},       {1025, 11},
+                {262144, 18}, {262145, 19}, {UINT64_MAX, 19}, {UINT64_C(1) << 63, 19}};
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         assert_int_equal(metrics_bucket(rows[i].ms), rows[i].bucket);
@@ -99,8 +98,8 @@ static void tables_are_bounded(void **state)
         metrics_request(m, id * 7919, 200, 0, 1, 0, 0);
     metrics_queue_wait(m, METRICS_POOLS, 8);
     metrics_queue_wait(m, UINT32_MAX, 8);
-    char *text = expose(&(struct metrics_facts){
-        .threads = &m, .n_threads = 1, .pools = &pool, .n_pools = 1});
+    char *text = expose(
+        &(struct metrics_facts){.threads = &m, .n_threads = 1, .pools = &pool, .n_pools = 1});
 
     assert_line(text, "candor_requests_total{site=\"5\",status=\"other\",substatus=\"other\"} 936");
     assert_non_null(strstr(text, "candor_requests_total{site=\"other\",status=\"200\""));
@@ -133,10 +132,10 @@ static void labels_are_escaped_and_cut(void **state)
 
 static void what_the_supervisor_says(void **state)
 {
-    json_t *facts = json_pack("{s:I, s:[{s:s, s:s, s:i, s:i, s:i, s:i}, {s:i}]}", "started_us",
-                              (json_int_t)1700000000123456, "pools", "name", "p", "state",
-                              "Stopping", "workers", 2, "starts", 5, "failures", 3, "recycles", -1,
-                              "name", 7);
+    json_t *facts =
+        json_pack("{s:I, s:[{s:s, s:s, s:i, s:i, s:i, s:i}, {s:i}]}", "started_us",
+                  (json_int_t)1700000000123456, "pools", "name", "p", "state", "Stopping",
+                  "workers", 2, "starts", 5, "failures", 3, "recycles", -1, "name", 7);
     char *text = expose(&(struct metrics_facts){.supervisor = facts});
 
     assert_line(text, "candor_start_time_seconds 1700000000.123456");
@@ -182,12 +181,9 @@ static void a_scrape_needs_no_lock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets_double),
-        cmocka_unit_test(threads_are_added_up),
-        cmocka_unit_test(tables_are_bounded),
-        cmocka_unit_test(labels_are_escaped_and_cut),
-        cmocka_unit_test(what_the_supervisor_says),
-        cmocka_unit_test(a_scrape_needs_no_lock),
+        cmocka_unit_test(buckets_double),           cmocka_unit_test(threads_are_added_up),
+        cmocka_unit_test(tables_are_bounded),       cmocka_unit_test(labels_are_escaped_and_cut),
+        cmocka_unit_test(what_the_supervisor_says), cmocka_unit_test(a_scrape_needs_no_lock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
