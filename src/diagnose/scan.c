@@ -345,7 +345,7 @@ static struct tally_sizes sizes_for(unsigned threads, const struct scan_options 
         .clients = share_of(131072, threads, 8192),
         .pairs = share_of(262144, threads, 16384),
         .keys = share_of(24000, threads, 512),
-        .paces = share_of(16384, threads, 1024),
+        .paces = share_of(16384, threads, 256),
         .list_max = o->filter.lists ? (o->list_max > LIST_MAX ? LIST_MAX : o->list_max) : 0,
     };
 }

@@ -158,6 +158,8 @@ def test_two_million_urls_and_clients(tmp_path):
         assert row[key] == name
         assert row["count"] <= count // 100 <= row["count"] + row.get("count_error", 0)
     assert sum(r["count"] for r in d["by_status"]) == count + count // 100
+    # Tables are divided among threads: as many as there may be need no more than the limit.
+    assert diagnose(path, "--threads", "64", memory_mib=512)["totals"]["requests"] == count + count // 100
 
 
 def test_paces_of_many_urls(tmp_path):
