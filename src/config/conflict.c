@@ -9,18 +9,14 @@ static bool is_web(const struct config_binding *b)
     return b->port && (str_ieq(b->protocol, STR("http")) || str_ieq(b->protocol, STR("https")));
 }
 
-/* As the listener tells addresses apart: those that stand for all of a family are one with "*". */
+/* As the listener tells addresses apart: "*", "+", 0.0.0.0 and :: are four different ones. */
 static bool same_address(struct str a, struct str b)
 {
     struct ip_address x, y;
-    bool a_is_ip = ip_parse(a, &x), b_is_ip = ip_parse(b, &y);
 
-    if (a_is_ip && b_is_ip)
-        return (ip_is_any(&x) && ip_is_any(&y)) ||
-               (memcmp(x.bytes, y.bytes, sizeof(x.bytes)) == 0 && x.scope == y.scope);
-    if (a_is_ip || b_is_ip)
-        return str_eq(a_is_ip ? b : a, STR("*")) && ip_is_any(a_is_ip ? &x : &y);
-    return str_eq(a, b);
+    if (!ip_parse(a, &x) || !ip_parse(b, &y))
+        return str_eq(a, b);
+    return memcmp(x.bytes, y.bytes, sizeof(x.bytes)) == 0 && x.scope == y.scope;
 }
 
 /* One port in two places. *ret_scheme: its protocols differ. */
@@ -40,7 +36,8 @@ static bool collide_with(const struct config_site *site, const struct config_sit
         size_t n = site == other ? i : other->n_bindings;
         for (size_t k = 0; k < n; k++) {
             bool is_scheme;
-            if (!collide(&site->bindings[i], &other->bindings[k], &is_scheme))
+            if (!collide(&site->bindings[i], &other->bindings[k], &is_scheme) ||
+                (site == other && !is_scheme)) /* the same twice does no harm */
                 continue;
             *ret = (struct config_conflict){
                 .other = other, .binding = &site->bindings[i], .is_scheme = is_scheme};
@@ -70,9 +67,6 @@ char *config_conflict_text(const struct config_site *site, const struct config_c
     const struct config_binding *b = c->binding;
     bool is_https = str_ieq(b->protocol, STR("https"));
 
-    if (!c->is_scheme && c->other == site)
-        return xasprintf("its binding %.*s/%.*s says the same as another one of its own",
-                         STR_ARG(b->protocol), STR_ARG(b->raw));
     if (!c->is_scheme)
         return xasprintf("its binding %.*s/%.*s already belongs to site \"%.*s\"",
                          STR_ARG(b->protocol), STR_ARG(b->raw), STR_ARG(c->other->name));

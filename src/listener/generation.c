@@ -32,22 +32,23 @@ static struct str lower_copy(struct arena *a, struct str s)
     return str_n(z, s.n);
 }
 
-/* "*" and "" mean any address, as do those that stand for all of a family: what arrives there has
- * come through a socket of that family. False: not an address. */
+/* "*" and "" mean any address. False: not an address. */
 static bool parse_ip(struct str text, struct binding *b)
 {
     if (text.n == 0 || str_eq(text, STR("*"))) {
         b->any_ip = true;
         return true;
     }
-    if (!ip_parse(text, &b->ip))
-        return false;
-    b->any_ip = ip_is_any(&b->ip);
-    return true;
+    return ip_parse(text, &b->ip);
 }
 
-static bool is_at(const struct ip_address *ip, const struct msg_address *local)
+/* 0.0.0.0 and :: stand for all addresses of their family. */
+static bool covers(bool any_ip, const struct ip_address *ip, const struct msg_address *local)
 {
+    if (any_ip)
+        return true;
+    if (ip_is_any(ip))
+        return ip->is_v4 == (local->is_v4 != 0);
     return memcmp(ip->bytes, local->ip, sizeof(local->ip)) == 0 &&
            (ip->scope == 0 || local->scope == 0 || ip->scope == local->scope);
 }
@@ -69,23 +70,28 @@ static bool same_place(const struct binding *a, const struct binding *b)
            (a->any_ip || (memcmp(a->ip.bytes, b->ip.bytes, 16) == 0 && a->ip.scope == b->ip.scope));
 }
 
-/* Those tied to an address stand before those that are not, longer wildcards before shorter. */
+static int breadth(bool any_ip, const struct ip_address *ip)
+{
+    return any_ip ? 2 : ip_is_any(ip) ? 1 : 0;
+}
+
+/* Longer wildcards stand before shorter; an address before a family, and that before all. */
 static bool stands_before(const struct binding *a, const struct binding *b)
 {
     if (a->host.n != b->host.n)
         return a->host.n > b->host.n;
-    return !a->any_ip || b->any_ip;
+    return breadth(a->any_ip, &a->ip) <= breadth(b->any_ip, &b->ip);
 }
 
 static struct binding *join_list(struct generation *g, struct binding **at,
-                                 const struct binding *like, bool sorted)
+                                 const struct binding *like)
 {
     for (struct binding *b = *at; b; b = b->next)
         if (same_place(b, like))
             return b;
     struct binding *b = ARENA_NEW(&g->arena, struct binding);
 
-    while (*at && (!sorted || stands_before(*at, like)))
+    while (*at && stands_before(*at, like))
         at = &(*at)->next;
     *b = *like;
     b->next = *at;
@@ -97,16 +103,16 @@ static struct binding *join_list(struct generation *g, struct binding **at,
 static struct binding *join(struct generation *g, struct route_port *p, const struct binding *like)
 {
     if (like->wildcard_host)
-        return join_list(g, &p->wildcards, like, true);
+        return join_list(g, &p->wildcards, like);
     if (like->host.n == 0)
-        return join_list(g, like->any_ip ? &p->any : &p->by_ip, like, false);
+        return join_list(g, like->any_ip ? &p->any : &p->by_ip, like);
     if (!p->by_host) {
         p->mask = 1023;
         p->by_host = arena_zalloc(&g->arena, (p->mask + 1) * sizeof(struct binding *));
     }
     struct binding **slot = &p->by_host[hash_bytes(like->host.p, like->host.n) & p->mask];
 
-    return join_list(g, slot, like, true);
+    return join_list(g, slot, like);
 }
 
 static void take_host(struct generation *g, struct str host, struct binding *b)
@@ -133,12 +139,11 @@ static struct proxy_policy *policy_for(struct generation *g, struct route_port *
                                        const struct binding *b)
 {
     struct proxy_policy **at = &p->proxies;
+    int wanted = breadth(b->any_ip, &b->ip);
 
-    for (; *at && !(*at)->any_ip; at = &(*at)->next)
-        if (!b->any_ip && ip_same(&(*at)->ip, &b->ip))
+    for (; *at && breadth((*at)->any_ip, &(*at)->ip) <= wanted; at = &(*at)->next)
+        if ((*at)->any_ip == b->any_ip && (b->any_ip || ip_same(&(*at)->ip, &b->ip)))
             return *at;
-    if (*at && b->any_ip)
-        return *at;
     struct proxy_policy *policy = ARENA_NEW(&g->arena, struct proxy_policy);
 
     policy->ip = b->ip;
@@ -190,7 +195,7 @@ static const char *load_binding(struct generation *g, struct site *s, const json
     if (!parse_ip(is_strong ? STR("*") : address, &like))
         return "a binding has an address that is none";
     take_host(g, str_z(ipc_get_str(j, "host", "")), &like);
-    struct binding *b = is_strong ? join_list(g, &p->strong, &like, true) : join(g, p, &like);
+    struct binding *b = is_strong ? join_list(g, &p->strong, &like) : join(g, p, &like);
 
     /* The supervisor starts no site whose binding another one has. */
     if (!b->site) {
@@ -233,8 +238,11 @@ static void reserve_host(struct generation *g, struct route_port *p, struct str 
     struct binding like = {.any_ip = true};
 
     if (str_eq(host, STR("+"))) {
-        reserve(g, join_list(g, &p->strong, &like, true), path);
-    } else if (str_eq(host, STR("*")) || parse_ip(host, &like)) {
+        reserve(g, join_list(g, &p->strong, &like), path);
+    } else if (str_eq(host, STR("*"))) {
+        reserve(g, join(g, p, &like), path);
+    } else if (ip_parse(host, &like.ip)) {
+        like.any_ip = false;
         reserve(g, join(g, p, &like), path);
     } else {
         take_host(g, host, &like);
@@ -473,7 +481,7 @@ static bool try_binding(const struct binding *b, struct str path, enum route_kin
 
 static bool is_here(const struct binding *b, const struct msg_address *local)
 {
-    return b->any_ip || is_at(&b->ip, local);
+    return covers(b->any_ip, &b->ip, local);
 }
 
 static bool host_fits(const struct binding *b, struct str name)
@@ -536,7 +544,7 @@ const struct proxy_policy *generation_proxy_policy(const struct generation *g, u
     const struct route_port *p = find_port(g, port);
     const struct proxy_policy *policy = p ? p->proxies : NULL;
 
-    while (policy && !policy->any_ip && !is_at(&policy->ip, local))
+    while (policy && !covers(policy->any_ip, &policy->ip, local))
         policy = policy->next;
     return policy;
 }

@@ -49,9 +49,9 @@ struct reserved_path {
 /* All prefixes of one host, be it a name, an address or a wildcard: at most one site's, and
  * reservations. */
 struct binding {
-    struct binding *next; /* same hash slot, or of the same kind */
-    struct str host;      /* lower case, no port; empty: any */
-    struct ip_address ip;
+    struct binding *next;       /* same hash slot, or of the same kind */
+    struct str host;            /* lower case, no port; empty: any */
+    struct ip_address ip;       /* 0.0.0.0 and :: stand for all of their family */
     bool any_ip, wildcard_host; /* wildcard: host is the part behind "*" */
     uint32_t ssl_flags;
     struct site *site; /* NULL: reservations only */
@@ -76,9 +76,9 @@ struct route_port {
     struct binding **by_host; /* hash table of explicit host names */
     uint32_t mask;
     struct binding *wildcards; /* longest first */
-    struct binding *by_ip;
+    struct binding *by_ip;     /* addresses before families */
     struct binding *any;
-    struct proxy_policy *proxies; /* those of an address before that of all */
+    struct proxy_policy *proxies; /* those of an address before those of a family and of all */
 };
 
 struct generation {

@@ -277,7 +277,7 @@ static void test_bindings(void **state)
 {
     static const char *const args[] = {"$/host.config", "--system-drive", "$", NULL};
     static const char *const want[] = {
-        "$/host.config:4:35: warning: Site \"two\" does not start: its binding http/0.0.0.0:80: "
+        "$/host.config:4:35: warning: Site \"two\" does not start: its binding http/:80: "
         "already "
         "belongs to site \"one\" (system.applicationHost/sites)",
         "$/host.config:5:37: warning: Site \"three\" does not start: its binding https/*:80:a.test "
@@ -296,7 +296,7 @@ static void test_bindings(void **state)
                   "<binding protocol=\"http\" bindingInformation=\"*:80:\"/></bindings>" APP
                   "</site>\n"
                   "<site name=\"two\" id=\"2\"><bindings><binding protocol=\"http\" "
-                  "bindingInformation=\"0.0.0.0:80:\"/></bindings>" APP "</site>\n"
+                  "bindingInformation=\":80:\"/></bindings>" APP "</site>\n"
                   "<site name=\"three\" id=\"3\"><bindings><binding protocol=\"https\" "
                   "bindingInformation=\"*:80:a.test\"/></bindings>" APP "</site>\n"
                   "<site name=\"stopped\" id=\"4\" serverAutoStart=\"false\"><bindings>"

@@ -299,14 +299,23 @@ static void addresses_and_scopes(void **state)
           "", list);
 }
 
-/* 0.0.0.0 and :: stand for all addresses, as "*" does. */
+/* 0.0.0.0 and :: stand for their family: behind its addresses, before "*". */
 static void all_addresses_of_a_family(void **state)
 {
-    static const struct request list[] = {{"10.0.0.1", "x", "/", 1, NULL}};
+    static const struct request list[] = {
+        {"10.0.0.1", "x", "/", 1, NULL},    {"10.0.0.9", "x", "/", 3, NULL},
+        {"2001:db8::1", "x", "/", 2, NULL}, {"10.0.0.1", "a.test", "/", 5, NULL},
+        {"::1", "a.test", "/", 6, NULL},
+    };
+    static const struct request v4_only[] = {
+        {"10.0.0.1", "x", "/", 1, NULL},
+        {"::1", "x", "/", 4, NULL},
+    };
 
     (void)state;
-    CHECK("1 0.0.0.0:80:", "", list);
-    CHECK("1 [::]:80:", "", list);
+    CHECK("1 0.0.0.0:80:\n2 [::]:80:\n3 10.0.0.9:80:\n4 *:80:\n5 0.0.0.0:80:a.test\n6 *:80:a.test",
+          "", list);
+    CHECK("4 *:80:\n1 0.0.0.0:80:", "", v4_only);
 }
 
 static void ports_and_schemes(void **state)
@@ -407,6 +416,19 @@ static void whose_proxy_headers_count(void **state)
     assert_true(trusts(g, "10.0.0.1", "127.0.0.1"));
     assert_true(trusts(g, "10.0.0.9", "192.0.2.1"));
     assert_false(trusts(g, "10.0.0.9", "127.0.0.1"));
+    generation_unref(g);
+
+    /* A family's, between the two. */
+    _cleanup_json_ json_t *family =
+        json_pack("{s:[{s:i, s:[o, o, o], s:[]}]}", "sites", "id", 1, "bindings",
+                  proxied("*", "v1v2", "127.0.0.1"), proxied("0.0.0.0", "v1v2", "192.0.2.1"),
+                  proxied("10.0.0.9", "v1v2", "192.0.2.2"), "applications");
+    g = generation_load(family, &env, &why);
+    assert_non_null(g);
+    assert_true(trusts(g, "10.0.0.1", "192.0.2.1"));
+    assert_true(trusts(g, "::1", "127.0.0.1"));
+    assert_true(trusts(g, "10.0.0.9", "192.0.2.2"));
+    assert_false(trusts(g, "10.0.0.1", "127.0.0.1"));
     generation_unref(g);
 
     _cleanup_json_ json_t *bad = json_pack("{s:[{s:i, s:[o], s:[]}]}", "sites", "id", 1, "bindings",

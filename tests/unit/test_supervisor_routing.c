@@ -200,8 +200,9 @@ static void bindings_that_collide(void **state)
     } rows[] = {
         {"http *:80:", "http *:80:", 1},
         {"http *:80:", "http :80:", 1},
-        {"http *:80:", "http 0.0.0.0:80:", 1},
-        {"http [::]:80:", "http 0.0.0.0:80:", 1},
+        {"http *:80:", "http 0.0.0.0:80:", 0}, /* a family comes before all */
+        {"http [::]:80:", "http 0.0.0.0:80:", 0},
+        {"http 0.0.0.0:80:", "http 0.0.0.0:80:", 1},
         {"http *:80:", "http +:80:", 0},
         {"http +:80:", "http +:80:", 1},
         {"http *:80:a.test", "http *:80:A.test", 1},
