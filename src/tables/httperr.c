@@ -214,10 +214,14 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .logged = true,
             .meaning =
                 "The machine was short of memory for connections, so new ones were not accepted.",
-            .causes = LIST("memory for network buffers ran out"),
+            .causes = LIST("memory for network buffers ran out",
+                           "another program, or the server itself, uses the memory of the machine",
+                           "the limit of a control group or container is near"),
             .remedies = LIST("look for what uses the memory", "limit the number of connections"),
             .settings = LIST("EnableAggressiveMemoryUsage", "MaxConnections"),
-            .reproduce = "exhaust the memory for sockets",
+            .note = "Candor writes one line a second at most, whatever the number of connections "
+                    "that it closes; events 1032 and 1033 tell when it began and ended.",
+            .reproduce = "run it where less than 20 MB are left, by a memory limit for instance",
         },
     [HTTPERR_DISABLED] =
         {
