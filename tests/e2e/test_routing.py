@@ -135,6 +135,13 @@ def test_ipv6_address(servers):
     assert fetch(server, ("127.0.0.1", port), "x") == "two"
 
 
+def test_one_site_for_each_family(servers):
+    port = free_port()
+    server = servers.sites(site(1, f"0.0.0.0:{port}:"), site(2, f"[::]:{port}:"), site(3, f"*:{port}:"), files=FILES)
+    assert fetch(server, ("127.0.0.1", port), "x") == "one"
+    assert fetch(server, ("::1", port), "x") == "two"
+
+
 SCOPES = """#!/usr/bin/python3
 # Two link-local addresses, on two interfaces of a network of its own, then the server.
 import ctypes, fcntl, os, socket, struct, sys
