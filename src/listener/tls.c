@@ -13,6 +13,7 @@
 #include "base/poison.h"
 
 enum { HELD_MAX = 128 * 1024, CLIENT_CERT_MAX = 16 * 1024, RECORD_MAX = 16384 };
+enum { AHEAD_BYTES = 16 * 1024 };
 enum { EXT_SERVER_NAME = 0, EXT_POST_HANDSHAKE_AUTH = 49 };
 
 /* ---- the socket under OpenSSL ---------------------------------------------------------------- */
@@ -20,11 +21,50 @@ enum { EXT_SERVER_NAME = 0, EXT_POST_HANDSHAKE_AUTH = 49 };
 /* OpenSSL's own socket BIO asks the kernel once more than needed after each record, and sends a
  * handshake's flight and session ticket in pieces. It is used where the kernel encrypts. */
 
+/* In the handshake OpenSSL asks for no more than the next record: what comes behind it may be the
+ * client's first request, which is tls_stream.c's. All that is there is taken with one call. */
+static int read_ahead(BIO *b, struct tls_conn *c, char *p, size_t n)
+{
+    static _Thread_local char bytes[AHEAD_BYTES];
+
+    if (c->ahead_n == 0) {
+        ssize_t got = c->dry ? -1 : recv(c->fd, bytes, sizeof(bytes), 0);
+        if (got == 0) {
+            BIO_set_flags(b, BIO_FLAGS_IN_EOF);
+            return 0;
+        }
+        if (got < 0 && (c->dry || errno == EAGAIN || errno == EINTR))
+            BIO_set_retry_read(b);
+        else if (got < 0)
+            c->err = errno;
+        if (got < 0)
+            return -1;
+        c->dry = (size_t)got < sizeof(bytes);
+        c->ahead = malloc((size_t)got);
+        if (!c->ahead)
+            return -1;
+        memcpy(c->ahead, bytes, (size_t)got);
+        c->ahead_n = (uint32_t)got;
+    }
+    size_t part = c->ahead_n < n ? c->ahead_n : n;
+
+    memcpy(p, c->ahead, part);
+    c->ahead_n -= (uint32_t)part;
+    memmove(c->ahead, c->ahead + part, c->ahead_n);
+    if (c->ahead_n == 0) {
+        free(c->ahead);
+        c->ahead = NULL;
+    }
+    return (int)part;
+}
+
 static int bio_read(BIO *b, char *p, int n)
 {
     struct tls_conn *c = BIO_get_data(b);
 
     BIO_clear_retry_flags(b);
+    if (c->ahead_n || !c->established)
+        return read_ahead(b, c, p, (size_t)n);
     if (c->dry) {
         BIO_set_retry_read(b);
         return -1;
@@ -46,7 +86,7 @@ static int bio_read(BIO *b, char *p, int n)
     return -1;
 }
 
-static bool hold(struct tls_conn *c, const char *p, size_t n)
+bool tls_hold(struct tls_conn *c, const char *p, size_t n)
 {
     size_t need = c->held_n + n;
 
@@ -72,9 +112,10 @@ static void drop_held(struct tls_conn *c)
     c->held_n = c->held_sent = c->held_cap = 0;
 }
 
-/* Sends what is held, then p[0, n). How many bytes of p have left, or -1. */
-static ssize_t send_all(struct tls_conn *c, const char *p, size_t n)
+ssize_t tls_send_held(struct tls_conn *c, const char *p, size_t n)
 {
+    if (LIKELY(!c->held))
+        return send(c->fd, p, n, MSG_NOSIGNAL | (c->more ? MSG_MORE : 0));
     struct iovec iov[2] = {{c->held + c->held_sent, c->held_n - c->held_sent},
                            {(void *)(uintptr_t)p, n}};
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
@@ -113,10 +154,8 @@ static int bio_write(BIO *b, const char *p, int n)
 
     BIO_clear_retry_flags(b);
     if (c->gather != GATHER_NONE)
-        return hold(c, p, (size_t)n) ? n : -1;
-    if (UNLIKELY(c->held != NULL))
-        return write_result(b, c, send_all(c, p, (size_t)n));
-    return write_result(b, c, send(c->fd, p, (size_t)n, MSG_NOSIGNAL | (c->more ? MSG_MORE : 0)));
+        return tls_hold(c, p, (size_t)n) ? n : -1;
+    return write_result(b, c, tls_send_held(c, p, (size_t)n));
 }
 
 static long bio_ctrl(BIO *b, int command, long number, void *arg)
@@ -129,7 +168,7 @@ static long bio_ctrl(BIO *b, int command, long number, void *arg)
         return 0;
     if (c->gather == GATHER_FLIGHT && c->held) {
         BIO_clear_retry_flags(b);
-        return write_result(b, c, send_all(c, NULL, 0)) >= 0;
+        return write_result(b, c, tls_send_held(c, NULL, 0)) >= 0;
     }
     return 1;
 }
@@ -289,6 +328,8 @@ struct tls_conn *tls_conn_new(struct tls_table *t, int fd, const struct msg_addr
         return NULL;
     }
     SSL_set_accept_state(c->ssl);
+    if (c->ktls)
+        SSL_set_num_tickets(c->ssl, 1); /* add_ticket needs our own BIO */
     return c;
 }
 
@@ -301,6 +342,7 @@ void tls_conn_free(struct tls_conn *c)
         SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         SSL_free(c->ssl);
     }
+    tls_stream_end(c);
     tls_cert_unref(c->central);
     tls_table_unref(c->table);
     drop_held(c);
@@ -355,10 +397,62 @@ static void drop_leftovers(struct tls_conn *c)
         drop_held(c);
 }
 
+static void take_facts(struct tls_conn *c)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(c->ssl);
+    const struct tls_cert *cert = c->central ? c->central : c->entry->cert;
+    X509 *x = SSL_get0_peer_certificate(c->ssl);
+
+    if (x && !c->der) {
+        c->der_n = i2d_X509(x, &c->der);
+        if (c->der_n > CLIENT_CERT_MAX)
+            c->der_n = 0; /* larger than any real one, and than a request's record */
+    }
+    c->facts = (struct tls_facts){.version = (uint16_t)SSL_version(c->ssl),
+                              .cipher_bits = (uint16_t)SSL_CIPHER_get_bits(cipher, NULL),
+                              .key_bits = cert->key_bits,
+                              .verdict = tls_trust_verdict(c->ssl),
+                              .cipher = str_z(SSL_CIPHER_get_name(cipher)),
+                              .server_name = str_z(c->server_name),
+                              .client_cert = str_n((const char *)c->der,
+                                                   c->der_n > 0 ? (size_t)c->der_n : 0)};
+}
+
+/* A TLS 1.3 session ticket is of use to the client only later: it travels with the first answer
+ * instead of in a packet of its own. */
+static void add_ticket(struct tls_conn *c)
+{
+    c->gather = GATHER_KEEP;
+    if (SSL_new_session_ticket(c->ssl) == 1)
+        (void)SSL_do_handshake(c->ssl);
+    c->gather = GATHER_NONE;
+    SSL_free_buffers(c->ssl); /* it has made both, and only reading would free the other */
+    ERR_clear_error();
+}
+
+/* The handshake is over: who reads and writes records from now on. */
+static void begin_records(struct tls_conn *c)
+{
+    take_facts(c);
+    if (c->facts.version == TLS1_3_VERSION && !c->ktls)
+        add_ticket(c);
+    if (c->facts.version == TLS1_3_VERSION && tls_stream_begin(c)) {
+        SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        SSL_free(c->ssl);
+        c->ssl = NULL;
+    } else {
+        SSL_set_read_ahead(c->ssl, 1);
+    }
+    tls_stream_drop_secrets(c);
+    c->established = true;
+}
+
 enum tls_rc tls_handshake(struct tls_conn *c)
 {
     if (c->failed)
         return TLS_FAILED;
+    if (c->established)
+        return TLS_DONE;
     c->dry = false;
     c->gather = GATHER_FLIGHT;
     int rc = SSL_do_handshake(c->ssl);
@@ -366,28 +460,14 @@ enum tls_rc tls_handshake(struct tls_conn *c)
     c->gather = GATHER_NONE;
     if (rc != 1)
         return waits_for(c, rc);
-    c->established = true;
-    c->owes_ticket = SSL_version(c->ssl) == TLS1_3_VERSION;
     drop_leftovers(c);
+    begin_records(c);
     return TLS_DONE;
 }
 
 bool tls_is_http2(const struct tls_conn *c)
 {
     return c->http2;
-}
-
-/* A TLS 1.3 session ticket is of use to the client only later: it travels with the first answer
- * instead of in a packet of its own. */
-static void add_ticket(struct tls_conn *c)
-{
-    c->owes_ticket = false;
-    c->gather = GATHER_KEEP;
-    if (SSL_new_session_ticket(c->ssl) == 1)
-        (void)SSL_do_handshake(c->ssl);
-    c->gather = GATHER_NONE;
-    SSL_free_buffers(c->ssl); /* it has made both, and only reading would free the other */
-    ERR_clear_error();
 }
 
 /* ---- records --------------------------------------------------------------------------------- */
@@ -425,6 +505,8 @@ ssize_t tls_recv(struct tls_conn *c, void *buf, size_t n)
         errno = ECONNRESET;
         return -1;
     }
+    if (c->rec)
+        return tls_stream_recv(c, buf, n);
     while ((rc = SSL_read_ex(c->ssl, (char *)buf + total, n - total, &got)) == 1) {
         total += got;
         c->dry = true; /* what else has been received already, but no further call of the kernel */
@@ -458,8 +540,8 @@ ssize_t tls_send(struct tls_conn *c, const void *buf, size_t n, bool more)
         errno = ECONNRESET;
         return -1;
     }
-    if (UNLIKELY(c->owes_ticket) && !c->ktls)
-        add_ticket(c);
+    if (c->rec)
+        return tls_stream_send(c, buf, n, more);
     while (done < n) {
         size_t part = n - done, sent;
         c->more = more || part > RECORD_MAX;
@@ -497,7 +579,7 @@ ssize_t tls_sendfile(struct tls_conn *c, int file, uint64_t off, size_t n, char 
 bool tls_can_ask_client_cert(const struct tls_conn *c)
 {
     if (!c->established || c->failed || c->http2 || c->asking != ASK_NOT ||
-        c->entry->asks_client_cert)
+        c->entry->asks_client_cert || c->rec)
         return false;
     return SSL_version(c->ssl) == TLS1_2_VERSION || c->offers_pha;
 }
@@ -554,35 +636,24 @@ enum tls_rc tls_ask_client_cert(struct tls_conn *c)
     ERR_clear_error();
     SSL_set_info_callback(c->ssl, NULL);
     SSL_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION);
+    take_facts(c);
     c->asking = ASK_OVER;
     return TLS_DONE;
 }
 
 void tls_get_facts(struct tls_conn *c, struct tls_facts *ret)
 {
-    const SSL_CIPHER *cipher = SSL_get_current_cipher(c->ssl);
-    const struct tls_cert *cert = c->central ? c->central : c->entry->cert;
-    X509 *x = SSL_get0_peer_certificate(c->ssl);
-
-    if (x && !c->der) {
-        c->der_n = i2d_X509(x, &c->der);
-        if (c->der_n > CLIENT_CERT_MAX)
-            c->der_n = 0; /* larger than any real one, and than a request's record */
-    }
-    *ret = (struct tls_facts){.version = (uint16_t)SSL_version(c->ssl),
-                              .cipher_bits = (uint16_t)SSL_CIPHER_get_bits(cipher, NULL),
-                              .key_bits = cert->key_bits,
-                              .verdict = tls_trust_verdict(c->ssl),
-                              .cipher = str_z(SSL_CIPHER_get_name(cipher)),
-                              .server_name = str_z(c->server_name),
-                              .client_cert = str_n((const char *)c->der,
-                                                   c->der_n > 0 ? (size_t)c->der_n : 0)};
+    *ret = c->facts;
 }
 
 void tls_close(struct tls_conn *c)
 {
     if (!c->established || c->failed)
         return;
+    if (c->rec) {
+        tls_stream_close(c);
+        return;
+    }
     c->more = false;
     (void)SSL_shutdown(c->ssl); /* only once: the client's own is not waited for */
     ERR_clear_error();

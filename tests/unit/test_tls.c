@@ -506,6 +506,129 @@ static void sessions_resume(void **state)
     }
 }
 
+/* A record of any content, sealed by the client's OpenSSL. */
+static void raw_bytes(struct pair *p, const void *bytes, size_t n)
+{
+    assert_int_equal(write(p->fds[1], bytes, n), n);
+}
+
+static void new_keys_are_followed_both_ways(void **state)
+{
+    struct tls_table *t = usual_table(0);
+    struct pair p;
+    char got[64];
+
+    shaken(&p, t, NULL);
+    for (int i = 0; i < 5; i++) {
+        client_says(&p, "before");
+        server_says(&p, "before");
+        assert_int_equal(SSL_key_update(p.client, i % 2 ? SSL_KEY_UPDATE_REQUESTED
+                                                        : SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        client_says(&p, "after");
+        server_says(&p, "after");
+    }
+    for (int i = 0; i < 40; i++) { /* nobody needs so many */
+        SSL_key_update(p.client, SSL_KEY_UPDATE_REQUESTED);
+        assert_int_equal(SSL_do_handshake(p.client), 1);
+    }
+    assert_int_equal(tls_recv(p.server, got, sizeof(got)), -1);
+    assert_int_not_equal(errno, EAGAIN);
+    assert_string_equal(tls_failure(p.server), "too many records without data");
+    close_pair(&p);
+    tls_table_unref(t);
+}
+
+static void bad_records_end_it(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *why;
+        int alert;
+    } cases[] = {
+        {"\x17\x03\x03\x00\x20 this is nothing that was sealed", 37, "a bad record", SSL_R_SSLV3_ALERT_BAD_RECORD_MAC},
+        {"\x17\x03\x03\x00\x05 tiny", 10, "a bad record", SSL_R_SSLV3_ALERT_BAD_RECORD_MAC},
+        {"\x15\x03\x03\x00\x02\x01\x00", 7, "a bad record", SSL_R_SSLV3_ALERT_UNEXPECTED_MESSAGE},
+        {"\x14\x03\x03\x00\x01\x01", 6, "a bad record", SSL_R_SSLV3_ALERT_UNEXPECTED_MESSAGE},
+        {"\x17\x03\x03\x41\x01", 5, "a record that is too large", SSL_R_TLSV1_ALERT_RECORD_OVERFLOW},
+    };
+    struct tls_table *t = usual_table(0);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pair p;
+        char got[64];
+        shaken(&p, t, NULL);
+        client_says(&p, "well");
+        raw_bytes(&p, cases[i].bytes, cases[i].n);
+        assert_int_equal(tls_recv(p.server, got, sizeof(got)), -1);
+        assert_int_equal(errno, ECONNRESET);
+        assert_string_equal(tls_failure(p.server), cases[i].why);
+        assert_int_equal(tls_send(p.server, "x", 1, false), -1);
+        assert_true(SSL_read(p.client, got, 1) <= 0);
+        assert_int_equal(ERR_GET_REASON(ERR_peek_error()), cases[i].alert);
+        close_pair(&p);
+    }
+    tls_table_unref(t);
+}
+
+/* Every suite, and records that come in pieces of every size. */
+static void records_may_come_in_pieces(void **state)
+{
+    static const char *const suites[] = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
+                                         "TLS_CHACHA20_POLY1305_SHA256"};
+    struct tls_table *t = usual_table(0);
+
+    for (size_t i = 0; i < 3; i++) {
+        struct pair p;
+        char sealed[256], got[256];
+        size_t total = 0;
+        open_pair(&p, t, NULL);
+        SSL_set_ciphersuites(p.client, suites[i]);
+        shake(&p);
+        assert_int_equal(p.server_rc, TLS_DONE);
+        BIO *mem = BIO_new(BIO_s_mem());
+        SSL_set0_wbio(p.client, mem);
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(SSL_write(p.client, "0123456789abcdef", 16), 16);
+        int n = BIO_read(mem, sealed, sizeof(sealed));
+        assert_int_equal(n, 3 * (16 + 22));
+        for (int k = 0; k < n; k++) {
+            raw_bytes(&p, sealed + k, 1);
+            ssize_t r = tls_recv(p.server, got + total, sizeof(got) - total);
+            assert_true(r == -1 ? errno == EAGAIN : r == 16);
+            assert_false(tls_pending(p.server));
+            total += r > 0 ? (size_t)r : 0;
+        }
+        assert_int_equal(total, 48);
+        assert_memory_equal(got + 32, "0123456789abcdef", 16);
+        close_pair(&p);
+    }
+    tls_table_unref(t);
+}
+
+/* As clients do it that do not wait: the request comes with the end of the handshake. */
+static void a_request_may_come_with_the_handshake(void **state)
+{
+    struct tls_table *t = usual_table(0);
+
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        struct pair p;
+        char got[64];
+        open_pair(&p, t, NULL);
+        client_only(&p, version);
+        while (SSL_do_handshake(p.client) != 1)
+            p.server_rc = tls_handshake(p.server);
+        assert_int_equal(SSL_write(p.client, "GET /", 5), 5);
+        while (p.server_rc != TLS_DONE)
+            p.server_rc = tls_handshake(p.server);
+        assert_int_equal(tls_recv(p.server, got, sizeof(got)), 5);
+        assert_memory_equal(got, "GET /", 5);
+        server_says(&p, "here");
+        close_pair(&p);
+    }
+    tls_table_unref(t);
+}
+
 static void clients_may_not_renegotiate(void **state)
 {
     struct tls_table *t = usual_table(0);
@@ -865,6 +988,10 @@ int main(void)
         cmocka_unit_test(alpn_chooses_http2_where_it_may),
         cmocka_unit_test(flags_limit_versions),
         cmocka_unit_test(sessions_resume),
+        cmocka_unit_test(new_keys_are_followed_both_ways),
+        cmocka_unit_test(bad_records_end_it),
+        cmocka_unit_test(records_may_come_in_pieces),
+        cmocka_unit_test(a_request_may_come_with_the_handshake),
         cmocka_unit_test(clients_may_not_renegotiate),
         cmocka_unit_test(garbage_fails),
         cmocka_unit_test(every_certificate_is_taken_and_judged),
