@@ -34,13 +34,11 @@ static nghttp2_nv field(struct str name, struct str value)
 
 static size_t count_lines(struct str lines)
 {
+    struct str line;
     size_t n = 0;
 
-    for (const char *p = lines.p, *end = p + lines.n; p < end; n++) {
-        p = memchr(p, '\n', (size_t)(end - p));
-        if (!p++)
-            break;
-    }
+    while (str_split(&lines, '\n', &line))
+        n++;
     return n;
 }
 
@@ -274,6 +272,8 @@ void http2_answer_head(struct connection *c, const struct stream_head *head)
         conn_reset(c);
         return;
     }
+    if (c->timer_kind == T_QUEUE)
+        conn_set_timer(c, T_NONE, 0); /* an own answer to one that waited: its exchange goes now */
     if (c->x)
         response_sent(c, head->lines.n, 0); /* as text: compressed it depends on what went before */
     http2_mark(s->session);
