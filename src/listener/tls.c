@@ -3,202 +3,15 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "listener/tls_internal.h"
 #include "base/poison.h"
 
-enum { HELD_MAX = 128 * 1024, CLIENT_CERT_MAX = 16 * 1024, RECORD_MAX = 16384 };
-enum { AHEAD_BYTES = 16 * 1024 };
+enum { CLIENT_CERT_MAX = 16 * 1024, RECORD_MAX = 16384 };
 enum { EXT_SERVER_NAME = 0, EXT_POST_HANDSHAKE_AUTH = 49 };
-
-/* ---- the socket under OpenSSL ---------------------------------------------------------------- */
-
-/* OpenSSL's own socket BIO asks the kernel once more than needed after each record, and sends a
- * handshake's flight and session ticket in pieces. It is used where the kernel encrypts. */
-
-/* In the handshake OpenSSL asks for no more than the next record: what comes behind it may be the
- * client's first request, which is tls_stream.c's. All that is there is taken with one call. */
-static int read_ahead(BIO *b, struct tls_conn *c, char *p, size_t n)
-{
-    static _Thread_local char bytes[AHEAD_BYTES];
-
-    if (c->ahead_n == 0) {
-        ssize_t got = c->dry ? -1 : recv(c->fd, bytes, sizeof(bytes), 0);
-        if (got == 0) {
-            BIO_set_flags(b, BIO_FLAGS_IN_EOF);
-            return 0;
-        }
-        if (got < 0 && (c->dry || errno == EAGAIN || errno == EINTR))
-            BIO_set_retry_read(b);
-        else if (got < 0)
-            c->err = errno;
-        if (got < 0)
-            return -1;
-        c->dry = (size_t)got < sizeof(bytes);
-        c->ahead = malloc((size_t)got);
-        if (!c->ahead)
-            return -1;
-        memcpy(c->ahead, bytes, (size_t)got);
-        c->ahead_n = (uint32_t)got;
-    }
-    size_t part = c->ahead_n < n ? c->ahead_n : n;
-
-    memcpy(p, c->ahead, part);
-    c->ahead_n -= (uint32_t)part;
-    memmove(c->ahead, c->ahead + part, c->ahead_n);
-    if (c->ahead_n == 0) {
-        free(c->ahead);
-        c->ahead = NULL;
-    }
-    return (int)part;
-}
-
-static int bio_read(BIO *b, char *p, int n)
-{
-    struct tls_conn *c = BIO_get_data(b);
-
-    BIO_clear_retry_flags(b);
-    if (c->ahead_n || !c->established)
-        return read_ahead(b, c, p, (size_t)n);
-    if (c->dry) {
-        BIO_set_retry_read(b);
-        return -1;
-    }
-    ssize_t got = recv(c->fd, p, (size_t)n, 0);
-
-    if (got > 0) {
-        c->dry = got < n; /* the kernel had no more; events tell when it has */
-        return (int)got;
-    }
-    if (got == 0) {
-        BIO_set_flags(b, BIO_FLAGS_IN_EOF);
-        return 0;
-    }
-    if (errno == EAGAIN || errno == EINTR)
-        BIO_set_retry_read(b);
-    else
-        c->err = errno;
-    return -1;
-}
-
-bool tls_hold(struct tls_conn *c, const char *p, size_t n)
-{
-    size_t need = c->held_n + n;
-
-    if (need > HELD_MAX)
-        return false;
-    if (need > c->held_cap) {
-        size_t cap = need < 4096 ? 4096 : need;
-        char *bigger = realloc(c->held, cap);
-        if (!bigger)
-            return false;
-        c->held = bigger;
-        c->held_cap = (uint32_t)cap;
-    }
-    memcpy(c->held + c->held_n, p, n);
-    c->held_n = (uint32_t)need;
-    return true;
-}
-
-static void drop_held(struct tls_conn *c)
-{
-    free(c->held);
-    c->held = NULL;
-    c->held_n = c->held_sent = c->held_cap = 0;
-}
-
-ssize_t tls_send_held(struct tls_conn *c, const char *p, size_t n)
-{
-    if (LIKELY(!c->held))
-        return send(c->fd, p, n, MSG_NOSIGNAL | (c->more ? MSG_MORE : 0));
-    struct iovec iov[2] = {{c->held + c->held_sent, c->held_n - c->held_sent},
-                           {(void *)(uintptr_t)p, n}};
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
-    ssize_t sent = sendmsg(c->fd, &m, MSG_NOSIGNAL | (c->more ? MSG_MORE : 0));
-
-    if (sent < 0)
-        return -1;
-    if ((size_t)sent < iov[0].iov_len) {
-        c->held_sent += (uint32_t)sent;
-        errno = EAGAIN;
-        return -1;
-    }
-    sent -= (ssize_t)iov[0].iov_len;
-    drop_held(c);
-    if (sent == 0 && n > 0) {
-        errno = EAGAIN;
-        return -1;
-    }
-    return sent;
-}
-
-static int write_result(BIO *b, struct tls_conn *c, ssize_t sent)
-{
-    if (sent >= 0)
-        return (int)sent;
-    if (errno == EAGAIN || errno == EINTR)
-        BIO_set_retry_write(b);
-    else
-        c->err = errno;
-    return -1;
-}
-
-static int bio_write(BIO *b, const char *p, int n)
-{
-    struct tls_conn *c = BIO_get_data(b);
-
-    BIO_clear_retry_flags(b);
-    if (c->gather != GATHER_NONE)
-        return tls_hold(c, p, (size_t)n) ? n : -1;
-    return write_result(b, c, tls_send_held(c, p, (size_t)n));
-}
-
-static long bio_ctrl(BIO *b, int command, long number, void *arg)
-{
-    struct tls_conn *c = BIO_get_data(b);
-
-    if (command == BIO_CTRL_EOF)
-        return BIO_test_flags(b, BIO_FLAGS_IN_EOF) != 0;
-    if (command != BIO_CTRL_FLUSH)
-        return 0;
-    if (c->gather == GATHER_FLIGHT && c->held) {
-        BIO_clear_retry_flags(b);
-        return write_result(b, c, tls_send_held(c, NULL, 0)) >= 0;
-    }
-    return 1;
-}
-
-static BIO_METHOD *method;
-
-static void make_method(void)
-{
-    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "connection");
-    INVARIANT(method && BIO_meth_set_read(method, bio_read) == 1 &&
-              BIO_meth_set_write(method, bio_write) == 1 &&
-              BIO_meth_set_ctrl(method, bio_ctrl) == 1);
-}
-
-static bool attach_socket(struct tls_conn *c)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    if (c->ktls)
-        return SSL_set_fd(c->ssl, c->fd) == 1;
-    pthread_once(&once, make_method);
-    BIO *b = BIO_new(method);
-
-    if (!b)
-        return false;
-    BIO_set_data(b, c);
-    BIO_set_init(b, 1);
-    SSL_set_bio(c->ssl, b, b);
-    return true;
-}
 
 /* ---- the client's hello ---------------------------------------------------------------------- */
 
@@ -322,7 +135,7 @@ struct tls_conn *tls_conn_new(struct tls_table *t, int fd, const struct msg_addr
     if (!likely)
         likely = tls_table_find_any(t, local);
     c->ssl = SSL_new(likely ? likely->cert->ctx : t->base);
-    if (!c->ssl || !attach_socket(c) || SSL_set_app_data(c->ssl, c) != 1) {
+    if (!c->ssl || !tls_attach_socket(c) || SSL_set_app_data(c->ssl, c) != 1) {
         ERR_clear_error();
         tls_conn_free(c);
         return NULL;
@@ -345,7 +158,7 @@ void tls_conn_free(struct tls_conn *c)
     tls_stream_end(c);
     tls_cert_unref(c->central);
     tls_table_unref(c->table);
-    drop_held(c);
+    tls_drop_held(c);
     free(c->server_name);
     OPENSSL_free(c->der);
     free(c);
@@ -394,7 +207,7 @@ static void drop_leftovers(struct tls_conn *c)
     if (!c->held)
         return;
     if (c->held_sent == c->held_n)
-        drop_held(c);
+        tls_drop_held(c);
 }
 
 static void take_facts(struct tls_conn *c)
@@ -408,14 +221,14 @@ static void take_facts(struct tls_conn *c)
         if (c->der_n > CLIENT_CERT_MAX)
             c->der_n = 0; /* larger than any real one, and than a request's record */
     }
-    c->facts = (struct tls_facts){.version = (uint16_t)SSL_version(c->ssl),
-                              .cipher_bits = (uint16_t)SSL_CIPHER_get_bits(cipher, NULL),
-                              .key_bits = cert->key_bits,
-                              .verdict = tls_trust_verdict(c->ssl),
-                              .cipher = str_z(SSL_CIPHER_get_name(cipher)),
-                              .server_name = str_z(c->server_name),
-                              .client_cert = str_n((const char *)c->der,
-                                                   c->der_n > 0 ? (size_t)c->der_n : 0)};
+    c->facts = (struct tls_facts){
+        .version = (uint16_t)SSL_version(c->ssl),
+        .cipher_bits = (uint16_t)SSL_CIPHER_get_bits(cipher, NULL),
+        .key_bits = cert->key_bits,
+        .verdict = tls_trust_verdict(c->ssl),
+        .cipher = str_z(SSL_CIPHER_get_name(cipher)),
+        .server_name = str_z(c->server_name),
+        .client_cert = str_n((const char *)c->der, c->der_n > 0 ? (size_t)c->der_n : 0)};
 }
 
 /* A TLS 1.3 session ticket is of use to the client only later: it travels with the first answer

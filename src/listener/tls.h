@@ -1,5 +1,5 @@
-/* TLS of the listener, by OpenSSL: who gets which certificate, handshakes, records. Knows nothing of
- * struct connection: a tls_conn stands between a socket and whoever reads and writes requests.
+/* TLS of the listener, by OpenSSL: who gets which certificate, handshakes, records. Knows nothing
+ * of struct connection: a tls_conn stands between a socket and whoever reads and writes requests.
  *
  * Threads: a tls_table is immutable and shared; a tls_conn belongs to one thread. */
 #ifndef CANDOR_LISTENER_TLS_H
@@ -30,7 +30,8 @@ void tls_table_unref(struct tls_table *t); /* NULL is allowed */
  * loaded yet makes want(arg, name) be called on its event thread; the name is one of the table's
  * list, so a client cannot make up work. Set once, before the first table. */
 void tls_set_wanted(void (*want)(void *arg, struct str name), void *arg);
-/* The supervisor's `certificate` message: any thread. True: handshakes that got TLS_WAITS may go on. */
+/* The supervisor's `certificate` message: any thread. True: handshakes that got TLS_WAITS may go
+ * on. */
 bool tls_take_certificate(const json_t *msg);
 
 /* ---- a connection --------------------------------------------------------------------------- */
@@ -40,7 +41,8 @@ enum tls_rc {
     TLS_READS,  /* call again when the socket is readable */
     TLS_WRITES, /* call again when it has room */
     TLS_WAITS,  /* for a certificate: call again after tls_take_certificate, or when time is up */
-    TLS_FAILED, /* to be closed without a word; an alert has been sent where the protocol wants one */
+    TLS_FAILED, /* to be closed without a word; an alert has been sent where the protocol wants one
+                 */
 };
 
 /* A server's end on a connected, non-blocking socket whose own address is *local. Takes a reference
@@ -58,15 +60,16 @@ bool tls_is_http2(const struct tls_conn *c);
 
 /* As recv and send with a non-blocking socket: bytes; 0: the client has ended; -1 and errno. EAGAIN
  * means: when the socket is readable (recv) or has room (send), unless one of the hints below says
- * the opposite. After EAGAIN from tls_send the next call must begin with the same bytes and offer at
- * least as many (they may lie elsewhere): they are encrypted already.
- * tls_recv takes all that it can get with one recv of the socket. more: like MSG_MORE. */
+ * the opposite. After EAGAIN from tls_send the next call must begin with the same bytes and offer
+ * at least as many (they may lie elsewhere): they are encrypted already. tls_recv takes all that it
+ * can get with one recv of the socket. more: like MSG_MORE. */
 ssize_t tls_recv(struct tls_conn *c, void *buf, size_t n);
 ssize_t tls_send(struct tls_conn *c, const void *buf, size_t n, bool more);
 /* Bytes have been received that tls_recv will give without asking the socket: call it again before
  * waiting for events. */
 bool tls_pending(const struct tls_conn *c);
-/* The last EAGAIN of tls_recv waits for room, of tls_send for input (key updates, renegotiation). */
+/* The last EAGAIN of tls_recv waits for room, of tls_send for input (key updates, renegotiation).
+ */
 bool tls_recv_wants_room(const struct tls_conn *c);
 bool tls_send_wants_input(const struct tls_conn *c);
 

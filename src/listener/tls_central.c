@@ -48,8 +48,7 @@ static int by_name(const void *a, const void *b)
 
 struct tls_names *tls_names_load(const json_t *list)
 {
-    struct tls_names *names =
-        xcalloc(1, sizeof(*names) + json_array_size(list) * sizeof(char *));
+    struct tls_names *names = xcalloc(1, sizeof(*names) + json_array_size(list) * sizeof(char *));
     size_t i;
     json_t *j;
 

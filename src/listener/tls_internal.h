@@ -10,7 +10,8 @@
 
 enum { TLS_NAME_MAX = 253, TLS_CONTEXT_BYTES = 16 };
 
-/* A certificate with its key, as an SSL_CTX that connections are switched to. Immutable, counted. */
+/* A certificate with its key, as an SSL_CTX that connections are switched to. Immutable, counted.
+ */
 struct tls_cert {
     _Atomic uint32_t refs;
     char id[64];
@@ -96,7 +97,8 @@ enum client_cert_verdict tls_trust_verdict(const SSL *ssl);
 /* tls_central.c: certificates by name, loaded when a client wants them. */
 struct tls_names *tls_names_load(const json_t *list);
 void tls_names_free(struct tls_names *names); /* NULL is allowed */
-/* The store has a certificate for host (lower case): of this name, or "_." and the parent domain. */
+/* The store has a certificate for host (lower case): of this name, or "_." and the parent domain.
+ */
 bool tls_names_have(const struct tls_names *names, struct str host);
 /* TLS_DONE: *ret has a reference of the certificate; TLS_WAITS: asked for; TLS_FAILED: there is
  * none for this name. */
@@ -124,8 +126,9 @@ struct tls_conn {
     struct msg_address local;
     char *held; /* handshake records on their way: a flight leaves with one send */
     uint32_t held_n, held_sent, held_cap;
-    uint32_t held_plain; /* bytes of an answer that lie in it, sealed, and are not counted as sent */
-    char *ahead;         /* received behind what OpenSSL has asked for, or half a record */
+    uint32_t
+        held_plain; /* bytes of an answer that lie in it, sealed, and are not counted as sent */
+    char *ahead;    /* received behind what OpenSSL has asked for, or half a record */
     uint32_t ahead_n;
     char *left; /* data for which a reader had no room */
     uint32_t left_n;
@@ -136,10 +139,12 @@ struct tls_conn {
     bool offers_pha, owes_update, ask_done, ktls, ended;
 };
 
-/* tls.c */
+/* tls_bio.c */
+bool tls_attach_socket(struct tls_conn *c);
 bool tls_hold(struct tls_conn *c, const char *p, size_t n);
 /* Sends what is held, then p[0, n). How many bytes of p have left, or -1 and errno. */
 ssize_t tls_send_held(struct tls_conn *c, const char *p, size_t n);
+void tls_drop_held(struct tls_conn *c);
 
 /* tls_stream.c */
 void tls_stream_take_secret(struct tls_conn *c, const char *line); /* of a key log */

@@ -17,7 +17,13 @@ enum {
     OUT_BYTES = BATCH * (TLS_RECORD_PLAIN + TLS_RECORD_ADDS) + 64,
     IDLE_RECORDS_MAX = 32, /* without data, one after the other */
 };
-enum { ALERT_CLOSE_NOTIFY = 0, ALERT_UNEXPECTED = 10, ALERT_OVERFLOW = 22, ALERT_INTERNAL = 80, ALERT_USER_CANCELED = 90 };
+enum {
+    ALERT_CLOSE_NOTIFY = 0,
+    ALERT_UNEXPECTED = 10,
+    ALERT_OVERFLOW = 22,
+    ALERT_INTERNAL = 80,
+    ALERT_USER_CANCELED = 90
+};
 enum { ALERT_WARNING = 1, ALERT_FATAL = 2 };
 enum { MSG_KEY_UPDATE = 24 };
 
@@ -75,8 +81,8 @@ bool tls_stream_begin(struct tls_conn *c)
 
     if (!s || s->n[0] == 0 || s->n[0] != s->n[1])
         return false;
-    c->rec = tls_record_new(SSL_CIPHER_get_protocol_id(cipher), s->bytes[0], s->bytes[1],
-                            count_held(c));
+    c->rec =
+        tls_record_new(SSL_CIPHER_get_protocol_id(cipher), s->bytes[0], s->bytes[1], count_held(c));
     ERR_clear_error();
     return c->rec != NULL;
 }
@@ -107,7 +113,7 @@ static size_t seal_key_update(struct tls_conn *c, unsigned char *out)
 }
 
 struct batch {
-    size_t cipher_n, n;              /* bytes in out_bytes, records */
+    size_t cipher_n, n;                     /* bytes in out_bytes, records */
     size_t cipher_end[BATCH], plain[BATCH]; /* of each record */
 };
 
@@ -118,8 +124,7 @@ static bool seal_batch(struct tls_conn *c, const char *p, size_t n, struct batch
     *b = (struct batch){.cipher_n = seal_key_update(c, out_bytes)};
     while (b->n < BATCH && at < n) {
         size_t part = n - at < TLS_RECORD_PLAIN ? n - at : TLS_RECORD_PLAIN;
-        size_t sealed =
-            tls_record_seal(c->rec, TLS_DATA, p + at, part, out_bytes + b->cipher_n);
+        size_t sealed = tls_record_seal(c->rec, TLS_DATA, p + at, part, out_bytes + b->cipher_n);
         if (sealed == 0)
             return false;
         at += part;

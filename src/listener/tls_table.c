@@ -211,12 +211,12 @@ static bool make_context(struct tls_entry *e, bool has_trust)
     int n = snprintf(facts, sizeof(facts), "%u %d %d %u %.64s %.253s", e->port, e->asks_client_cert,
                      e->wildcard, e->check_mode, e->cert ? e->cert->id : "", e->host.p);
     EVP_MD_CTX *md = EVP_MD_CTX_new();
-    bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
-              EVP_DigestUpdate(md, facts, (size_t)n) == 1 &&
-              EVP_DigestUpdate(md, e->ip, sizeof(e->ip)) == 1 &&
-              (!has_trust ||
-               EVP_DigestUpdate(md, tls_trust_digest(e->trust), TLS_CONTEXT_BYTES) == 1) &&
-              EVP_DigestFinal_ex(md, digest, NULL) == 1;
+    bool ok =
+        md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
+        EVP_DigestUpdate(md, facts, (size_t)n) == 1 &&
+        EVP_DigestUpdate(md, e->ip, sizeof(e->ip)) == 1 &&
+        (!has_trust || EVP_DigestUpdate(md, tls_trust_digest(e->trust), TLS_CONTEXT_BYTES) == 1) &&
+        EVP_DigestFinal_ex(md, digest, NULL) == 1;
 
     EVP_MD_CTX_free(md);
     memcpy(e->context, digest, sizeof(e->context));

@@ -80,7 +80,8 @@ static bool set_mac(EVP_MAC_CTX *mac, struct ticket_key *k)
     char digest[] = "SHA256";
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, k->mac, sizeof(k->mac)),
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end()};
 
     return EVP_MAC_CTX_set_params(mac, params) == 1;
 }
@@ -97,7 +98,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     if (encrypt) {
         memcpy(name, k.name, KEY_NAME);
         if (RAND_bytes(iv, IV_BYTES) == 1 &&
-            EVP_EncryptInit_ex2(cipher, tickets.cipher, k.cipher, iv, NULL) == 1 && set_mac(mac, &k))
+            EVP_EncryptInit_ex2(cipher, tickets.cipher, k.cipher, iv, NULL) == 1 &&
+            set_mac(mac, &k))
             rc = 1;
     } else if (EVP_DecryptInit_ex2(cipher, tickets.cipher, k.cipher, iv, NULL) == 1 &&
                set_mac(mac, &k)) {

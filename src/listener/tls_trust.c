@@ -152,8 +152,10 @@ static enum client_cert_verdict verdict_of(long e)
 /* What to tell when several things are wrong: first that nobody knows who this is. */
 static int severity(long e)
 {
-    static const int by_verdict[] = {[CLIENT_CERT_GOOD] = 0,        [CLIENT_CERT_REVOCATION_UNKNOWN] = 1,
-                                     [CLIENT_CERT_OUT_OF_DATE] = 2, [CLIENT_CERT_REVOKED] = 3,
+    static const int by_verdict[] = {[CLIENT_CERT_GOOD] = 0,
+                                     [CLIENT_CERT_REVOCATION_UNKNOWN] = 1,
+                                     [CLIENT_CERT_OUT_OF_DATE] = 2,
+                                     [CLIENT_CERT_REVOKED] = 3,
                                      [CLIENT_CERT_UNTRUSTED] = 4};
 
     return by_verdict[verdict_of(e)];

@@ -93,7 +93,8 @@ static bool write_whole(int fd, const char *p, size_t n)
     return fsync(fd) == 0;
 }
 
-/* All of it or nothing, under a name that a reader finds only when it is whole. False with errno. */
+/* All of it or nothing, under a name that a reader finds only when it is whole. False with errno.
+ */
 static bool write_file(const char *path, mode_t mode, BIO *text)
 {
     _cleanup_free_ char *fresh = xasprintf("%s.new", path);
@@ -101,7 +102,8 @@ static bool write_file(const char *path, mode_t mode, BIO *text)
     long n = BIO_get_mem_data(text, &p);
 
     (void)unlink(fresh);
-    _cleanup_close_ int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    _cleanup_close_ int fd =
+        open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 
     if (fd >= 0 && fchmod(fd, mode) == 0 && write_whole(fd, p, (size_t)n) &&
         rename(fresh, path) == 0)
@@ -151,13 +153,15 @@ static bool make(const char *path, const char *key_path, char why[CERTIFICATE_WH
 
 bool certificate_dev_ensure(const char *folder, bool *ret_made, char why[CERTIFICATE_WHY_MAX])
 {
-    _cleanup_free_ char *path = certificate_dev_path(folder), *key_path = certificate_dev_key_path(folder);
+    _cleanup_free_ char *path = certificate_dev_path(folder),
+                        *key_path = certificate_dev_key_path(folder);
     struct certificate_source from = {.path = path, .key_path = key_path};
     struct certificate c;
     int64_t now_s = clock_wall_us() / 1000000;
     char ignored[CERTIFICATE_WHY_MAX];
 
-    bool good = certificate_read(&from, &c, ignored) && c.from_s <= now_s && c.to_s - now_s > RENEW_S;
+    bool good =
+        certificate_read(&from, &c, ignored) && c.from_s <= now_s && c.to_s - now_s > RENEW_S;
 
     certificate_fini(&c);
     *ret_made = !good;

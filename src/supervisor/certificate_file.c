@@ -26,7 +26,7 @@ struct content {
     char *bytes;
     size_t n;
     mode_t mode;
-    STACK_OF(X509) *certs;
+    STACK_OF(X509) * certs;
     EVP_PKEY *key;
     bool wants_password; /* it has a key that the password does not open */
 };
@@ -95,7 +95,7 @@ static int give_password(char *buf, int size, int writing, void *arg)
     return (int)n;
 }
 
-static void push(STACK_OF(X509) *list, X509 *x)
+static void push(STACK_OF(X509) * list, X509 *x)
 {
     if (x && (sk_X509_num(list) >= CERTS_MAX || sk_X509_push(list, x) <= 0))
         X509_free(x);
@@ -107,7 +107,8 @@ static void read_pem(struct content *c, const char *password)
     BIO *certs = bio_of(c), *key = bio_of(c);
     X509 *x;
 
-    for (int i = 0; i < CERTS_MAX && (x = PEM_read_bio_X509_AUX(certs, NULL, give_password, &p)); i++)
+    for (int i = 0; i < CERTS_MAX && (x = PEM_read_bio_X509_AUX(certs, NULL, give_password, &p));
+         i++)
         push(c->certs, x);
     p.was_asked = false;
     c->key = PEM_read_bio_PrivateKey(key, NULL, give_password, &p);
@@ -267,7 +268,7 @@ static char *key_beside(const char *path)
     return xasprintf("%.*s.key", (int)(dot - path), path);
 }
 
-static X509 *cert_of_key(STACK_OF(X509) *certs, const EVP_PKEY *key)
+static X509 *cert_of_key(STACK_OF(X509) * certs, const EVP_PKEY *key)
 {
     for (int i = 0; i < sk_X509_num(certs); i++)
         if (X509_check_private_key(sk_X509_value(certs, i), key) == 1)
@@ -276,7 +277,7 @@ static X509 *cert_of_key(STACK_OF(X509) *certs, const EVP_PKEY *key)
     return NULL;
 }
 
-static X509 *issuer_in(STACK_OF(X509) *certs, X509 *x)
+static X509 *issuer_in(STACK_OF(X509) * certs, X509 *x)
 {
     for (int i = 0; i < sk_X509_num(certs); i++)
         if (X509_check_issued(sk_X509_value(certs, i), x) == X509_V_OK)
@@ -303,7 +304,8 @@ static char *take_text(BIO *b)
 }
 
 /* The chain as it is sent: without the root, which a client has or does not trust. */
-static void write_chain(struct certificate *ret, STACK_OF(X509) *from_file, STACK_OF(X509) *from_store)
+static void write_chain(struct certificate *ret, STACK_OF(X509) * from_file,
+                        STACK_OF(X509) * from_store)
 {
     BIO *out = BIO_new(BIO_s_mem());
     X509 *at = ret->x;
@@ -443,7 +445,7 @@ void certificate_fini(struct certificate *c)
 
 /* ---- certificates without keys --------------------------------------------------------------- */
 
-static STACK_OF(X509_CRL) *read_lists(const struct content *c)
+static STACK_OF(X509_CRL) * read_lists(const struct content *c)
 {
     STACK_OF(X509_CRL) *lists = sk_X509_CRL_new_null();
     const unsigned char *at = (const unsigned char *)c->bytes;
@@ -460,8 +462,8 @@ static STACK_OF(X509_CRL) *read_lists(const struct content *c)
     return lists;
 }
 
-STACK_OF(X509) *certificate_read_all(const char *path, const char *password,
-                                     STACK_OF(X509_CRL) **ret_lists)
+STACK_OF(X509) *
+    certificate_read_all(const char *path, const char *password, STACK_OF(X509_CRL) * *ret_lists)
 {
     struct content c;
     STACK_OF(X509) *certs = NULL;

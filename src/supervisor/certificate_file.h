@@ -13,18 +13,18 @@ enum { THUMBPRINT_HEX = 40, CERTIFICATE_WHY_MAX = 512 };
 
 struct certificate {
     char thumbprint[THUMBPRINT_HEX + 1]; /* SHA-1 of the certificate, lower case: Windows' name */
-    char *chain;                         /* PEM: the certificate, then its issuers as far as known */
-    char *key;                           /* PEM; wiped by certificate_fini */
+    char *chain; /* PEM: the certificate, then its issuers as far as known */
+    char *key;   /* PEM; wiped by certificate_fini */
     X509 *x;
-    X509 *issuer;       /* NULL: not in the file */
+    X509 *issuer;         /* NULL: not in the file */
     int64_t from_s, to_s; /* of its validity, since 1970 */
 };
 
 struct certificate_source {
     const char *path;
-    const char *key_path; /* NULL: in the same file, or beside it with the ending .key */
-    const char *password; /* of a PFX or an encrypted key; NULL: none */
-    STACK_OF(X509) *intermediates; /* to complete a chain from; NULL: none */
+    const char *key_path;           /* NULL: in the same file, or beside it with the ending .key */
+    const char *password;           /* of a PFX or an encrypted key; NULL: none */
+    STACK_OF(X509) * intermediates; /* to complete a chain from; NULL: none */
 };
 
 /* The wall clock decides nothing here: dates are the caller's to judge. False: why[] has one
@@ -36,8 +36,8 @@ void certificate_fini(struct certificate *c);
 /* Every certificate of a file (PEM, DER, PFX with password or NULL), to be freed by
  * sk_X509_pop_free; and, if ret_lists is not NULL, every revocation list. NULL: not readable, or
  * none in it; then nothing is set. Keys are not looked at. */
-STACK_OF(X509) *certificate_read_all(const char *path, const char *password,
-                                     STACK_OF(X509_CRL) **ret_lists);
+STACK_OF(X509) *
+    certificate_read_all(const char *path, const char *password, STACK_OF(X509_CRL) * *ret_lists);
 
 void certificate_thumbprint(const X509 *x, char ret[THUMBPRINT_HEX + 1]);
 

@@ -99,8 +99,8 @@ static OCSP_RESPONSE *ask(const struct ocsp_fetch *f)
     BIO *q = question(f);
 
     if (q && OSSL_HTTP_parse_url(f->url, NULL, NULL, &host, &port, NULL, &path, NULL, NULL) == 1) {
-        BIO *a = OSSL_HTTP_transfer(NULL, host, port, path, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0,
-                                    NULL, "application/ocsp-request", q,
+        BIO *a = OSSL_HTTP_transfer(NULL, host, port, path, 0, NULL, NULL, NULL, NULL, NULL, NULL,
+                                    0, NULL, "application/ocsp-request", q,
                                     "application/ocsp-response", 1, ANSWER_MAX, ASK_S, 0);
         answer = a ? d2i_OCSP_RESPONSE_bio(a, NULL) : NULL;
         BIO_free(a);
@@ -230,14 +230,14 @@ struct ocsp_fetch *ocsp_fetch_begin(struct loop *loop, X509 *x, X509 *issuer,
 {
     struct ocsp_fetch *f = xcalloc(1, sizeof(*f));
 
-    *f = (struct ocsp_fetch){.loop = loop,
-                             .io = {.on_event = on_event,
-                                    .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)},
-                             .x = x,
-                             .issuer = issuer,
-                             .url = ocsp_url(x),
-                             .on_done = on_done,
-                             .arg = arg};
+    *f = (struct ocsp_fetch){
+        .loop = loop,
+        .io = {.on_event = on_event, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)},
+        .x = x,
+        .issuer = issuer,
+        .url = ocsp_url(x),
+        .on_done = on_done,
+        .arg = arg};
     X509_up_ref(x);
     X509_up_ref(issuer);
     atomic_init(&f->refs, 2);

@@ -1,5 +1,6 @@
 /* Asks a certificate's authority for an OCSP response (RFC 6960) to be stapled to handshakes. The
- * asking is done by a thread of its own, with bounded time: authorities are slow or gone at times. */
+ * asking is done by a thread of its own, with bounded time: authorities are slow or gone at times.
+ */
 #ifndef CANDOR_SUPERVISOR_CERTIFICATE_OCSP_H
 #define CANDOR_SUPERVISOR_CERTIFICATE_OCSP_H
 
@@ -13,7 +14,7 @@ struct ocsp_fetch;
 struct ocsp_answer {
     unsigned char *der; /* NULL: there is none, and... */
     size_t n;
-    char why[256];          /* ...this is why */
+    char why[256];           /* ...this is why */
     int64_t from_s, until_s; /* when it was made, and until when it holds */
 };
 

@@ -83,7 +83,7 @@ static void judge_dates(struct supervisor *s, struct certificate_entry *e)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static bool read_entry(const struct certificate_entry *e, STACK_OF(X509) *intermediates,
+static bool read_entry(const struct certificate_entry *e, STACK_OF(X509) * intermediates,
                        struct certificate *ret, char why[CERTIFICATE_WHY_MAX])
 {
     _cleanup_free_ char *found =
@@ -128,7 +128,7 @@ static bool same(const struct certificate *a, const struct certificate *b)
 }
 
 bool certificate_entry_look(struct supervisor *s, struct certificate_entry *e,
-                            STACK_OF(X509) *intermediates)
+                            STACK_OF(X509) * intermediates)
 {
     struct certificate fresh;
     char why[CERTIFICATE_WHY_MAX];

@@ -25,7 +25,7 @@ static char *next_file(DIR *d, const char *folder)
     return NULL;
 }
 
-static bool has_thumbprint(STACK_OF(X509) *certs, const char *wanted)
+static bool has_thumbprint(STACK_OF(X509) * certs, const char *wanted)
 {
     char thumbprint[THUMBPRINT_HEX + 1];
 
@@ -84,7 +84,7 @@ char *certificate_store_find(const char *folder, const char *thumbprint, const c
 
 /* ---- trust ---------------------------------------------------------------------------------- */
 
-static void collect(const char *folder, STACK_OF(X509) *certs, STACK_OF(X509_CRL) *lists)
+static void collect(const char *folder, STACK_OF(X509) * certs, STACK_OF(X509_CRL) * lists)
 {
     DIR *d = opendir(folder);
     char *path;
@@ -104,7 +104,7 @@ static void collect(const char *folder, STACK_OF(X509) *certs, STACK_OF(X509_CRL
         closedir(d);
 }
 
-STACK_OF(X509) *certificate_store_all(const char *folder)
+STACK_OF(X509) * certificate_store_all(const char *folder)
 {
     STACK_OF(X509) *certs = sk_X509_new_null();
 
@@ -152,7 +152,7 @@ static json_t *join(char **texts, int n)
     return j;
 }
 
-static json_t *certs_text(STACK_OF(X509) *certs)
+static json_t *certs_text(STACK_OF(X509) * certs)
 {
     int n = sk_X509_num(certs);
     char **texts = xcalloc((size_t)n + 1, sizeof(char *));
@@ -166,7 +166,7 @@ static json_t *certs_text(STACK_OF(X509) *certs)
     return join(texts, n);
 }
 
-static json_t *lists_text(STACK_OF(X509_CRL) *lists)
+static json_t *lists_text(STACK_OF(X509_CRL) * lists)
 {
     int n = sk_X509_CRL_num(lists);
     char **texts = xcalloc((size_t)n + 1, sizeof(char *));

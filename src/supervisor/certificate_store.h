@@ -11,10 +11,11 @@
  * the file is called; password opens PFX files that the empty one does not. NULL: none. To free. */
 char *certificate_store_find(const char *folder, const char *thumbprint, const char *password);
 
-/* {roots, intermediates, crls}, PEM texts for the listener: whose client certificates are trusted. */
+/* {roots, intermediates, crls}, PEM texts for the listener: whose client certificates are trusted.
+ */
 json_t *certificate_store_trust(const char *root_folder, const char *ca_folder);
 /* All certificates of a folder; to free by sk_X509_pop_free. Never NULL. */
-STACK_OF(X509) *certificate_store_all(const char *folder);
+STACK_OF(X509) * certificate_store_all(const char *folder);
 
 /* A central store: files named by the host that they are for. */
 struct central_file {

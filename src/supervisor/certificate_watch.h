@@ -7,7 +7,8 @@ struct supervisor;
 
 /* on_change is called a quarter of a second after the first of several changes. Where the kernel
  * gives no inotify, that is told as an event and nothing is noticed. */
-struct folder_watch *folder_watch_new(struct supervisor *s, void (*on_change)(void *arg), void *arg);
+struct folder_watch *folder_watch_new(struct supervisor *s, void (*on_change)(void *arg),
+                                      void *arg);
 /* Returns NULL; NULL is allowed. */
 struct folder_watch *folder_watch_free(struct folder_watch *w);
 

@@ -31,7 +31,7 @@ struct certificates {
     struct central_files files;
     char *central_password;
     bool uses_central, central_staples, has_tls, ktls;
-    STACK_OF(X509) *intermediates;
+    STACK_OF(X509) * intermediates;
     struct certificate_staples *staples;
     json_t *sent; /* the last tls message; NULL: none yet */
 };
@@ -56,7 +56,8 @@ static void make_stores(struct certificates *c)
     }
 }
 
-/* ---- where a binding's certificate comes from ------------------------------------------------- */
+/* ---- where a binding's certificate comes from -------------------------------------------------
+ */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -168,7 +169,8 @@ static bool look(struct certificates *c, struct certificate_entry *e)
     return true;
 }
 
-/* ---- the message ------------------------------------------------------------------------------ */
+/* ---- the message ------------------------------------------------------------------------------
+ */
 
 static json_t *text(struct str s)
 {
@@ -210,7 +212,8 @@ static void add_binding(struct certificates *c, json_t *msg, const struct config
 {
     json_t *list = json_object_get(msg, "bindings");
     bool by_name = e && (b->ssl_flags & SSL_FLAG_SNI) && b->host.n;
-    json_t *address = text(e && !by_name ? b->ip : STR("*")), *host = text(by_name ? b->host : STR(""));
+    json_t *address = text(e && !by_name ? b->ip : STR("*")),
+           *host = text(by_name ? b->host : STR(""));
     uint32_t flags = r ? r->flags : 0;
 
     if (has_same(list, address, b->port, host)) {
@@ -363,12 +366,13 @@ static json_t *build(struct certificates *c, bool looks)
     return msg;
 }
 
-/* ---- central store ---------------------------------------------------------------------------- */
+/* ---- central store ----------------------------------------------------------------------------
+ */
 
 static void send_central(struct certificates *c, const struct certificate_entry *e)
 {
-    json_t *msg = json_pack("{s:s, s:s, s:b}", "type", "certificate", "name", e->label, "ktls",
-                            c->ktls);
+    json_t *msg =
+        json_pack("{s:s, s:s, s:b}", "type", "certificate", "name", e->label, "ktls", c->ktls);
 
     if (e->has_good)
         json_object_set_new(msg, "certificate", certificate_entry_json(e));
@@ -448,7 +452,8 @@ static void look_at_central(struct certificates *c)
     }
 }
 
-/* ---- into force ------------------------------------------------------------------------------- */
+/* ---- into force -------------------------------------------------------------------------------
+ */
 
 static void send_table(struct certificates *c)
 {
@@ -508,7 +513,8 @@ void certificates_say(const struct certificates *c)
         return;
     _cleanup_free_ char *path = certificate_dev_path(c->stores);
 
-    sup_say("its certificate was made here and nobody trusts it yet: curl --cacert %s, or as root", path);
+    sup_say("its certificate was made here and nobody trusts it yet: curl --cacert %s, or as root",
+            path);
     sup_say("cp %s /usr/local/share/ca-certificates/candor.crt && update-ca-certificates", path);
 }
 
@@ -517,7 +523,8 @@ void certificates_send(struct certificates *c)
     send_table(c);
 }
 
-/* ---- OCSP responses --------------------------------------------------------------------------- */
+/* ---- OCSP responses ---------------------------------------------------------------------------
+ */
 
 static struct certificate_entry *next_entry(void *arg, struct certificate_entry *e)
 {

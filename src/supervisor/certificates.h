@@ -1,17 +1,15 @@
 /* Which certificate serves which https binding; what the listener is told of it.
  *
  * supervisor -> listener
- *   tls            {ktls, certificates:[{id, chain, key, staple?}], bindings:[{address, port, host?,
- *                   certificate | central:true, sslFlags, http2, ask, check}], central:[name, ...],
+ *   tls            {ktls, certificates:[{id, chain, key, staple?}], bindings:[{address, port,
+ * host?, certificate | central:true, sslFlags, http2, ask, check}], central:[name, ...],
  *                   trust:{roots, intermediates, crls}}
  *                  chain, key, roots, intermediates, crls: PEM texts; staple: base64 of an OCSP
- *                  response; host: a binding by SNI; ask: for a client certificate in the handshake;
- *                  check: DefaultSslCertCheckMode; central: names of the central store
- *   certificate    {name, certificate?:{id, chain, key, staple?}, ktls}
- *                  a certificate of the central store; without one: it cannot be used
- * listener -> supervisor
- *   certificate_wanted {name}    one of central's names
- *   event          {code:"tls_unusable", text}   a tls message was refused; the one before it is kept
+ *                  response; host: a binding by SNI; ask: for a client certificate in the
+ * handshake; check: DefaultSslCertCheckMode; central: names of the central store certificate {name,
+ * certificate?:{id, chain, key, staple?}, ktls} a certificate of the central store; without one: it
+ * cannot be used listener -> supervisor certificate_wanted {name}    one of central's names event
+ * {code:"tls_unusable", text}   a tls message was refused; the one before it is kept
  *
  * The stores' folders and those of named files are watched: a change is in force within a second.
  * What is worse than what was there (unreadable, no key, expired) is told and not taken. */

@@ -29,8 +29,9 @@ static int make_all(void **state)
     made_cert(&starred, &(struct made_options){.name = "*.star.test", .issuer = &root});
     made_cert(&good_client,
               &(struct made_options){.name = "good", .issuer = &root, .is_client = 1, .serial = 7});
-    made_cert(&revoked_client, &(struct made_options){
-                                   .name = "revoked", .issuer = &root, .is_client = 1, .serial = 8});
+    made_cert(
+        &revoked_client,
+        &(struct made_options){.name = "revoked", .issuer = &root, .is_client = 1, .serial = 8});
     made_cert(&old_client,
               &(struct made_options){
                   .name = "old", .issuer = &root, .is_client = 1, .from_s = -7200, .to_s = -3600});
@@ -41,8 +42,9 @@ static int make_all(void **state)
 
 static int free_all(void **state)
 {
-    struct made_cert *all[] = {&root,     &stranger,    &default_cert, &named,          &starred,
-                               &good_client, &old_client, &stranger_client, &revoked_client};
+    struct made_cert *all[] = {&root,       &stranger,        &default_cert,
+                               &named,      &starred,         &good_client,
+                               &old_client, &stranger_client, &revoked_client};
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         made_cert_free(all[i]);
@@ -210,10 +212,10 @@ static void names_choose_certificates(void **state)
     const struct {
         const char *host;
         const struct made_cert *cert;
-    } cases[] = {{NULL, &default_cert},          {"nobody.test", &default_cert},
-                 {"www.named.test", &named},     {"WWW.Named.TEST", &named},
-                 {"www.named.test.", &named},    {"a.star.test", &starred},
-                 {"a.b.star.test", &starred},    {"star.test", &default_cert},
+    } cases[] = {{NULL, &default_cert},           {"nobody.test", &default_cert},
+                 {"www.named.test", &named},      {"WWW.Named.TEST", &named},
+                 {"www.named.test.", &named},     {"a.star.test", &starred},
+                 {"a.b.star.test", &starred},     {"star.test", &default_cert},
                  {"bad name.test", &default_cert}};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -523,7 +525,8 @@ static void new_keys_are_followed_both_ways(void **state)
         client_says(&p, "before");
         server_says(&p, "before");
         assert_int_equal(SSL_key_update(p.client, i % 2 ? SSL_KEY_UPDATE_REQUESTED
-                                                        : SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+                                                        : SSL_KEY_UPDATE_NOT_REQUESTED),
+                         1);
         client_says(&p, "after");
         server_says(&p, "after");
     }
@@ -546,11 +549,13 @@ static void bad_records_end_it(void **state)
         const char *why;
         int alert;
     } cases[] = {
-        {"\x17\x03\x03\x00\x20 this is nothing that was sealed", 37, "a bad record", SSL_R_SSLV3_ALERT_BAD_RECORD_MAC},
+        {"\x17\x03\x03\x00\x20 this is nothing that was sealed", 37, "a bad record",
+         SSL_R_SSLV3_ALERT_BAD_RECORD_MAC},
         {"\x17\x03\x03\x00\x05 tiny", 10, "a bad record", SSL_R_SSLV3_ALERT_BAD_RECORD_MAC},
         {"\x15\x03\x03\x00\x02\x01\x00", 7, "a bad record", SSL_R_SSLV3_ALERT_UNEXPECTED_MESSAGE},
         {"\x14\x03\x03\x00\x01\x01", 6, "a bad record", SSL_R_SSLV3_ALERT_UNEXPECTED_MESSAGE},
-        {"\x17\x03\x03\x41\x01", 5, "a record that is too large", SSL_R_TLSV1_ALERT_RECORD_OVERFLOW},
+        {"\x17\x03\x03\x41\x01", 5, "a record that is too large",
+         SSL_R_TLSV1_ALERT_RECORD_OVERFLOW},
     };
     struct tls_table *t = usual_table(0);
 
@@ -653,7 +658,8 @@ static void garbage_fails(void **state)
 {
     struct tls_table *t = usual_table(0);
     const char *texts[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01\xff\xff garbage",
-                           "\x80\x2e\x01\x00\x02 old hello", "\x16\x03\x01\x00\x05\x01\x00\x00\x00\x00"};
+                           "\x80\x2e\x01\x00\x02 old hello",
+                           "\x16\x03\x01\x00\x05\x01\x00\x00\x00\x00"};
 
     for (size_t i = 0; i < 4; i++) {
         struct pair p;

@@ -50,7 +50,8 @@ void made_cert(struct made_cert *ret, const struct made_options *o)
     ASN1_INTEGER_set(X509_get_serialNumber(x), o->serial ? o->serial : 1);
     X509_gmtime_adj(X509_getm_notBefore(x), o->from_s || o->to_s ? o->from_s : -3600);
     X509_gmtime_adj(X509_getm_notAfter(x), o->from_s || o->to_s ? o->to_s : 86400);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)o->name, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)o->name, -1, -1,
+                               0);
     X509_set_issuer_name(x, X509_get_subject_name(issuer->x));
     X509_set_pubkey(x, ret->key);
     extension(x, issuer->x, NID_basic_constraints, o->is_ca ? "critical,CA:TRUE" : "CA:FALSE");

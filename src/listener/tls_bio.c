@@ -1,0 +1,193 @@
+/* The socket under OpenSSL. Its own socket BIO asks the kernel once more than needed after each
+ * record, and sends a handshake's flight and session ticket in pieces. It is used where the kernel
+ * encrypts. */
+#include <errno.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "listener/tls_internal.h"
+#include "base/poison.h"
+
+enum { HELD_MAX = 128 * 1024, AHEAD_BYTES = 16 * 1024 };
+
+/* In the handshake OpenSSL asks for no more than the next record: what comes behind it may be the
+ * client's first request, which is tls_stream.c's. All that is there is taken with one call. */
+static int read_ahead(BIO *b, struct tls_conn *c, char *p, size_t n)
+{
+    static _Thread_local char bytes[AHEAD_BYTES];
+
+    if (c->ahead_n == 0) {
+        ssize_t got = c->dry ? -1 : recv(c->fd, bytes, sizeof(bytes), 0);
+        if (got == 0) {
+            BIO_set_flags(b, BIO_FLAGS_IN_EOF);
+            return 0;
+        }
+        if (got < 0 && (c->dry || errno == EAGAIN || errno == EINTR))
+            BIO_set_retry_read(b);
+        else if (got < 0)
+            c->err = errno;
+        if (got < 0)
+            return -1;
+        c->dry = (size_t)got < sizeof(bytes);
+        c->ahead = malloc((size_t)got);
+        if (!c->ahead)
+            return -1;
+        memcpy(c->ahead, bytes, (size_t)got);
+        c->ahead_n = (uint32_t)got;
+    }
+    size_t part = c->ahead_n < n ? c->ahead_n : n;
+
+    memcpy(p, c->ahead, part);
+    c->ahead_n -= (uint32_t)part;
+    memmove(c->ahead, c->ahead + part, c->ahead_n);
+    if (c->ahead_n == 0) {
+        free(c->ahead);
+        c->ahead = NULL;
+    }
+    return (int)part;
+}
+
+static int bio_read(BIO *b, char *p, int n)
+{
+    struct tls_conn *c = BIO_get_data(b);
+
+    BIO_clear_retry_flags(b);
+    if (c->ahead_n || !c->established)
+        return read_ahead(b, c, p, (size_t)n);
+    if (c->dry) {
+        BIO_set_retry_read(b);
+        return -1;
+    }
+    ssize_t got = recv(c->fd, p, (size_t)n, 0);
+
+    if (got > 0) {
+        c->dry = got < n; /* the kernel had no more; events tell when it has */
+        return (int)got;
+    }
+    if (got == 0) {
+        BIO_set_flags(b, BIO_FLAGS_IN_EOF);
+        return 0;
+    }
+    if (errno == EAGAIN || errno == EINTR)
+        BIO_set_retry_read(b);
+    else
+        c->err = errno;
+    return -1;
+}
+
+bool tls_hold(struct tls_conn *c, const char *p, size_t n)
+{
+    size_t need = c->held_n + n;
+
+    if (need > HELD_MAX)
+        return false;
+    if (need > c->held_cap) {
+        size_t cap = need < 4096 ? 4096 : need;
+        char *bigger = realloc(c->held, cap);
+        if (!bigger)
+            return false;
+        c->held = bigger;
+        c->held_cap = (uint32_t)cap;
+    }
+    memcpy(c->held + c->held_n, p, n);
+    c->held_n = (uint32_t)need;
+    return true;
+}
+
+void tls_drop_held(struct tls_conn *c)
+{
+    free(c->held);
+    c->held = NULL;
+    c->held_n = c->held_sent = c->held_cap = 0;
+}
+
+ssize_t tls_send_held(struct tls_conn *c, const char *p, size_t n)
+{
+    if (LIKELY(!c->held))
+        return send(c->fd, p, n, MSG_NOSIGNAL | (c->more ? MSG_MORE : 0));
+    struct iovec iov[2] = {{c->held + c->held_sent, c->held_n - c->held_sent},
+                           {(void *)(uintptr_t)p, n}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t sent = sendmsg(c->fd, &m, MSG_NOSIGNAL | (c->more ? MSG_MORE : 0));
+
+    if (sent < 0)
+        return -1;
+    if ((size_t)sent < iov[0].iov_len) {
+        c->held_sent += (uint32_t)sent;
+        errno = EAGAIN;
+        return -1;
+    }
+    sent -= (ssize_t)iov[0].iov_len;
+    tls_drop_held(c);
+    if (sent == 0 && n > 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return sent;
+}
+
+static int write_result(BIO *b, struct tls_conn *c, ssize_t sent)
+{
+    if (sent >= 0)
+        return (int)sent;
+    if (errno == EAGAIN || errno == EINTR)
+        BIO_set_retry_write(b);
+    else
+        c->err = errno;
+    return -1;
+}
+
+static int bio_write(BIO *b, const char *p, int n)
+{
+    struct tls_conn *c = BIO_get_data(b);
+
+    BIO_clear_retry_flags(b);
+    if (c->gather != GATHER_NONE)
+        return tls_hold(c, p, (size_t)n) ? n : -1;
+    return write_result(b, c, tls_send_held(c, p, (size_t)n));
+}
+
+static long bio_ctrl(BIO *b, int command, long number, void *arg)
+{
+    struct tls_conn *c = BIO_get_data(b);
+
+    if (command == BIO_CTRL_EOF)
+        return BIO_test_flags(b, BIO_FLAGS_IN_EOF) != 0;
+    if (command != BIO_CTRL_FLUSH)
+        return 0;
+    if (c->gather == GATHER_FLIGHT && c->held) {
+        BIO_clear_retry_flags(b);
+        return write_result(b, c, tls_send_held(c, NULL, 0)) >= 0;
+    }
+    return 1;
+}
+
+static BIO_METHOD *method;
+
+static void make_method(void)
+{
+    method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "connection");
+    INVARIANT(method && BIO_meth_set_read(method, bio_read) == 1 &&
+              BIO_meth_set_write(method, bio_write) == 1 &&
+              BIO_meth_set_ctrl(method, bio_ctrl) == 1);
+}
+
+bool tls_attach_socket(struct tls_conn *c)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    if (c->ktls)
+        return SSL_set_fd(c->ssl, c->fd) == 1;
+    pthread_once(&once, make_method);
+    BIO *b = BIO_new(method);
+
+    if (!b)
+        return false;
+    BIO_set_data(b, c);
+    BIO_set_init(b, 1);
+    SSL_set_bio(c->ssl, b, b);
+    return true;
+}
