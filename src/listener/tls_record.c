@@ -220,7 +220,7 @@ size_t tls_record_seal(struct tls_record *r, enum tls_content type, const void *
         EVP_EncryptUpdate(ctx, to, &got, p, (int)n) == 1 &&
         EVP_EncryptUpdate(ctx, to + got, &more, &inner, 1) == 1 &&
         EVP_EncryptFinal_ex(ctx, to + got + more, &last) == 1 &&
-        (size_t)(got + more + last) == n + 1 &&
+        (size_t)got + (size_t)more + (size_t)last == n + 1 &&
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, to + n + 1) == 1)
         return TLS_RECORD_HEAD + cipher_n;
     return 0;

@@ -1,15 +1,24 @@
 /* Which certificate serves which https binding; what the listener is told of it.
  *
- * supervisor -> listener
- *   tls            {ktls, certificates:[{id, chain, key, staple?}], bindings:[{address, port,
- * host?, certificate | central:true, sslFlags, http2, ask, check}], central:[name, ...],
- *                   trust:{roots, intermediates, crls}}
- *                  chain, key, roots, intermediates, crls: PEM texts; staple: base64 of an OCSP
- *                  response; host: a binding by SNI; ask: for a client certificate in the
- * handshake; check: DefaultSslCertCheckMode; central: names of the central store certificate {name,
- * certificate?:{id, chain, key, staple?}, ktls} a certificate of the central store; without one: it
- * cannot be used listener -> supervisor certificate_wanted {name}    one of central's names event
- * {code:"tls_unusable", text}   a tls message was refused; the one before it is kept
+ * supervisor -> listener:
+ *
+ * - tls {ktls, certificates:[C, ...], bindings:[{address, port, host?, certificate, central?,
+ *   sslFlags, http2, ask, check}, ...], central:[name, ...], trust:{roots, intermediates, crls}}
+ *   where C is {id, chain, key, staple?}
+ *
+ *   chain, key, roots, intermediates and crls are PEM texts, staple is base64 of an OCSP response.
+ *   A binding with host is one by SNI; certificate is the id of one that is sent, or central is
+ *   true. ask: for a client certificate in the handshake; check: DefaultSslCertCheckMode. The
+ *   names under central are those that the central store has.
+ *
+ * - certificate {name, certificate?:C, ktls}
+ *
+ *   A certificate of the central store. Without certificate: it cannot be used.
+ *
+ * listener -> supervisor:
+ *
+ * - certificate_wanted {name}, one of the names under central
+ * - event {code:"tls_unusable", text}: a tls message was refused, the one before it is kept
  *
  * The stores' folders and those of named files are watched: a change is in force within a second.
  * What is worse than what was there (unreadable, no key, expired) is told and not taken. */

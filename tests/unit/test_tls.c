@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "listener/tls.h"
+#include "listener/tls_internal.h"
 #include "tls_fixture.h"
 
 static struct made_cert root, default_cert, named, starred, stranger, good_client, old_client,
@@ -634,6 +634,50 @@ static void a_request_may_come_with_the_handshake(void **state)
     tls_table_unref(t);
 }
 
+/* Whatever a client seals: data, alerts, handshake messages, padding; the server never reads past
+ * what came, and gives the data in order until it refuses the rest. */
+static void any_sealed_content_is_survived(void **state)
+{
+    unsigned seed = 20261120;
+    unsigned char secret[32], sealed[TLS_RECORD_PLAIN + TLS_RECORD_ADDS], got[40000];
+
+    memset(secret, 7, sizeof(secret));
+    for (int round = 0; round < 400; round++) {
+        struct tls_conn c = {.established = true};
+        struct tls_record *client = tls_record_new(0x1301, secret, secret, 0);
+        int fds[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+        c.fd = fds[0];
+        c.rec = tls_record_new(0x1301, secret, secret, 0);
+        for (int i = 0; i < 20; i++) {
+            static const enum tls_content types[] = {
+                TLS_DATA, TLS_DATA, TLS_DATA, TLS_ALERT, TLS_HANDSHAKE, (enum tls_content)99, 0};
+            unsigned char plain[600];
+            size_t n = (seed = seed * 1103515245 + 12345) >> 16 & 511;
+            for (size_t k = 0; k < n; k++)
+                plain[k] = (unsigned char)((seed = seed * 1103515245 + 12345) >> 24);
+            if (round % 3 == 0 && n > 5)
+                memcpy(plain, "\x18\0\0\1\1", n = 5);
+            enum tls_content type = types[round < 100 ? 0 : (seed >> 16) % 7];
+            size_t size = tls_record_seal(client, type, plain, n, sealed);
+            if (round % 5 == 4)
+                sealed[(seed >> 8) % size] ^= (unsigned char)(1 << (seed >> 5 & 7));
+            assert_int_equal(write(fds[1], sealed, size), size);
+            ssize_t r = tls_recv(&c, got, (seed >> 12 & 255) + 1);
+            for (int k = 0; k < 5000 && r > 0 && tls_pending(&c); k++)
+                r = tls_recv(&c, got, sizeof(got));
+            if (r == 0 || (r < 0 && errno != EAGAIN))
+                break;
+        }
+        (void)tls_send(&c, "answer", 6, false);
+        tls_record_free(client);
+        tls_stream_end(&c);
+        free(c.held);
+        close(fds[0]);
+        close(fds[1]);
+    }
+}
+
 static void clients_may_not_renegotiate(void **state)
 {
     struct tls_table *t = usual_table(0);
@@ -998,6 +1042,7 @@ int main(void)
         cmocka_unit_test(bad_records_end_it),
         cmocka_unit_test(records_may_come_in_pieces),
         cmocka_unit_test(a_request_may_come_with_the_handshake),
+        cmocka_unit_test(any_sealed_content_is_survived),
         cmocka_unit_test(clients_may_not_renegotiate),
         cmocka_unit_test(garbage_fails),
         cmocka_unit_test(every_certificate_is_taken_and_judged),
