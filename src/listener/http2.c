@@ -113,11 +113,13 @@ static int on_frame_send(nghttp2_session *s, const nghttp2_frame *f, void *user)
     }
     if (f->hd.type == NGHTTP2_RST_STREAM && is_clients_fault(f->rst_stream.error_code))
         http2_guard_reset(h);
-    /* An answer that is whole before the request is: the rest of it is not wanted (RFC 9113 8.1). */
     if ((f->hd.type == NGHTTP2_DATA || f->hd.type == NGHTTP2_HEADERS) &&
-        (f->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-        nghttp2_session_get_stream_remote_close(s, f->hd.stream_id) == 0)
-        (void)nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, f->hd.stream_id, NGHTTP2_NO_ERROR);
+        (f->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+        const struct http2_stream *stream = http2_find(h, f->hd.stream_id);
+        /* Whole before the request is: the rest of it is not wanted (RFC 9113 8.1). */
+        if (stream && !stream->request_whole)
+            (void)nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+    }
     return 0;
 }
 

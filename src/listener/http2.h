@@ -53,6 +53,7 @@ struct http2_stream {
     bool ended;           /* and so is its end */
     bool was_reset;       /* by us */
     bool deferred;        /* nghttp2 waits for data */
+    bool request_whole;   /* the client has nothing more to say */
     uint64_t received;    /* body bytes */
     uint64_t taken;       /* of them by the worker, or dropped */
     struct http2_fields *fields; /* in use; NULL: none */
@@ -75,6 +76,7 @@ struct http2 {
     nghttp2_session *frames;
     struct http2 *dirty_next, **dirty_prev; /* of the thread: has output or has changed */
     struct http2_stream *streams, *late;
+    struct http2_stream *framed; /* whose DATA is being framed: spares looking it up by number */
     uint32_t n_streams, n_attached; /* attached: their connection lives */
     uint8_t state; /* enum http2_state */
     bool busy;     /* inside nghttp2: it must not be called again, nor freed */
@@ -117,6 +119,8 @@ struct http2_thread {
 /* Output will be sent, and the state looked at, before the thread sleeps. */
 void http2_mark(struct http2 *h);
 /* http2_stream.c */
+/* NULL: the listener knows no such stream. */
+struct http2_stream *http2_find(struct http2 *h, int32_t id);
 extern const struct stream_ops http2_stream_ops;
 /* Callbacks of nghttp2 that are about one stream. */
 int http2_on_begin_headers(nghttp2_session *s, const nghttp2_frame *f, void *user);

@@ -148,6 +148,7 @@ int http2_on_send_data(nghttp2_session *session, nghttp2_frame *f, const uint8_t
     struct connection *c = s->c;
     bool is_last;
 
+    h->framed = s;
     if (s->cached)
         return send_cached(h, s, frame_head, n);
     /* Frames are 16 KiB and pause at HTTP2_OUT_BYTES, so there is room. */
@@ -288,7 +289,9 @@ bool http2_answer_whole(struct connection *c, const struct stream_head *head,
     struct http2 *h = s->session;
 
     if (!r->in_memory || r->body_len == 0 || r->body_len > HTTP2_WHOLE_MAX || s->closed || h->c->out ||
-        nghttp2_session_get_stream_remote_window_size(h->frames, s->id) < (int32_t)r->body_len ||
+        /* Nothing has been sent yet, so its window is at least what each begins with. */
+        nghttp2_session_get_remote_settings(h->frames, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE) <
+            r->body_len ||
         nghttp2_session_get_remote_window_size(h->frames) < HTTP2_WHOLE_MAX)
         return false;
     s->cached = r;

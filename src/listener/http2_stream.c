@@ -27,6 +27,13 @@ static struct http2_stream *stream_new(struct http2 *h, int32_t id)
     return s;
 }
 
+struct http2_stream *http2_find(struct http2 *h, int32_t id)
+{
+    if (h->framed && h->framed->id == id)
+        return h->framed;
+    return nghttp2_session_get_stream_user_data(h->frames, id);
+}
+
 static void not_late(struct http2_stream *s)
 {
     if (!s->late_prev)
@@ -51,6 +58,8 @@ void http2_stream_free(struct http2_stream *s)
         s->next->prev = s->prev;
     if (h->block == s)
         h->block = NULL;
+    if (h->framed == s)
+        h->framed = NULL;
     h->n_streams--;
     s->next = t->free_streams;
     t->free_streams = s;
@@ -210,7 +219,7 @@ static void request_in(struct http2 *h, struct http2_stream *s, bool is_last)
 
     http2_guard_request(h);
     c->in->end = h->head.used;
-    c->read_eof = is_last;
+    c->read_eof = s->request_whole = is_last;
     if (rc == RC_OK) {
         set_priority(h, s);
         c->state = C_BUSY;
@@ -279,6 +288,9 @@ static void request_ended(struct http2_stream *s)
 {
     struct connection *c = s->c;
 
+    s->request_whole = true;
+    if (!c)
+        return;
     c->read_eof = true;
     if (c->state != C_BUSY)
         return;
@@ -296,9 +308,11 @@ void http2_headers_in(struct http2 *h, const nghttp2_frame *f)
 
     h->block = NULL;
     h->in_block = false;
-    if (!s || !s->c)
+    if (!s)
         return;
-    if (!h->head.is_trailer)
+    if (!s->c)
+        s->request_whole |= is_last; /* answered already */
+    else if (!h->head.is_trailer)
         request_in(h, s, is_last);
     else if (http2_head_end(&h->head, NULL, is_last) != RC_OK)
         refuse_malformed(s);
@@ -310,11 +324,11 @@ void http2_data_in(struct http2 *h, const nghttp2_frame *f)
 {
     struct http2_stream *s = nghttp2_session_get_stream_user_data(h->frames, f->hd.stream_id);
 
-    if (!s || !s->c)
+    if (!s)
         return;
     if (f->hd.flags & NGHTTP2_FLAG_END_STREAM)
         request_ended(s);
-    else if (s->c->state == C_BUSY)
+    else if (s->c && s->c->state == C_BUSY)
         conn_advance(s->c);
 }
 
@@ -371,7 +385,7 @@ static void stream_end(struct connection *c, bool reset)
 
 int http2_on_stream_close(nghttp2_session *session, int32_t id, uint32_t error, void *user)
 {
-    struct http2_stream *s = nghttp2_session_get_stream_user_data(session, id);
+    struct http2_stream *s = http2_find(user, id);
 
     if (!s)
         return 0;
