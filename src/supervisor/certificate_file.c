@@ -254,8 +254,9 @@ static bool unreadable(char why[CERTIFICATE_WHY_MAX], const char *path)
     int e = errno;
 
     return refuse(why, path, e == EFBIG ? "it is too large for a certificate" : strerror(e),
-                  e == ENOENT ? "put the file there or correct the path"
-                              : "let the server's user read it");
+                  e == ENOENT                 ? "put the file there or correct the path"
+                  : e == EISDIR || e == EFBIG ? "name the certificate's file"
+                                              : "let the server's user read it");
 }
 
 /* "site.crt" has its key in "site.key". NULL: no such name. */
@@ -430,6 +431,21 @@ bool certificate_read(const struct certificate_source *from, struct certificate 
     content_fini(&certs);
     content_fini(&keys);
     return ok;
+}
+
+bool certificate_is_closed(const char *path, const char *password, char why[CERTIFICATE_WHY_MAX])
+{
+    struct content c;
+    bool closed = true;
+
+    if (!read_content(path, password, &c))
+        unreadable(why, path);
+    else if (c.wants_password && sk_X509_num(c.certs) == 0)
+        refuse(why, path, lacks_password, give_it);
+    else
+        closed = false;
+    content_fini(&c);
+    return closed;
 }
 
 void certificate_fini(struct certificate *c)

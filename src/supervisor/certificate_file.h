@@ -33,6 +33,10 @@ MUST_CHECK bool certificate_read(const struct certificate_source *from, struct c
                                  char why[CERTIFICATE_WHY_MAX]);
 void certificate_fini(struct certificate *c);
 
+/* True: nobody can tell which certificates are in it, for it cannot be read or the password does
+ * not open it; why[] says so with the remedy. */
+bool certificate_is_closed(const char *path, const char *password, char why[CERTIFICATE_WHY_MAX]);
+
 /* Every certificate of a file (PEM, DER, PFX with password or NULL), to be freed by
  * sk_X509_pop_free; and, if ret_lists is not NULL, every revocation list. NULL: not readable, or
  * none in it; then nothing is set. Keys are not looked at. */

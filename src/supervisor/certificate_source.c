@@ -72,13 +72,14 @@ static void judge_dates(struct supervisor *s, struct certificate_entry *e)
     e->state = state_of(&e->good, now_s);
     if (e->state == was || e->state == CERTIFICATE_VALID)
         return;
-    if (now_s < e->good.from_s)
-        SUP_EVENT(s, EV_CND_CERTIFICATE_DATES, NULL, e->label, "is not valid before",
-                  date_of(e->good.from_s).z);
-    else
-        SUP_EVENT(s, EV_CND_CERTIFICATE_DATES, NULL, e->label,
-                  e->state == CERTIFICATE_OUT_OF_DATE ? "is not valid since" : "ends on",
-                  date_of(e->good.to_s).z);
+    bool early = now_s < e->good.from_s;
+    const char *what = early                                 ? "is not valid before"
+                       : e->state == CERTIFICATE_OUT_OF_DATE ? "is not valid since"
+                                                             : "ends on";
+    struct date_text when = date_of(early ? e->good.from_s : e->good.to_s);
+
+    SUP_EVENT(s, EV_CND_CERTIFICATE_DATES, NULL, e->label, what, when.z);
+    sup_say("certificate %s %s %s", e->label, what, when.z);
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -96,10 +97,13 @@ static bool read_entry(const struct certificate_entry *e, STACK_OF(X509) * inter
     if (from.path)
         return certificate_read(&from, ret, why);
     *ret = (struct certificate){0};
+    char closed[CERTIFICATE_WHY_MAX];
+    bool is_closed = certificate_store_closed(e->folder, e->password, closed);
+
     snprintf(why, CERTIFICATE_WHY_MAX,
-             "%s: no file in this folder has the certificate with the thumbprint %s; put its PEM "
-             "or PFX there, with the key",
-             e->folder, e->thumbprint);
+             "%s: no file in this folder %s the certificate with the thumbprint %s; %.300s",
+             e->folder, is_closed ? "shows" : "has", e->thumbprint,
+             is_closed ? closed : "put its PEM or PFX there, with the key");
     return false;
 }
 

@@ -82,6 +82,23 @@ char *certificate_store_find(const char *folder, const char *thumbprint, const c
     return path || !password ? path : find_with(folder, thumbprint, password);
 }
 
+bool certificate_store_closed(const char *folder, const char *password,
+                              char why[CERTIFICATE_WHY_MAX])
+{
+    DIR *d = opendir(folder);
+    char *path;
+    bool closed = false;
+
+    for (int i = 0; d && !closed && i < STORE_FILES_MAX && (path = next_file(d, folder)); i++) {
+        closed = certificate_is_closed(path, NULL, why) &&
+                 (!password || certificate_is_closed(path, password, why));
+        free(path);
+    }
+    if (d)
+        closedir(d);
+    return closed;
+}
+
 /* ---- trust ---------------------------------------------------------------------------------- */
 
 static void collect(const char *folder, STACK_OF(X509) * certs, STACK_OF(X509_CRL) * lists)

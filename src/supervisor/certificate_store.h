@@ -6,10 +6,15 @@
 #include <openssl/x509.h>
 
 #include "base/str.h"
+#include "supervisor/certificate_file.h"
 
 /* The file of folder in which a certificate has this SHA-1 thumbprint (lower-case hex), whatever
  * the file is called; password opens PFX files that the empty one does not. NULL: none. To free. */
 char *certificate_store_find(const char *folder, const char *thumbprint, const char *password);
+
+/* True: a file of folder could not be looked into; why[] names the first, with the remedy. */
+bool certificate_store_closed(const char *folder, const char *password,
+                              char why[CERTIFICATE_WHY_MAX]);
 
 /* {roots, intermediates, crls}, PEM texts for the listener: whose client certificates are trusted.
  */

@@ -179,14 +179,17 @@ static json_t *text(struct str s)
     return j ? j : json_string("");
 }
 
-static bool has_same(const json_t *list, const json_t *address, int port, const json_t *host)
+/* The central store of a port and a certificate for all its addresses stand beside each other. */
+static bool has_same(const json_t *list, const json_t *address, int port, const json_t *host,
+                     bool central)
 {
     size_t i;
     json_t *j;
 
     json_array_foreach(list, i, j)
     {
-        if (ipc_get_int(j, "port", 0) == port && json_equal(json_object_get(j, "host"), host) &&
+        if (ipc_get_int(j, "port", 0) == port && ipc_get_bool(j, "central", false) == central &&
+            json_equal(json_object_get(j, "host"), host) &&
             (json_string_length(host) || json_equal(json_object_get(j, "address"), address)))
             return true;
     }
@@ -216,7 +219,7 @@ static void add_binding(struct certificates *c, json_t *msg, const struct config
            *host = text(by_name ? b->host : STR(""));
     uint32_t flags = r ? r->flags : 0;
 
-    if (has_same(list, address, b->port, host)) {
+    if (has_same(list, address, b->port, host, !e)) {
         json_decref(address);
         json_decref(host);
         return;
@@ -241,13 +244,14 @@ static void add_binding(struct certificates *c, json_t *msg, const struct config
 }
 
 static void say_without(struct certificates *c, const struct config_site *site,
-                        const struct config_binding *b, const char *why)
+                        const struct config_binding *b, const char *why, bool said)
 {
     char *what = xasprintf("%.*s (site \"%.*s\")", STR_ARG(b->raw), STR_ARG(site->name));
 
     SUP_EVENT(c->s, EV_HTTP_TLS_ENDPOINT, json_pack("{s:s}", "error", why), what);
     if (c->s->is_ready || !c->sent)
-        sup_say("https binding %s has no certificate: %s", what, why);
+        sup_say("https binding %s has no certificate: %s", what,
+                said ? "its handshakes fail" : why);
     free(what);
 }
 
@@ -258,7 +262,7 @@ static bool staples(const struct config_binding *b, const struct ssl_binding *r)
 }
 
 static void take_binding(struct certificates *c, json_t *msg, const struct config_site *site,
-                         const struct config_binding *b, bool looks)
+                         const struct config_binding *b, bool looks, struct str *password)
 {
     const struct ssl_binding *r = registry_entry(c, b);
     struct certificate_entry *e = NULL;
@@ -266,11 +270,9 @@ static void take_binding(struct certificates *c, json_t *msg, const struct confi
     if (b->certificate_file.n) {
         e = entry_of_file(c, b);
     } else if (b->ssl_flags & SSL_FLAG_CENTRAL) {
-        if (!c->uses_central && b->certificate_password.n) {
-            free(c->central_password);
-            c->central_password = str_dup_z(b->certificate_password);
-        }
         c->uses_central = true;
+        if (!password->n)
+            *password = b->certificate_password;
         c->central_staples = c->central_staples || staples(b, r);
         add_binding(c, msg, b, NULL, r);
         return;
@@ -281,16 +283,19 @@ static void take_binding(struct certificates *c, json_t *msg, const struct confi
     }
     if (!e) {
         if (looks)
-            say_without(c, site, b, "neither the binding nor SslBindingInfo names one");
+            say_without(c, site, b, "neither the binding nor SslBindingInfo names one", false);
         return;
     }
+    bool knew = e->complaint != NULL;
+
     if (looks && !e->is_wanted)
         (void)look(c, e);
     e->is_wanted = true;
     e->wants_staple = e->wants_staple || staples(b, r);
     if (!e->has_good) {
         if (looks)
-            say_without(c, site, b, e->complaint ? e->complaint : "it cannot be read");
+            say_without(c, site, b, e->complaint ? e->complaint : "it cannot be read",
+                        e->complaint && !knew);
         return;
     }
     add_certificate(msg, e);
@@ -346,6 +351,7 @@ static bool kernel_has_tls(void)
 static json_t *build(struct certificates *c, bool looks)
 {
     size_t n;
+    struct str central_password = STR("");
     const struct config_site *sites = config_sites(c->s->config, &n);
     json_t *msg = json_pack("{s:s, s:b, s:[], s:[]}", "type", "tls", "ktls", c->ktls,
                             "certificates", "bindings");
@@ -357,7 +363,9 @@ static json_t *build(struct certificates *c, bool looks)
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; sites_started(c->s, &sites[i]) && k < sites[i].n_bindings; k++)
             if (is_https(&sites[i].bindings[k]))
-                take_binding(c, msg, &sites[i], &sites[i].bindings[k], looks);
+                take_binding(c, msg, &sites[i], &sites[i].bindings[k], looks, &central_password);
+    free(c->central_password);
+    c->central_password = text_or_null(central_password);
     json_object_set_new(msg, "central", central_names(c));
     if (looks || !c->sent)
         json_object_set_new(msg, "trust", certificate_store_trust(root, ca));
@@ -496,10 +504,6 @@ void certificates_apply(struct certificates *c)
     central_files_load(&c->files, central);
     json_t *msg = build(c, true);
 
-    if (!c->uses_central) {
-        free(c->central_password);
-        c->central_password = NULL;
-    }
     forget_unwanted(c);
     take_message(c, msg);
     look_at_central(c);

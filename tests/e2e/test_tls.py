@@ -337,6 +337,37 @@ def test_the_central_store(servers, authority):
         assert get(conn, host="late.test") == (200, b"x")
 
 
+def test_the_central_store_beside_a_certificate_for_all_addresses(servers, authority, tmp_path):
+    """As IIS Manager leaves it: the first site without SNI, the others by the central store."""
+    port = free_port()
+    put(tmp_path / "any.pem", authority.pem("any.test"))
+    pair = authority.make("one.test")
+    every = Site(protocol="https", bindings=[f"*:{port}:"], binding_attributes=file_of(tmp_path / "any.pem"))
+    server = servers.sites(every, https(port, "two.test", 3, id=2, name="Two"),
+                           https(port, "one.test", 3, 'certificatePassword="secret"', id=3, name="Three"), start=False,
+                           files={"inetpub/wwwroot/a.txt": "x"})
+    put(server.drive / "certs/central/one.test.pfx", authority.pfx(pair, "secret"))
+    server.start()
+    assert served_serial(port, "one.test") == serial(pair[0].read_text())
+    assert served_serial(port, "else.test") == serial((tmp_path / "any.pem").read_text())
+
+
+def test_a_store_with_a_file_that_does_not_open_says_so(servers, authority):
+    port = free_port()
+    pair = authority.make("first.test")
+    server = servers.sites(https(port), start=False, files={"inetpub/wwwroot/a.txt": "x"}, reg=reg({
+        rf"SslBindingInfo\127.0.0.1:{port}": {"SslCertHash": thumbprint(pair[0])}}))
+    put(server.drive / "certs/MY/my export.pfx", authority.pfx(pair, "secret"))
+    server.tolerate_events("my export.pfx", "cannot be used")
+    server.start()
+    text = events(server, 1040)[0]["text"]
+    assert "/MY/my export.pfx: its password is missing or wrong; give it as certificatePassword" in text
+    config = server.config_path.read_text()
+    server.config_path.write_text(config.replace("<binding ", '<binding certificatePassword="secret" '))
+    wait_until(lambda: not refused(port), "the password", WITHIN)
+    assert served_serial(port) == serial(pair[0].read_text())
+
+
 # --- renewal and faults ---
 
 def test_renewal_under_load_drops_nothing(servers, authority, tmp_path):
