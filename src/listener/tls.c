@@ -323,7 +323,7 @@ ssize_t tls_recv(struct tls_conn *c, void *buf, size_t n)
     while ((rc = SSL_read_ex(c->ssl, (char *)buf + total, n - total, &got)) == 1) {
         total += got;
         c->dry = true; /* what else has been received already, but no further call of the kernel */
-        if (!SSL_has_pending(c->ssl))
+        if (!SSL_has_pending(c->ssl) && c->ahead_n == 0)
             return (ssize_t)total;
         if (total == n) {
             c->pending = true;

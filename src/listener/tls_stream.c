@@ -99,17 +99,18 @@ static ssize_t broken(struct tls_conn *c, const char *why)
     return -1;
 }
 
-/* New keys for what we send, if the client has asked for them or ours are worn. */
-static size_t seal_key_update(struct tls_conn *c, unsigned char *out)
+/* New keys for what we send, if the client has asked for them or ours are worn. *ret_n: bytes that
+ * go before everything else. False: there are no keys to go on with. */
+static bool seal_key_update(struct tls_conn *c, unsigned char *out, size_t *ret_n)
 {
     static const unsigned char update[] = {MSG_KEY_UPDATE, 0, 0, 1, 0};
 
+    *ret_n = 0;
     if (LIKELY(!c->owes_update && !tls_record_is_worn(c->rec)))
-        return 0;
-    size_t n = tls_record_seal(c->rec, TLS_HANDSHAKE, update, sizeof(update), out);
-
+        return true;
     c->owes_update = false;
-    return tls_record_next_out(c->rec) ? n : 0;
+    *ret_n = tls_record_seal(c->rec, TLS_HANDSHAKE, update, sizeof(update), out);
+    return *ret_n > 0 && tls_record_next_out(c->rec);
 }
 
 struct batch {
@@ -121,7 +122,9 @@ static bool seal_batch(struct tls_conn *c, const char *p, size_t n, struct batch
 {
     size_t at = 0;
 
-    *b = (struct batch){.cipher_n = seal_key_update(c, out_bytes)};
+    *b = (struct batch){0};
+    if (!seal_key_update(c, out_bytes, &b->cipher_n))
+        return false;
     while (b->n < BATCH && at < n) {
         size_t part = n - at < TLS_RECORD_PLAIN ? n - at : TLS_RECORD_PLAIN;
         size_t sealed = tls_record_seal(c->rec, TLS_DATA, p + at, part, out_bytes + b->cipher_n);
@@ -211,11 +214,12 @@ ssize_t tls_stream_send(struct tls_conn *c, const char *p, size_t n, bool more)
 static void send_alert(struct tls_conn *c, unsigned char level, unsigned char what)
 {
     const unsigned char alert[] = {level, what};
+    size_t n = 0;
 
-    if (c->held_plain)
-        return; /* behind an unfinished record nothing can stand */
-    size_t n = seal_key_update(c, out_bytes);
-
+    if (c->held_plain) /* behind an unfinished record nothing can stand */
+        return;
+    if (!seal_key_update(c, out_bytes, &n))
+        return;
     n += tls_record_seal(c->rec, TLS_ALERT, alert, sizeof(alert), out_bytes + n);
     c->more = false;
     (void)tls_send_held(c, (const char *)out_bytes, n);
