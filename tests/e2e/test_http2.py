@@ -534,6 +534,24 @@ def test_rapid_reset(server, raw):
     server.tolerate("Client_Reset", "Connection_Dropped")
 
 
+@pytest.mark.parametrize("goaway", [1, 0])
+def test_resets_are_counted_as_the_parameters_say(servers, goaway):
+    server = servers(files=FILES, reg={"EnableHttp2Cleartext": 1, "Http2MaxClientResetsPerMinute": 5,
+                                       "Http2MaxClientResetsGoaway": goaway})
+    server.tolerate("BadRequest", "Client_Reset", "Connection_Dropped")
+    peer = Raw(server.connect().sock).settled()
+    for n in range(6):
+        peer.send(peer.head(1 + 2 * n, fields=[*POST[:3], (":path", "/big.bin")], flags=("END_HEADERS",)),
+                  frames.RstStreamFrame(1 + 2 * n, error_code=CANCEL))
+        if n < 5:
+            peer.settled()
+    while peer.read_frame(time.monotonic() + 10) is not None:
+        pass
+    goaways = [f for f in peer.seen if isinstance(f, frames.GoAwayFrame)]
+    assert [f.error_code for f in goaways] == ([ENHANCE_YOUR_CALM] if goaway else [])
+    assert len(read_httperr(server.drive)) > 0 or wait_until(lambda: read_httperr(server.drive), "a line")
+
+
 def test_a_decoded_head_without_end(server, raw):
     """One field of 4000 bytes, then its index, a byte each: 16 MB out of 16 KB."""
     peer = raw().settled()
