@@ -90,7 +90,9 @@ void http_parameters_findings_free(struct http_parameters_finding *first)
 
 static char *default_text(const struct http_parameter *row)
 {
-    return row->kind == HTTP_PARAMETER_TEXT ? xstrdup(row->def_text) : xasprintf("%u", row->def);
+    if (row->kind == HTTP_PARAMETER_TEXT)
+        return xstrdup(row->def_text);
+    return row->def == UINT32_MAX ? xstrdup("(no limit)") : xasprintf("%u", row->def);
 }
 
 /* The value cannot be used: says so, and the documented default takes its place, as on Windows. */
@@ -187,12 +189,17 @@ static void read_value(struct reader *r)
     struct http_registry_value v = {
         .line = r->c.line, .column = registry_column(&r->c), .data = &read};
 
+    struct registry_cursor start = r->c;
+
     buf_init(&name, NAME_MAX_BYTES);
     buf_init(&data, VALUE_MAX_BYTES);
     if (registry_peek(&r->c) == '@') {
         registry_advance(&r->c);
-    } else if (!registry_take_quoted(&r->c, &name)) {
-        add_finding(r, HTTP_PARAMETERS_ERROR, v.line, v.column, xstrdup("this string has no end"));
+    } else if (!registry_take_quoted(&r->c, &name) || r->c.line != v.line) {
+        add_finding(r, HTTP_PARAMETERS_ERROR, v.line, v.column,
+                    xstrdup("the name of this value has no closing quote"));
+        r->c = start; /* the next line is not to be lost as well */
+        (void)registry_take_line(&r->c);
         return;
     }
     registry_skip_blanks(&r->c);
