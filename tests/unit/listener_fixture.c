@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/ipc.h"
 #include "listener/listener.h"
@@ -153,6 +154,15 @@ void fixture_end_stop(void)
 void fixture_stop(void)
 {
     fixture_stop_within(2000);
+}
+
+int fixture_remove_logs(void)
+{
+    char *cmd = xasprintf("rm -rf %s", log_dir);
+    int rc = system(cmd);
+
+    free(cmd);
+    return rc;
 }
 
 static json_t *expect(const char *type)

@@ -43,6 +43,8 @@ void fixture_stop_within(int timeout_ms);
 /* The same in two steps, for tests of what happens between. */
 void fixture_begin_stop(int timeout_ms);
 void fixture_end_stop(void);
+/* Removes the directory that the logs went to. 0, or what went wrong. */
+int fixture_remove_logs(void);
 /* Requests that the pool counts as waiting, and open connections. */
 int fixture_queued(void);
 int fixture_connections(void);

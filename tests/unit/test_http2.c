@@ -878,11 +878,7 @@ static int tear_down(void **state)
     if (!stopping)
         fixture_begin_stop(2000);
     fixture_end_stop();
-    char *cmd = xasprintf("rm -rf %s", dir);
-    int rc = system(cmd);
-
-    free(cmd);
-    return rc;
+    return fixture_remove_logs();
 }
 
 int main(void)

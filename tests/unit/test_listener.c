@@ -453,11 +453,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     fixture_stop();
-    char *cmd = xasprintf("rm -rf %s", dir);
-    int rc = system(cmd);
-
-    free(cmd);
-    return rc;
+    return fixture_remove_logs();
 }
 
 int main(void)

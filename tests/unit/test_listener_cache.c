@@ -636,11 +636,7 @@ static int tear_down(void **state)
 {
     fixture_stop();
     the_logs_say_so();
-    char *cmd = xasprintf("rm -rf %s", dir);
-    int rc = system(cmd);
-
-    free(cmd);
-    return rc;
+    return fixture_remove_logs();
 }
 
 int main(void)

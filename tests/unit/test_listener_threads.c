@@ -69,8 +69,10 @@ static void *serve(void *arg)
         ring_wake_producer(&s->pair->requests);
         if (rec.type == MSG_REQUEST_ABORT) {
             struct msg_end end = {0};
+            struct msg_abort abort;
             /* Those that were left lying are answered now; of others nothing is known any more. */
-            if (s->left_unanswered && ((uint32_t *)data)[0] == 0)
+            memcpy(&abort, data, sizeof(abort));
+            if (s->left_unanswered && abort.why == 0)
                 worker_send(s->pair, MSG_RESPONSE_RESET, 0, rec.id, &end, sizeof(end));
         } else if (rec.type == MSG_REQUEST && message_decode_request(data, rec.len, &m)) {
             if (!s->left_unanswered || ++n % s->left_unanswered)
@@ -191,11 +193,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     fixture_stop();
-    char *cmd = xasprintf("rm -rf %s", dir);
-    int rc = system(cmd);
-
-    free(cmd);
-    return rc;
+    return fixture_remove_logs();
 }
 
 int main(void)
