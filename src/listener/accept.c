@@ -5,7 +5,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "listener/internal.h"
+#include "base/ip.h"
+#include "listener/accept.h"
+#include "listener/connection.h"
+#include "listener/generation.h"
+#include "listener/memory_guard.h"
+#include "listener/metrics.h"
+#include "listener/shared.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
 #include "base/poison.h"
 
 enum { ACCEPTS_PER_EVENT = 64 };

@@ -2,7 +2,18 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/link.h"
+#include "listener/metrics.h"
+#include "listener/output.h"
+#include "listener/response_cache.h"
+#include "listener/response_cache_rules.h"
+#include "listener/shared.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
+#include "queue/ring.h"
 #include "base/poison.h"
 
 /* The answer has its head; its body comes with the next record, as a file. */

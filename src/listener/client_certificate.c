@@ -1,6 +1,9 @@
 /* What a worker learns about TLS with each request, and asking a client for its certificate for one
  * URL (access sslFlags SslNegotiateCert): by renegotiation or, with TLS 1.3, after the handshake. */
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/link.h"
+#include "listener/thread.h"
 #include "listener/tls.h"
 #include "base/poison.h"
 

@@ -3,7 +3,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "listener/internal.h"
+#include "listener/accept.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/link.h"
+#include "listener/output.h"
+#include "listener/shared.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
+#include "listener/transport.h"
 #include "base/poison.h"
 
 enum { LINGER_MS = 2000, LINGER_BYTES = 1 << 20, FREE_CONNECTIONS_MAX = 1024,

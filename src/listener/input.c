@@ -3,7 +3,12 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
+#include "listener/transport.h"
 #include "base/poison.h"
 
 enum { INPUT_SLACK = 4096 };

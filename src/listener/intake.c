@@ -2,7 +2,11 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/shared.h"
+#include "listener/thread.h"
 #include "base/poison.h"
 
 static enum httperr_reason cook(struct connection *c)

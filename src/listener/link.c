@@ -5,7 +5,16 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/letters.h"
+#include "listener/link.h"
+#include "listener/metrics.h"
+#include "listener/output.h"
+#include "listener/response_cache.h"
+#include "listener/shared.h"
+#include "listener/thread.h"
 #include "listener/tls.h"
 #include "base/poison.h"
 

@@ -4,9 +4,12 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "listener/internal.h"
+#include "listener/generation.h"
 #include "listener/metrics_server.h"
 #include "listener/metrics_text.h"
+#include "listener/response_cache.h"
+#include "listener/shared.h"
+#include "listener/thread.h"
 #include "base/poison.h"
 
 struct listener_metrics {

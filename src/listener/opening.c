@@ -5,7 +5,12 @@
 
 #include "base/alloc.h"
 #include "http/proxy_protocol.h"
-#include "listener/internal.h"
+#include "listener/accept.h"
+#include "listener/connection.h"
+#include "listener/generation.h"
+#include "listener/metrics.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
 #include "listener/tls.h"
 #include "base/poison.h"
 

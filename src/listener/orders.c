@@ -4,9 +4,17 @@
 
 #include "base/alloc.h"
 #include "base/ipc.h"
-#include "listener/internal.h"
+#include "http/httperr_reason.h"
+#include "listener/generation.h"
+#include "listener/letters.h"
 #include "listener/metrics_facts.h"
+#include "listener/response_cache.h"
+#include "listener/shared.h"
+#include "listener/thread.h"
 #include "listener/tls.h"
+#include "logging/log_settings.h"
+#include "logging/logging.h"
+#include "tables/http_parameters.h"
 #include "base/poison.h"
 
 enum { CACHE_LIST_MAX = 1000 };

@@ -1,7 +1,14 @@
 /* What the listener answers by itself, and the HTTPERR log (httpsys.md 1.3, 2). */
 #include <sys/socket.h>
 
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/metrics.h"
+#include "listener/output.h"
+#include "listener/shared.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
 #include "tables/httperr.h"
 #include "base/poison.h"
 

@@ -1,7 +1,13 @@
 /* A pool's request queue: requests that no worker has taken (queueLength, Timer_ReqQueue). Each
  * thread has its own list; the limit counts all of them. A request in a ring waits as well, until
  * the worker has consumed its record. */
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/letters.h"
+#include "listener/link.h"
+#include "listener/shared.h"
+#include "listener/thread.h"
 #include "base/poison.h"
 
 enum { DEMAND_EVERY_MS = 1000 };

@@ -1,7 +1,13 @@
 /* The body of a request: it goes to the worker as far as the worker asks for it, and is dropped
  * once nobody wants it any more. The head stays in the input buffer until the request is over (logs,
  * another try with another worker); the body passes through the room behind it. */
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/link.h"
+#include "listener/output.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
 #include "base/poison.h"
 
 bool body_unread(const struct exchange *x)

@@ -3,7 +3,14 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "listener/internal.h"
+#include "http/response1.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/link.h"
+#include "listener/output.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
 #include "tables/status.h"
 #include "base/poison.h"
 

@@ -3,7 +3,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/link.h"
+#include "listener/output.h"
+#include "listener/response_cache.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
+#include "listener/transport.h"
 #include "base/poison.h"
 
 enum { SENDFILE_PER_TURN = 512 * 1024, SEND_LAST_MS = 30000 };

@@ -1,5 +1,12 @@
 /* The line of a finished request in its site's log. */
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/metrics.h"
+#include "listener/shared.h"
+#include "listener/thread.h"
+#include "logging/log_settings.h"
+#include "logging/logging.h"
 #include "base/poison.h"
 
 enum { ERROR_NETNAME_DELETED = 64 };

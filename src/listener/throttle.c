@@ -3,7 +3,12 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "listener/internal.h"
+#include "listener/bandwidth.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/output.h"
+#include "listener/thread.h"
 #include "base/poison.h"
 
 struct throttle {

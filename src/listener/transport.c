@@ -6,8 +6,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
 #include "listener/tls.h"
+#include "listener/transport.h"
 #include "base/poison.h"
 
 enum { TLS_FILE_BYTES = 64 * 1024 };

@@ -9,7 +9,13 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "listener/accept.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
 #include "listener/http2.h"
+#include "listener/letters.h"
+#include "listener/link.h"
+#include "listener/thread.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

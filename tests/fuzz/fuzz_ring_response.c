@@ -10,7 +10,16 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "listener/internal.h"
+#include "listener/accept.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/letters.h"
+#include "listener/link.h"
+#include "listener/output.h"
+#include "listener/shared.h"
+#include "listener/thread.h"
+#include "queue/region.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
