@@ -203,6 +203,14 @@ static bool send_collected(struct http2 *h)
     return n == 0 || out_bytes(h->c, t->out, n, /* more = */ false, /* credit = */ 0);
 }
 
+/* The reset without an error behind an early answer. It gets a TLS record of its own: clients that
+ * are still sending (curl 7.88) forget an answer that comes in the same record. */
+static bool is_early_end(const uint8_t *frame, size_t n)
+{
+    return n == 13 && frame[3] == NGHTTP2_RST_STREAM &&
+           (frame[9] | frame[10] | frame[11] | frame[12]) == NGHTTP2_NO_ERROR;
+}
+
 /* Frames as long as the socket takes them. False: the connection is gone. */
 static bool send_frames(struct http2 *h)
 {
@@ -219,7 +227,8 @@ static bool send_frames(struct http2 *h)
                 conn_client_gone(h->c); /* out of memory */
                 return false;
             }
-            if (UNLIKELY((size_t)n > sizeof(t->out) - t->out_n) && !send_collected(h))
+            if (UNLIKELY((size_t)n > sizeof(t->out) - t->out_n || is_early_end(frame, (size_t)n)) &&
+                !send_collected(h))
                 return false;
             if (n > 0 && (size_t)n <= sizeof(t->out)) {
                 memcpy(t->out + t->out_n, frame, (size_t)n);

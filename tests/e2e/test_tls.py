@@ -203,6 +203,17 @@ def test_curl_speaks_both(simple, authority):
         assert out == f"some text {version} 200"
 
 
+@pytest.mark.parametrize("option", ["--http1.1", "--http2"])
+@pytest.mark.parametrize("header", ["Expect:", "Expect: 100-continue", "Transfer-Encoding: chunked"])
+def test_curl_gets_the_answer_to_an_upload_that_is_refused(simple, tmp_path, option, header):
+    (tmp_path / "upload.bin").write_bytes(bytes(8_000_000))
+    for _ in range(3):
+        out = subprocess.run(["curl", "-sk", option, "-H", header, "--data-binary", f"@{tmp_path}/upload.bin", "-o", "/dev/null",
+                              "-w", "%{http_code}", f"https://localhost:{simple.https}/a.txt"],
+                             capture_output=True, timeout=30)
+        assert (out.returncode, out.stdout) == (0, b"405"), out.stderr
+
+
 @pytest.mark.skipif(not shutil.which("gnutls-cli"), reason="no gnutls-cli")
 def test_gnutls(simple, authority):
     out = subprocess.run(["gnutls-cli", "--x509cafile", authority.cert, "-p", str(simple.https), "--sni-hostname=localhost",
