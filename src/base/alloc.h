@@ -6,6 +6,19 @@
 
 #include "base/rc.h"
 
+/* Memory that is used again hides what AddressSanitizer could see; such lists stay empty then. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ALLOC_IS_WATCHED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define ALLOC_IS_WATCHED 1
+#endif
+#if !defined(ALLOC_IS_WATCHED)
+#define ALLOC_IS_WATCHED 0
+#endif
+
 void *xmalloc(size_t n) __attribute__((malloc, returns_nonnull));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void *xrealloc(void *p, size_t n) __attribute__((returns_nonnull));

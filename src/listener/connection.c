@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "listener/accept.h"
 #include "listener/connection.h"
 #include "listener/exchange.h"
@@ -204,15 +205,13 @@ void conn_free(struct connection *c)
     t->n_connections--;
     if (!c->is_stream)
         atomic_fetch_sub_explicit(&t->listener->connections, 1, memory_order_relaxed);
-#if !defined(__SANITIZE_ADDRESS__)
     /* No event can still name a stream: the next one of the turn finds its memory warm. */
-    if (c->is_stream && t->n_free_connections < FREE_CONNECTIONS_MAX) {
+    if (!ALLOC_IS_WATCHED && c->is_stream && t->n_free_connections < FREE_CONNECTIONS_MAX) {
         c->next = t->free_connections;
         t->free_connections = c;
         t->n_free_connections++;
         return;
     }
-#endif
     c->next = t->dead;
     t->dead = c;
 }
