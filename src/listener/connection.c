@@ -16,7 +16,7 @@
 #include "listener/transport.h"
 #include "base/poison.h"
 
-enum { LINGER_MS = 2000, LINGER_BYTES = 1 << 20, FREE_CONNECTIONS_MAX = 1024,
+enum { ADVANCES_PER_TURN = 32, LINGER_MS = 2000, LINGER_BYTES = 1 << 20, FREE_CONNECTIONS_MAX = 1024,
        DROPPED_MAX = 1024, DROPPED_MS = 60 * 1000 };
 
 void conn_set_timer(struct connection *c, enum timer_kind kind, uint64_t ms)
@@ -57,8 +57,8 @@ void conn_on_event(struct loop_io *io, uint32_t events)
             client_certificate_step(c);
         return;
     }
-    if ((events & EPOLLOUT) && c->out && !out_flush(c))
-        return;
+    if ((events & EPOLLOUT) && c->out && !out_flush(c) && c->io.fd < 0)
+        return; /* else the same event may tell of the next request, and no other will */
     c->is_hung_up = events & (uint32_t)EPOLLRDHUP;
     if ((events & EPOLLIN) && !c->read_paused && !c->read_eof)
         input_read(c);
@@ -149,9 +149,11 @@ bool conn_read_ready(struct thread *t)
         not_ready(c);
         bool reads = c->reads_on, sends = c->sends_on;
         c->reads_on = c->sends_on = false;
-        if (c->io.fd < 0 || (sends && c->out && !c->parked && !out_flush(c)))
-            continue;
-        if (reads && !c->read_paused && !c->read_eof && !c->in_handshake)
+        if (sends && c->out && !c->parked)
+            (void)out_flush(c);
+        if (c->advance_again && c->io.fd >= 0)
+            conn_advance(c);
+        if (reads && c->io.fd >= 0 && !c->read_paused && !c->read_eof && !c->in_handshake)
             input_read(c);
     }
     return t->ready != NULL;
@@ -394,8 +396,9 @@ static void advance(struct connection *c)
 }
 
 /* A request that is answered at once asks for the next one from within. That makes a loop: a client
- * decides how many there are, and the stack is not its to use up. A connection that goes meanwhile is
- * only buried at the end of the turn. */
+ * decides how many there are, and the stack is not its to use up; nor is the thread, so that others
+ * have their turn after some of them. A connection that goes meanwhile is only buried at the end of the
+ * turn. */
 void conn_advance(struct connection *c)
 {
     if (c->advancing) {
@@ -403,11 +406,14 @@ void conn_advance(struct connection *c)
         return;
     }
     c->advancing = true;
+    unsigned n = 0;
     do {
         c->advance_again = false;
         advance(c);
-    } while (c->advance_again);
+    } while (c->advance_again && ++n < ADVANCES_PER_TURN);
     c->advancing = false;
+    if (UNLIKELY(c->advance_again) && c->io.fd >= 0)
+        make_ready(c);
 }
 
 void conn_timer_fired(struct timer_entry *e)

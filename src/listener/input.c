@@ -136,6 +136,10 @@ void input_read(struct connection *c)
         conn_arm(c); /* half-closed: it still wants its answer */
         return;
     }
+    if (c->state == C_READING && c->advance_again) {
+        conn_arm(c); /* whole requests are still to be looked at */
+        return;
+    }
     if (c->state == C_BUSY)
         conn_client_gone(c); /* it will never send the rest */
     else
