@@ -17,6 +17,7 @@
 #include "listener/letters.h"
 #include "listener/link.h"
 #include "listener/output.h"
+#include "listener/response_cache.h"
 #include "listener/shared.h"
 #include "listener/thread.h"
 #include "queue/region.h"
@@ -66,6 +67,7 @@ static void set_up(void)
     pthread_mutex_init(&l.inbox_lock, NULL);
     l.logging = logging_new(&settings, &(struct logging_options){.threads = 1});
     log_settings_fini(&settings);
+    l.cache = response_cache_new(&(struct response_cache_limits){.max_bytes = 1 << 20}, 1);
     pool.name = STR("P");
     pool.waiting = aligned_alloc(64, sizeof(*pool.waiting));
     memset(pool.waiting, 0, sizeof(*pool.waiting));
@@ -76,6 +78,7 @@ static void set_up(void)
     INVARIANT(l.generation);
     json_decref(msg);
     thread_init(&l, 0);
+    response_cache_online(l.cache, 0); /* as a turn of the loop leaves it */
     door = xcalloc(1, sizeof(*door));
     *door = (struct acceptor){.io.fd = listen_fd, .thread = &l.threads[0], .port = port};
 }
@@ -188,9 +191,10 @@ static void put_head(struct link *k, struct script *s, uint64_t id, unsigned fla
     unsigned how = byte_of(s), size = byte_of(s);
     const char *h = headers[how >> 3 & 3];
     struct msg_response m = {.status = status[how & 7],
-                             .flags = (uint16_t)(byte_of(s) & 15),
+                             .flags = (uint16_t)(byte_of(s) & 63),
                              .headers_len = (uint32_t)strlen(h),
                              .body_len = size & 128 ? 0 : size << (how >> 5 & 7),
+                             .cache_seconds = 60,
                              .content_length = (int64_t)size << (how >> 5)};
 
     memcpy(record, &m, sizeof(m));
@@ -464,6 +468,7 @@ static void clean_up(struct thread *t)
     }
     l.inbox = NULL;
     l.inbox_end = &l.inbox;
+    response_cache_flush_all(l.cache, l.generation->id); /* or the next input finds answers of this */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
