@@ -94,13 +94,39 @@ void columns_directive(struct columns *c, struct str line)
 
 /* ---- records ---- */
 
-static inline struct str value(const char *const *starts, uint8_t column)
+/* A line as it was split: value i begins at starts[i], and the next one after the byte that ends
+ * it.
+ */
+struct split {
+    const char *base;
+    const uint32_t *starts;
+};
+
+static inline struct str value(struct split s, uint8_t column)
 {
-    struct str v = {starts[column], (size_t)(starts[column + 1] - 1 - starts[column])};
+    if (column == COLUMN_NONE)
+        return (struct str){s.base, 0};
+    struct str v = {s.base + s.starts[column], s.starts[column + 1] - 1 - s.starts[column]};
 
     if (v.n == 1 && *v.p == '-')
         v.n = 0;
     return v;
+}
+
+/* Up to eight digits at once; reads eight bytes whatever there is. */
+static inline bool few_digits(struct str v, uint64_t *ret)
+{
+    uint64_t x;
+
+    memcpy(&x, v.p, 8);
+    x = (x ^ 0x3030303030303030u) << (64 - 8 * v.n); /* zeros come before */
+    if (UNLIKELY(((x + 0x7676767676767676u) | x) & 0x8080808080808080u))
+        return false;
+    x = x * 10 + (x >> 8);
+    *ret = ((x & 0x000000FF000000FFu) * 0x000F424000000064u +
+            (x >> 16 & 0x000000FF000000FFu) * 0x0000271000000001u) >>
+           32;
+    return true;
 }
 
 /* A number, or 0 with an odd value counted; "-" is 0. */
@@ -110,8 +136,12 @@ static inline uint64_t number(struct columns *c, struct str v)
 
     if (v.n == 1 && (unsigned)(unsigned char)(*v.p - '0') < 10)
         return (uint64_t)(*v.p - '0');
-    if (v.n && !text_u64(v.p, v.n, &n))
+    if (v.n == 0)
+        return 0;
+    if (!(v.n <= 8 ? few_digits(v, &n) : text_u64(v.p, v.n, &n))) {
         c->sink->stats->odd_values++;
+        return 0;
+    }
     return n;
 }
 
@@ -177,7 +207,7 @@ static inline bool fast_time(struct columns *c, const char *p, const char *clock
     return true;
 }
 
-static inline void fill(struct columns *c, const struct layout *l, const char *const *starts,
+static inline void fill(struct columns *c, const struct layout *l, struct split starts,
                         struct record *r)
 {
     r->kind = l->kind;
@@ -206,7 +236,7 @@ static inline void fill(struct columns *c, const struct layout *l, const char *c
 }
 
 /* A guess is of one record's shape: that another fits it must be seen. */
-static bool guess_holds(const struct layout *l, const char *const *starts)
+static bool guess_holds(const struct layout *l, struct split starts)
 {
     struct str s = value(starts, l->at[FIELD_STATUS]);
     struct str reason = value(starts, l->at[FIELD_REASON]);
@@ -284,19 +314,19 @@ static struct str plain_value(const struct str *v, const struct layout *l, enum 
 
 /* Values as the fast way wants them: the end of each is where the next one starts. */
 static void fill_values(struct columns *c, const struct layout *l, const struct str *v,
-                        struct record *r)
+                        struct str text, struct record *r)
 {
     /* Pairs of start and end for the fields alone, as values may come from anywhere in the line. */
-    const char *starts[FIELD_MAX * 2];
+    uint32_t starts[FIELD_MAX * 2];
     struct layout flat = *l;
 
     for (size_t f = 0; f < FIELD_MAX; f++) {
         struct str s = plain_value(v, l, (enum field)f);
-        starts[f * 2] = s.n ? s.p : "-";
-        starts[f * 2 + 1] = starts[f * 2] + (s.n ? s.n : 1) + 1;
-        flat.at[f] = (uint8_t)(f * 2);
+        flat.at[f] = s.n ? (uint8_t)(f * 2) : COLUMN_NONE;
+        starts[f * 2] = s.n ? (uint32_t)(s.p - text.p) : 0;
+        starts[f * 2 + 1] = starts[f * 2] + (uint32_t)s.n + 1;
     }
-    fill(c, &flat, starts, r);
+    fill(c, &flat, (struct split){text.p, starts}, r);
     r->time_s = slow_time(c, plain_value(v, l, FIELD_DATE), plain_value(v, l, FIELD_TIME));
 }
 
@@ -321,7 +351,7 @@ static void give_values(struct columns *c, struct layout *l, const struct str *v
     struct record r;
 
     settle(c, l, v);
-    fill_values(c, l, v, &r);
+    fill_values(c, l, v, text, &r);
     r.text = text;
     sink_record(c->sink, &r, c->line);
 }
@@ -408,29 +438,54 @@ static void slow_line(struct columns *c, struct str line)
 
 /* ---- the fast way ---- */
 
-void columns_line(struct columns *c, const char **starts, uint32_t fields, const char *nl)
+/* starts[0..fields] are where the line's values begin, and starts[fields + 1] is writable. */
+static inline void one_line(struct columns *c, const char *base, uint32_t *starts, uint32_t fields,
+                            const char *nl)
 {
     const struct layout *l = c->layout;
-    const char *end = nl;
-    struct record *r = sink_slot(c->sink); /* fill sets every member */
+    const char *line = base + starts[0], *end = nl;
+    struct split values = {base, starts};
 
     c->line++;
-    c->sink->stats->lines++;
-    if (end > starts[0] && end[-1] == '\r')
+    if (end > line && end[-1] == '\r')
         end--;
-    if (UNLIKELY(fields != c->fast_fields || starts[0][0] == '#'))
+    if (UNLIKELY(fields != c->fast_fields || line[0] == '#'))
         goto slow;
-    starts[fields + 1] = end + 1;
-    const char *clock_end = starts[l->at[FIELD_TIME] + 1] - 1;
+    struct record *r = sink_slot(c->sink); /* fill sets every member */
 
-    if (UNLIKELY(!fast_time(c, starts[l->at[FIELD_DATE]], clock_end, &r->time_s)))
+    starts[fields + 1] = (uint32_t)(end + 1 - base);
+    if (UNLIKELY(!fast_time(c, base + starts[l->at[FIELD_DATE]],
+                            base + starts[l->at[FIELD_TIME] + 1] - 1, &r->time_s)))
         goto slow;
-    if (UNLIKELY(l->is_guess && !guess_holds(l, starts)))
+    if (UNLIKELY(l->is_guess && !guess_holds(l, values)))
         goto slow;
-    fill(c, l, starts, r);
-    r->text = str_n(starts[0], (size_t)(end - starts[0]));
+    fill(c, l, values, r);
+    r->text = str_n(line, (size_t)(end - line));
     sink_slot_record(c->sink, c->line);
     return;
 slow:
-    slow_line(c, str_n(starts[0], (size_t)(end - starts[0])));
+    slow_line(c, str_n(line, (size_t)(end - line)));
+}
+
+void columns_batch(struct columns *c, struct column_batch *b)
+{
+    uint32_t first = 0;
+
+    c->sink->stats->lines += b->lines;
+    for (uint32_t i = 0; i < b->lines; i++) {
+        uint32_t next = b->ends[i], start = b->starts[next];
+        one_line(c, b->base, b->starts + first, next - first - 1, b->base + start - 1);
+        first = next;
+        b->starts[first] = start; /* one_line may have put the end of its last value there */
+    }
+    /* An unfinished line; one of more values than the fast way takes may have any number of them.
+     */
+    uint32_t rest = b->n - first < COLUMNS_FAST ? b->n - first : COLUMNS_FAST;
+    uint32_t line = b->starts[first];
+
+    for (uint32_t i = 0; i <= rest; i++)
+        b->starts[i] = b->starts[first + i] - line;
+    b->base += line;
+    b->n = rest;
+    b->lines = 0;
 }

@@ -35,7 +35,17 @@ void columns_lines(struct columns *c, const char *p, const char *end);
 MUST_CHECK bool columns_lines_with(unsigned width, struct columns *c, const char *p,
                                    const char *end);
 
-/* For columns_lines: one line that ends at nl; starts[0..fields] are where its values begin. */
-void columns_line(struct columns *c, const char **starts, uint32_t fields, const char *nl);
+/* For columns_lines: where the values of some lines begin, counted from base. The value after a
+ * line's last one is the next line's first. */
+struct column_batch {
+    const char *base; /* the start of the first line */
+    uint32_t n;       /* starts[0..n] are known */
+    uint32_t lines;
+    uint32_t starts[COLUMN_STARTS];
+    uint32_t ends[COLUMN_STARTS]; /* of lines: the index of the start that follows */
+};
+
+/* Reads the lines, and makes the start of what remains the batch's base. */
+void columns_batch(struct columns *c, struct column_batch *b);
 
 #endif

@@ -1,11 +1,13 @@
 /* The splitter: 64 bytes at a time become two bit masks, line ends and blanks, and each set bit
- * starts a value. */
+ * starts a value. Starts are gathered for a few dozen lines before these are looked at: what is
+ * done here is then the same for any 64 bytes, and hardly a branch is guessed wrong. */
 #include <immintrin.h>
 
 #include "diagnose/columns.h"
 #include "base/poison.h"
 
-enum { STARTS_LAST = COLUMN_NONE - 4 };
+/* Values whose starts are written whatever there is: 64 bytes seldom have more. */
+enum { STARTS_AT_ONCE = 8 };
 
 struct masks {
     uint64_t newlines, blanks;
@@ -50,71 +52,69 @@ masks_avx2(const char *p)
     };
 }
 
-/* Values that start in 64 bytes without a line's end: four are written whatever there is, as most
- * stretches have no more, and a loop of that length would be guessed wrong too often. */
-#define TAKE_BLANKS(m)                                                      \
-    do {                                                                    \
-        uint64_t blanks = (m).blanks;                                       \
-        unsigned count = (unsigned)__builtin_popcountll(blanks);            \
-        const char **to = starts + n + 1;                                   \
-        for (unsigned k = 0; k < 4; k++) {                                  \
-            to[k] = base + __builtin_ctzll(blanks | (uint64_t)1 << 63) + 1; \
-            blanks &= blanks - 1;                                           \
-        }                                                                   \
-        for (unsigned k = 4; UNLIKELY(k < count); k++) {                    \
-            to[k] = base + __builtin_ctzll(blanks) + 1;                     \
-            blanks &= blanks - 1;                                           \
-        }                                                                   \
-        n += count;                                                         \
-    } while (0)
-
-/* One body for all widths; MASKS decides. A line of more values than the array holds keeps writing
- * its last place, and is read the slow way for having too many. */
-#define SPLIT_BODY(MASKS)                                                  \
-    const char *starts[COLUMN_STARTS];                                     \
-    static const char none[] = "- ";                                       \
-    uint32_t n = 0;                                                        \
-    starts[COLUMN_NONE] = none;                                            \
-    starts[COLUMN_NONE + 1] = none + 2;                                    \
-    starts[0] = p;                                                         \
-    for (const char *base = p; base < end; base += 64) {                   \
-        struct masks m = MASKS(base);                                      \
-        if (m.newlines == 0 && n < STARTS_LAST - 64 && end - base >= 64) { \
-            TAKE_BLANKS(m);                                                \
-            continue;                                                      \
-        }                                                                  \
-        uint64_t both = m.newlines | m.blanks;                             \
-        if (UNLIKELY(end - base < 64))                                     \
-            both &= ((uint64_t)1 << (end - base)) - 1;                     \
-        while (both) {                                                     \
-            unsigned i = (unsigned)__builtin_ctzll(both);                  \
-            const char *q = base + i;                                      \
-            both &= both - 1;                                              \
-            if (m.newlines >> i & 1) {                                     \
-                columns_line(c, starts, n, q);                             \
-                n = 0;                                                     \
-                starts[0] = q + 1;                                         \
-            } else {                                                       \
-                n += n < STARTS_LAST;                                      \
-                starts[n] = q + 1;                                         \
-            }                                                              \
-        }                                                                  \
+/* Written out, as a loop of that length would be kept; and one by one, as gathering them in a
+ * vector costs more than the stores it saves. */
+#define START(k, FIRST)                                  \
+    {                                                    \
+        uint32_t start = offset + (uint32_t)FIRST(both); \
+        __asm__ volatile("" : "+r"(start));              \
+        to[k] = start;                                   \
+        both &= both - 1;                                \
     }
+/* The number of the lowest bit; of none, whatever. */
+#define FIRST_BIT(bits) __builtin_ctzll((bits) | (uint64_t)1 << 63)
+
+/* One body for all widths; MASKS and FIRST decide. */
+#define SPLIT_BODY(MASKS, FIRST)                                                             \
+    struct column_batch batch __attribute__((uninitialized));                                \
+    batch.base = p;                                                                          \
+    batch.n = batch.lines = batch.starts[0] = 0;                                             \
+    for (const char *at = p; at < end; at += 64) {                                           \
+        struct masks m = MASKS(at);                                                          \
+        if (UNLIKELY(end - at < 64)) {                                                       \
+            uint64_t inside = ((uint64_t)1 << (end - at)) - 1;                               \
+            m.newlines &= inside;                                                            \
+            m.blanks &= inside;                                                              \
+        }                                                                                    \
+        uint64_t both = m.newlines | m.blanks, newlines = m.newlines;                        \
+        unsigned count = (unsigned)__builtin_popcountll(both);                               \
+        uint32_t offset = (uint32_t)(at - batch.base) + 1, *to = batch.starts + batch.n + 1; \
+        batch.ends[batch.lines] = batch.n + ONES_UP_TO_FIRST(newlines, both);                \
+        batch.lines += newlines != 0;                                                        \
+        while (UNLIKELY((newlines &= newlines - 1) != 0))                                    \
+            batch.ends[batch.lines++] = batch.n + ONES_UP_TO_FIRST(newlines, both);          \
+        START(0, FIRST)                                                                      \
+        START(1, FIRST)                                                                      \
+        START(2, FIRST) START(3, FIRST) START(4, FIRST) START(5, FIRST) START(6, FIRST)      \
+            START(7, FIRST) for (unsigned k = STARTS_AT_ONCE; UNLIKELY(k < count); k++)      \
+        {                                                                                    \
+            to[k] = offset + (uint32_t)__builtin_ctzll(both);                                \
+            both &= both - 1;                                                                \
+        }                                                                                    \
+        batch.n += count;                                                                    \
+        if (UNLIKELY(batch.n > COLUMN_STARTS - 1 - 64))                                      \
+            columns_batch(c, &batch);                                                        \
+    }                                                                                        \
+    columns_batch(c, &batch);
+
+/* How many of the bits there are up to the first newline, itself included. */
+#define ONES_UP_TO_FIRST(newlines, bits) \
+    ((uint32_t)__builtin_popcountll((bits) & ((newlines) ^ ((newlines)-1))))
 
 static void split_scalar(struct columns *c, const char *p, const char *end)
 {
-    SPLIT_BODY(masks_scalar)
+    SPLIT_BODY(masks_scalar, FIRST_BIT)
 }
 
 static void split_sse2(struct columns *c, const char *p, const char *end)
 {
-    SPLIT_BODY(masks_sse2)
+    SPLIT_BODY(masks_sse2, FIRST_BIT)
 }
 
 __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt"))) static void
 split_avx2(struct columns *c, const char *p, const char *end)
 {
-    SPLIT_BODY(masks_avx2)
+    SPLIT_BODY(masks_avx2, _tzcnt_u64)
 }
 
 bool columns_lines_with(unsigned width, struct columns *c, const char *p, const char *end)

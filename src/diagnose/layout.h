@@ -25,8 +25,8 @@ enum field {
 
 enum {
     COLUMNS_FAST = 110, /* lines of more columns are read the slow way */
-    COLUMN_NONE = 126,  /* where a missing field's value is found: "-" */
-    COLUMN_STARTS = 128,
+    COLUMN_NONE = 255,  /* of a field that is missing */
+    COLUMN_STARTS = 2048,
     COLUMNS_MAX = 400, /* a #Fields of more is refused */
 };
 

@@ -106,6 +106,13 @@ static inline struct pace *paces_get(const struct paces *ps, const struct pace_o
 {
     return &ps->at[open->number - 1];
 }
+/* Asks for what paces_flush will write. */
+static inline void paces_expect(const struct paces *ps, const struct pace_open *open)
+{
+    const struct pace *p = &ps->at[open->number - 1];
+
+    __builtin_prefetch(p->cells[open->slot - ps->firsts[open->number - 1]], 1);
+}
 static inline struct pace_place paces_place(const struct paces *ps, const struct pace_open *open)
 {
     return (struct pace_place){open->shift, ps->firsts[open->number - 1]};

@@ -150,15 +150,12 @@ static uint64_t key_hash(const struct tally *t, enum key_kind kind, uint32_t sta
 struct key_row *tally_key(struct tally *t, enum key_kind kind, uint32_t status, uint32_t substatus,
                           uint64_t win32, struct str reason)
 {
-    if (kind == KEY_HTTP && t->last_key &&
-        key_is(t->last_key, kind, status, substatus, win32, reason))
-        return t->last_key;
     reason = str_sub(reason, 0, REASON_TEXT_MAX);
     uint64_t hash = key_hash(t, kind, status, substatus, win32, reason);
     struct key_row **cell = &t->key_cache[hash % ARRAY_LEN(t->key_cache)];
 
     if (*cell && key_is(*cell, kind, status, substatus, win32, reason))
-        return t->last_key = *cell;
+        return *cell;
     uint32_t row;
 
     /* Two keys of one hash are possible in theory: the next hash is as good as any. */
@@ -216,17 +213,26 @@ static inline void key_count(struct tally *t, struct key_row *k, const struct re
 
 static void url_settle(struct tally *t, uint32_t id);
 
+/* Rows have other numbers now: those that were looked up are no good any more. */
+static void forget_rows(struct tally *t)
+{
+    for (size_t i = 0; i < TALLY_AHEAD; i++)
+        t->pending[i].client_row = t->pending[i].url_row = INDEX_FREE;
+}
+
 static void url_purge(struct tally *t)
 {
     uint32_t n;
 
     for (uint32_t i = 0; i < t->urls.n; i++)
         url_settle(t, i);
+    pairs_drain(&t->key_urls);
     uint32_t *map = table_purge(&t->urls, &n);
 
     pairs_renumber(&t->key_urls, map, n);
     paces_renumber(&t->paces, map);
     memset(t->url_cache, 0, sizeof(*t->url_cache));
+    forget_rows(t);
     free(map);
 }
 
@@ -239,11 +245,10 @@ static inline struct url_set *cache_set(const struct tally *t, uint64_t raw)
 static inline uint32_t cache_row(const struct tally *t, uint64_t raw)
 {
     const struct url_set *set = cache_set(t, raw);
+    /* Which of the four cannot be guessed, so it is computed. */
+    unsigned i = (set->raw[1] == raw) + 2u * (set->raw[2] == raw) + 3u * (set->raw[3] == raw);
 
-    for (size_t i = 0; i < ARRAY_LEN(set->raw); i++)
-        if (set->raw[i] == raw)
-            return set->row[i];
-    return INDEX_FREE;
+    return LIKELY(set->raw[i] == raw) ? set->row[i] : INDEX_FREE;
 }
 
 static uint32_t url_find(struct tally *t, uint64_t raw, struct str url)
@@ -282,30 +287,34 @@ static void url_settle(struct tally *t, uint32_t id)
 /* Most requests for a URL end in the same few ways: those are counted in its row. */
 static inline void url_key(struct tally *t, struct url_row *row, uint32_t id, uint32_t key)
 {
-    for (size_t i = 0; i < ARRAY_LEN(row->recent); i++) {
-        if (LIKELY(row->recent[i].key == key && row->recent[i].count)) {
-            row->recent[i].count++;
-            return;
-        }
+    /* Which of the three cannot be guessed, so it is computed. */
+    unsigned at = ((row->recent[1].key == key) & (row->recent[1].count != 0)) +
+                  2u * ((row->recent[2].key == key) & (row->recent[2].count != 0));
+
+    if (LIKELY(row->recent[at].key == key && row->recent[at].count)) {
+        row->recent[at].count++;
+        return;
     }
     size_t least = 0;
 
     for (size_t i = 1; i < ARRAY_LEN(row->recent); i++)
         if (row->recent[i].count < row->recent[least].count)
             least = i;
-    if (row->recent[least].count)
+    if (row->recent[least].count == 1)
+        pairs_note(&t->key_urls, pair_key(row->recent[least].key, id));
+    else if (row->recent[least].count)
         pairs_add(&t->key_urls, pair_key(row->recent[least].key, id), row->recent[least].count);
     row->recent[least].key = key;
     row->recent[least].count = 1;
 }
 
-static inline struct url_row *url_count(struct tally *t, const struct key_row *k, struct str url,
-                                        uint64_t raw)
+static inline struct url_row *url_count(struct tally *t, const struct key_row *k,
+                                        const struct pending *p)
 {
-    uint32_t id = cache_row(t, raw);
+    uint32_t id = p->url_row;
 
-    if (UNLIKELY(id == INDEX_FREE))
-        id = url_find(t, raw, url);
+    if (UNLIKELY(id == INDEX_FREE) && (id = cache_row(t, p->url_hash)) == INDEX_FREE)
+        id = url_find(t, p->url_hash, p->r.url);
     struct url_row *row = table_row(&t->urls, id);
 
     row->weight++;
@@ -321,19 +330,25 @@ static void client_purge(struct tally *t)
     uint32_t *map = table_purge(&t->clients, &n);
 
     pairs_renumber(&t->key_clients, map, n);
+    forget_rows(t);
     free(map);
 }
 
-static uint32_t client_find(struct tally *t, uint64_t hash, struct str client)
+static uint32_t client_new(struct tally *t, const struct pending *p)
 {
-    uint32_t row = table_find(&t->clients, hash);
+    uint32_t row = table_find(&t->clients, p->client_hash);
 
-    if (LIKELY(row != INDEX_FREE))
+    if (row != INDEX_FREE) /* made since it was looked up */
         return row;
     if (table_is_full(&t->clients))
         client_purge(t);
-    distinct_add(&t->clients_distinct, hash);
-    return table_put(&t->clients, hash, client);
+    distinct_add(&t->clients_distinct, p->client_hash);
+    return table_put(&t->clients, p->client_hash, p->r.client);
+}
+
+static inline uint32_t client_find(struct tally *t, const struct pending *p)
+{
+    return LIKELY(p->client_row != INDEX_FREE) ? p->client_row : client_new(t, p);
 }
 
 struct site_row *tally_site(struct tally *t, struct str name)
@@ -469,7 +484,7 @@ static void add_request(struct tally *t, const struct pending *p)
     uint32_t client = 0;
 
     if (r->client.n) {
-        client = client_find(t, p->client_hash, r->client);
+        client = client_find(t, p);
         struct client_row *row = table_row(&t->clients, client);
         row->weight++;
         row->requests++;
@@ -479,7 +494,7 @@ static void add_request(struct tally *t, const struct pending *p)
         distinct_add(&k->clients, p->client_hash);
     }
     if (r->url.n) {
-        url = url_count(t, k, r->url, p->url_hash);
+        url = url_count(t, k, p);
         url->errors_4xx += is_4xx;
         url->errors_5xx += is_5xx;
     }
@@ -504,7 +519,7 @@ static void add_httperr(struct tally *t, const struct pending *p)
         bucket_at(t, r->time_s)->v[COL_HTTPERR]++;
     tally_site(t, r->site)->httperr++;
     if (r->url.n)
-        url_count(t, k, r->url, p->url_hash)->httperr++;
+        url_count(t, k, p)->httperr++;
     if (r->pool.n) {
         uint64_t hash = quick_hash(t->key, r->pool);
         few_add(&k->queues, hash, r->pool, 1, 0);
@@ -512,7 +527,7 @@ static void add_httperr(struct tally *t, const struct pending *p)
     uint32_t client = 0;
 
     if (r->client.n) {
-        client = client_find(t, p->client_hash, r->client);
+        client = client_find(t, p);
         ((struct client_row *)table_row(&t->clients, client))->weight++;
         distinct_add(&k->clients, p->client_hash);
     }
@@ -530,7 +545,7 @@ static void add_ftp(struct tally *t, const struct pending *p)
     t->bytes_received += r->bytes_received;
     key_count(t, k, r, p->line);
     if (r->client.n) {
-        client = client_find(t, p->client_hash, r->client);
+        client = client_find(t, p);
         ((struct client_row *)table_row(&t->clients, client))->weight++;
         distinct_add(&k->clients, p->client_hash);
     }
@@ -558,18 +573,19 @@ static void count(struct tally *t, const struct pending *p)
     }
 }
 
-/* Asks for the rows that will be counted in. */
-static inline void look_ahead(const struct tally *t, const struct pending *p)
+/* Finds the rows that will be counted in, and asks for them. */
+static inline void look_ahead(const struct tally *t, struct pending *p)
 {
     if (p->r.client.n) {
-        uint32_t row = index_at(&t->clients.index, p->client_hash)->row;
-        if (row != INDEX_FREE)
-            __builtin_prefetch(table_row(&t->clients, row), 1);
+        p->client_row = index_at(&t->clients.index, p->client_hash)->row;
+        if (p->client_row != INDEX_FREE)
+            __builtin_prefetch(table_row(&t->clients, p->client_row), 1);
     }
-    uint32_t url = p->r.url.n ? cache_row(t, p->url_hash) : INDEX_FREE;
-
-    if (url != INDEX_FREE) {
-        const struct url_row *row = table_row(&t->urls, url);
+    if (p->r.url.n) {
+        p->url_row = cache_row(t, p->url_hash);
+        if (p->url_row == INDEX_FREE)
+            return;
+        const struct url_row *row = table_row(&t->urls, p->url_row);
         __builtin_prefetch(row, 1);
         __builtin_prefetch(row->pace_line, 1);
         __builtin_prefetch(
@@ -577,11 +593,23 @@ static inline void look_ahead(const struct tally *t, const struct pending *p)
     }
 }
 
+/* A record for another stretch of time puts the row's line into its pace: asks for that. */
+static inline void look_closer(const struct tally *t, const struct pending *p)
+{
+    if (p->url_row == INDEX_FREE)
+        return;
+    const struct url_row *row = table_row(&t->urls, p->url_row);
+
+    if (UNLIKELY(row->pace.number && p->r.time_s >> row->pace.shift != row->pace.slot))
+        paces_expect(&t->paces, &row->pace);
+}
+
 void tally_push(struct tally *t, uint64_t line)
 {
     struct pending *p = &t->pending[t->pushed % TALLY_AHEAD];
 
     p->line = line;
+    p->client_row = p->url_row = INDEX_FREE;
     if (p->r.client.n) {
         p->client_hash = quick_hash(t->key, p->r.client);
         __builtin_prefetch(&t->clients.index.slots[p->client_hash & (t->clients.index.cap - 1)]);
@@ -593,6 +621,8 @@ void tally_push(struct tally *t, uint64_t line)
     t->pushed++;
     if (t->pushed - t->counted > TALLY_LOOK)
         look_ahead(t, &t->pending[(t->pushed - TALLY_LOOK) % TALLY_AHEAD]);
+    if (t->pushed - t->counted > TALLY_CLOSER)
+        look_closer(t, &t->pending[(t->pushed - TALLY_CLOSER) % TALLY_AHEAD]);
     if (t->pushed - t->counted == TALLY_AHEAD - 1)
         count(t, &t->pending[t->counted++ % TALLY_AHEAD]);
 }
@@ -606,6 +636,7 @@ void tally_flush(struct tally *t)
 void tally_settle(struct tally *t)
 {
     pairs_drain(&t->key_clients);
+    pairs_drain(&t->key_urls);
     for (uint32_t i = 0; i < t->urls.n; i++)
         url_settle(t, i);
     flush_paces(t);

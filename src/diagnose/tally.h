@@ -96,6 +96,7 @@ struct client_row {
 struct pending {
     struct record r;
     uint64_t line, client_hash, url_hash;
+    uint32_t client_row, url_row; /* INDEX_FREE: not known yet */
 };
 
 struct trace_row {
@@ -110,7 +111,8 @@ struct site_row {
     uint64_t count, errors_4xx, errors_5xx, httperr;
 };
 
-enum { TALLY_AHEAD = 16, TALLY_LOOK = 6 };
+/* Records until one is counted, until its rows are looked up, and until these are looked at. */
+enum { TALLY_AHEAD = 16, TALLY_LOOK = 5, TALLY_CLOSER = 11 };
 
 struct tally {
     struct tally_sizes sizes;
@@ -126,7 +128,7 @@ struct tally {
     struct span *bucket;
     struct spans timeline; /* columns: enum timeline_column */
 
-    struct key_row *key_cache[1024], *last_key;
+    struct key_row *key_cache[1024];
     struct key_row **keys;
     size_t key_n, key_cap;
     struct index key_index;
