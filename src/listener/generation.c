@@ -396,7 +396,10 @@ static size_t count_bindings(const json_t *sites)
     size_t i, n = 0;
     json_t *s;
 
-    json_array_foreach(sites, i, s) n += json_array_size(json_object_get(s, "bindings"));
+    json_array_foreach(sites, i, s)
+    {
+        n += json_array_size(json_object_get(s, "bindings"));
+    }
     return n;
 }
 
@@ -428,7 +431,10 @@ struct generation *generation_load(const json_t *msg, const struct generation_en
             return NULL;
         }
     }
-    json_array_foreach(json_object_get(msg, "reservations"), i, j) load_reservation(g, j);
+    json_array_foreach(json_object_get(msg, "reservations"), i, j)
+    {
+        load_reservation(g, j);
+    }
     return g;
 }
 

@@ -53,12 +53,12 @@ static struct appcmd_item *add_item(struct appcmd_items *items, json_t *source)
 /* A member of the server's answer as text, in the item's next free field. */
 static void add_value(struct appcmd_item *item, char *value)
 {
-    size_t i = 0;
-
-    while (i < APPCMD_FIELDS_MAX && item->value[i])
-        i++;
-    INVARIANT(i < APPCMD_FIELDS_MAX);
-    item->value[i] = value;
+    for (size_t i = 0; i < APPCMD_FIELDS_MAX; i++)
+        if (!item->value[i]) {
+            item->value[i] = value;
+            return;
+        }
+    INVARIANT(false); /* no object has so many fields */
 }
 
 static void add_text(struct appcmd_item *item, const json_t *from, const char *key)
