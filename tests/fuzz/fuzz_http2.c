@@ -2,6 +2,7 @@
  * sense, frames that do not, raw bytes, what a worker answers, timers, reads and the client's end.
  * The listener must neither crash nor leak, and its lists and counts must agree at every step. */
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -75,6 +76,7 @@ static void set_up(void)
     const char *why;
     int fd = listen_here();
 
+    signal(SIGPIPE, SIG_IGN); /* as the listener does: sendfile raises it */
     log_settings_init(&settings);
     l.n_threads = 1;
     l.threads = xcalloc(1, sizeof(struct thread));

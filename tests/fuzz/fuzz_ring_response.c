@@ -3,6 +3,7 @@
  * that come and go; or raw bytes in the ring's memory. The listener must neither crash nor leak, and
  * the pool's counters must hold at every step. */
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -59,6 +60,7 @@ static void set_up(void)
     INVARIANT(bind(listen_fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(listen_fd, 512) == 0);
     INVARIANT(getsockname(listen_fd, (struct sockaddr *)&a, &len) == 0);
     port = ntohs(a.sin_port);
+    signal(SIGPIPE, SIG_IGN); /* as the listener does: sendfile raises it */
     log_settings_init(&settings);
     l.n_threads = 1;
     l.threads = xcalloc(1, sizeof(struct thread));
