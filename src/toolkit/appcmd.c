@@ -75,7 +75,7 @@ static int read_text(struct appcmd_run *run, struct str name)
     run->form = APPCMD_TEXT;
     run->text_field = appcmd_field_find(run->object, name);
     if (run->text_field == SIZE_MAX)
-        return command_wrong(&command_appcmd, "a %s has no value %.*s", run->object->name,
+        return command_wrong(&command_appcmd, "%s has no value %.*s", run->object->name,
                              STR_ARG(name));
     return 0;
 }
@@ -230,14 +230,21 @@ static bool is_one_of(const struct appcmd_item *item, char *const *list, size_t 
     return false;
 }
 
+/* A pool whose workers still finish what they have is stopped as far as orders are concerned. */
+static bool is_in_state(const char *state, const char *asked)
+{
+    return strcmp(state, asked) == 0 ||
+           (strcmp(asked, "Stopped") == 0 && strcmp(state, "Stopping") == 0);
+}
+
 static int act_on(struct appcmd_run *run, const struct appcmd_item *item)
 {
     const struct appcmd_verb *v = run->verb;
     size_t state = v->state ? appcmd_field_find(run->object, STR("state")) : SIZE_MAX;
     _cleanup_free_ char *why = NULL;
 
-    if (state != SIZE_MAX && strcmp(item->value[state], v->state) == 0) {
-        why = xasprintf("%s \"%s\" is %s", run->object->tag, item->value[0], v->state);
+    if (state != SIZE_MAX && is_in_state(item->value[state], v->state)) {
+        why = xasprintf("%s \"%s\" is %s", run->object->tag, item->value[0], item->value[state]);
         return fail(v->hresult, why);
     }
     if (!v->act(run, item, &why))

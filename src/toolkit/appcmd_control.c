@@ -93,7 +93,9 @@ json_t *appcmd_ask(const char *path, json_t *request, char **ret_why)
     json_decref(request);
     buf_init(&line, ANSWER_MAX);
     if (fd < 0 || !text) {
-        *ret_why = xasprintf("no server answers at %s: %s", path, strerror(errno));
+        *ret_why = xasprintf("no server answers at %s: %s; start one, or name its socket with "
+                             "--control",
+                             path, strerror(errno));
         return NULL;
     }
     if (!send_all(fd, text, strlen(text)) || !send_all(fd, "\n", 1) || !read_line(fd, &line)) {
