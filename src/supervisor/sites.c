@@ -176,9 +176,9 @@ static void say_unused_sockets(struct supervisor *s)
             continue;
         ip_format(&in->address, address);
         say_difference(s, 0,
-                       xasprintf("the socket %s for %s port %u, which was passed to the server, "
+                       xasprintf("the socket %s%sfor %s port %u, which was passed to the server, "
                                  "belongs to no binding",
-                                 in->name, address, in->port));
+                                 in->name, in->name[0] ? " " : "", address, in->port));
     }
 }
 
@@ -276,6 +276,29 @@ bool sup_site_set(struct supervisor *s, uint32_t id, bool started, char *out, si
     return !(started && p && p->why);
 }
 
+static void say_listening(const struct config_site *site, const struct config_binding *b,
+                          struct str address)
+{
+    bool v6 = str_find_char(address, ':') != SIZE_MAX;
+
+    sup_say("listening on http%s://%s%.*s%s:%u (%.*s)", is_https(b) ? "s" : "", v6 ? "[" : "",
+            STR_ARG(address), v6 ? "]" : "", b->port, STR_ARG(site->name));
+}
+
+/* A binding to all addresses: those of the listen list, if there is one. */
+static void say_every_address(const struct supervisor *s, const struct config_site *site,
+                              const struct config_binding *b)
+{
+    char address[IP_TEXT_MAX];
+
+    if (s->bindings.n_listen == 0)
+        say_listening(site, b, STR("0.0.0.0"));
+    for (size_t i = 0; i < s->bindings.n_listen; i++) {
+        ip_format(&s->bindings.listen[i], address);
+        say_listening(site, b, str_z(address));
+    }
+}
+
 void sites_say_addresses(const struct supervisor *s)
 {
     size_t n;
@@ -285,11 +308,12 @@ void sites_say_addresses(const struct supervisor *s)
         for (size_t k = 0; s->plan[i].started && k < sites[i].n_bindings; k++) {
             const struct config_binding *b = &sites[i].bindings[k];
             bool any = b->ip.n == 0 || str_eq(b->ip, STR("*")) || str_eq(b->ip, STR("+"));
-            bool v6 = str_find_char(b->ip, ':') != SIZE_MAX;
-            if (is_http(b) && endpoints_may_want(&s->endpoints, b->ip))
-                sup_say("listening on http%s://%s%.*s%s:%u (%.*s)", is_https(b) ? "s" : "",
-                        v6 ? "[" : "", STR_ARG(any ? STR("0.0.0.0") : b->ip), v6 ? "]" : "",
-                        b->port, STR_ARG(sites[i].name));
+            if (!is_http(b) || !endpoints_may_want(&s->endpoints, b->ip))
+                continue;
+            if (any)
+                say_every_address(s, &sites[i], b);
+            else
+                say_listening(&sites[i], b, b->ip);
         }
     }
 }

@@ -3,6 +3,7 @@ go and collide, sockets that a service manager passes."""
 import json
 import os
 import pathlib
+import re
 import socket
 import stat
 import subprocess
@@ -202,6 +203,7 @@ def test_listen_list(servers):
     assert fetch(server, ("127.0.0.2", port), "x") == "one"
     assert fetch(server, ("::1", port), "x") == "one"
     assert is_refused(("127.0.0.1", port)) and is_refused(("127.0.0.3", port))
+    assert re.findall(r"listening on (\S+) \(one\)", server.stderr) == [f"http://127.0.0.2:{port}", f"http://[::1]:{port}"]
     server.wait_event('site \\\\?"two\\\\?" does not start')
     # The list goes: so do its limits.
     server.reg_path.write_bytes(registry(f"[{PARAMETERS}]"))
