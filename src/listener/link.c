@@ -1,13 +1,11 @@
-/* A thread's end of the rings to one worker: pushing requests, taking answers, files, and what
- * becomes of requests when the worker ends. The worker is not trusted. */
+/* A thread's end of the rings to one worker: pushing requests, taking answers, and what becomes of
+ * requests when the worker ends. The worker is not trusted. */
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "listener/connection.h"
 #include "listener/exchange.h"
-#include "listener/generation.h"
 #include "listener/letters.h"
 #include "listener/link.h"
 #include "listener/metrics.h"
@@ -15,10 +13,9 @@
 #include "listener/response_cache.h"
 #include "listener/shared.h"
 #include "listener/thread.h"
-#include "listener/tls.h"
 #include "base/poison.h"
 
-enum { RECORDS_PER_TURN = 512, FILES_WAITING_MAX = 256 };
+enum { RECORDS_PER_TURN = 512 };
 
 static void on_wake(struct loop_io *io, uint32_t events)
 {
@@ -108,107 +105,12 @@ void link_update_taken(struct link *k)
 
 /* --- requests --- */
 
-struct blob {
-    const char *base;
-    char *at;
-    uint32_t used;
-};
-
-static struct msg_span span_of(struct blob *b, const struct exchange *x, struct str s)
-{
-    const char *head = b->base;
-
-    if (s.n == 0)
-        return (struct msg_span){0, 0};
-    if (s.p >= head && s.p + s.n <= head + x->head.head_len)
-        return (struct msg_span){(uint32_t)(s.p - head), (uint32_t)s.n};
-    memcpy(b->at + b->used, s.p, s.n);
-    b->used += (uint32_t)s.n;
-    return (struct msg_span){b->used - (uint32_t)s.n, (uint32_t)s.n};
-}
-
-static uint32_t request_flags(const struct exchange *x)
-{
-    return (x->body == BODY_COMING ? MSGF_HAS_BODY : 0u) |
-           (x->head.keep_alive ? MSGF_KEEP_ALIVE : 0u) |
-           (x->head.expect_100 ? MSGF_EXPECT_CONTINUE : 0u);
-}
-
-/* A body length beyond what the message can say is beyond every limit as well. */
-static int64_t content_length_of(const struct exchange *x)
-{
-    const struct http1_head *h = &x->head;
-
-    if (h->chunked || (x->conn->is_stream && h->content_length == UINT64_MAX))
-        return -1;
-    return h->content_length > INT64_MAX ? INT64_MAX : (int64_t)h->content_length;
-}
-
 enum push_result link_push_request(struct link *k, struct exchange *x)
 {
-    struct connection *c = x->conn;
-    const struct http1_head *h = &x->head;
-    const char *head = c->in->data + c->in->start;
-    struct str host = x->url.host.name.n ? x->url.host.name : http1_host(h, head);
-    size_t table = h->n_headers * sizeof(struct msg_field);
-    struct tls_facts tls;
-    uint32_t tls_flags;
+    enum push_result result = link_put_request(&k->requests, x);
 
-    client_certificate_facts(c, &tls, &tls_flags);
-    size_t most = sizeof(struct msg_request) + table + h->head_len + x->url.path.n + host.n +
-                  tls.cipher.n + tls.server_name.n + tls.client_cert.n + 16;
-
-    if (most > MESSAGE_REQUEST_MAX || most > k->requests.size / 4 || h->n_headers > MESSAGE_FIELDS_MAX)
-        return PUSH_TOO_LARGE;
-    char *room = ring_reserve(&k->requests, (uint32_t)most);
-    if (!room)
-        return PUSH_FULL;
-    struct blob b = {.base = head, .at = room + sizeof(struct msg_request) + table};
-
-    memcpy(b.at, head, h->head_len);
-    b.used = h->head_len;
-    const struct http1_header *in = http1_headers(h);
-    struct msg_field f;
-
-    for (size_t i = 0; i < h->n_headers; i++) {
-        f = (struct msg_field){.name_off = in[i].name_off,
-                               .value_off = in[i].value_off,
-                               .value_len = in[i].value_len,
-                               .name_len = in[i].name_len,
-                               .id = in[i].id};
-        memcpy(room + sizeof(struct msg_request) + i * sizeof(f), &f, sizeof(f));
-    }
-    struct msg_request m = {.site_id = x->site->id,
-                            .flags = request_flags(x) | tls_flags,
-                            .request_id = x->request_id,
-                            .generation = x->gen->generation->id,
-                            .content_length = content_length_of(x),
-                            .begin_wall_us = x->begin_wall_us,
-                            .remote = c->remote,
-                            .local = c->local,
-                            .n_fields = (uint16_t)h->n_headers,
-                            .method_id = h->method,
-                            .major = (uint8_t)h->version_major,
-                            .minor = (uint8_t)(h->version_major ? h->version_minor : 0)};
-
-    m.method = span_of(&b, x, http1_method(h, head));
-    m.raw_target = span_of(&b, x, http1_target(h, head));
-    m.path = span_of(&b, x, x->url.path);
-    m.query = span_of(&b, x, x->url.query);
-    m.host = span_of(&b, x, host);
-    if (tls.version) {
-        m.tls = (struct msg_tls){.version = tls.version,
-                                 .cipher_bits = tls.cipher_bits,
-                                 .key_bits = tls.key_bits,
-                                 .verdict = (uint16_t)tls.verdict,
-                                 .cipher = span_of(&b, x, tls.cipher),
-                                 .server_name = span_of(&b, x, tls.server_name),
-                                 .client_cert = span_of(&b, x, tls.client_cert)};
-    }
-    m.n_bytes = b.used;
-    memcpy(room, &m, sizeof(m));
-    ring_commit(&k->requests, MSG_REQUEST, x->body == BODY_COMING ? 0 : MSG_END, exchange_id(x),
-                (uint32_t)(sizeof(m) + table + b.used));
+    if (result != PUSH_DONE)
+        return result;
     x->ring_end = ring_tail(&k->requests);
     x->state = X_PUSHED;
     x->link = k;
@@ -292,90 +194,6 @@ void link_release(struct exchange *x)
     x->link = NULL;
 }
 
-/* --- files --- */
-
-static struct out_file **file_slot(struct link *k, uint32_t handle)
-{
-    struct out_file **p = &k->files[handle % LINK_FILE_SLOTS];
-
-    while (*p && (*p)->handle != handle)
-        p = &(*p)->next;
-    return p;
-}
-
-static void file_free(struct out_file *f)
-{
-    close(f->fd);
-    free(f);
-}
-
-void out_file_unref(struct out_file *f)
-{
-    if (--f->refs == 0 && f->closed)
-        file_free(f);
-}
-
-/* Takes it out of the table; segments under way may still send from it. */
-static void file_detach(struct link *k, struct out_file **slot)
-{
-    struct out_file *f = *slot;
-
-    *slot = f->next;
-    k->n_files--;
-    f->closed = true;
-    if (f->refs == 0)
-        file_free(f);
-}
-
-/* Only regular files: nothing else may be able to block our sendfile. */
-static bool take_file(struct link *k, uint32_t handle, int fd)
-{
-    struct stat st;
-
-    if (k->n_files >= LINK_FILES_MAX || *file_slot(k, handle) || fstat(fd, &st) < 0 ||
-        !S_ISREG(st.st_mode)) {
-        close(fd);
-        return false;
-    }
-    struct out_file *f = xcalloc(1, sizeof(*f));
-
-    f->handle = handle;
-    f->fd = fd;
-    f->next = k->files[handle % LINK_FILE_SLOTS];
-    k->files[handle % LINK_FILE_SLOTS] = f;
-    k->n_files++;
-    return true;
-}
-
-struct out_file *link_file(struct link *k, uint32_t handle)
-{
-    for (int i = 0; i < FILES_WAITING_MAX; i++) {
-        struct out_file *f = *file_slot(k, handle);
-        uint32_t h;
-        int fd;
-
-        if (f)
-            return f;
-        if (region_recv_file(k->file_sock, &h, &fd) != 1 || !take_file(k, h, fd))
-            return NULL;
-    }
-    return NULL;
-}
-
-static bool close_file(struct link *k, const struct ring_record *rec)
-{
-    struct msg_amount m;
-
-    if (rec->len != sizeof(m))
-        return false;
-    memcpy(&m, rec->payload, sizeof(m));
-    /* A file that was handed over but never named still waits in the socket. */
-    if (m.amount > UINT32_MAX || !link_file(k, (uint32_t)m.amount))
-        return false;
-    file_detach(k, file_slot(k, (uint32_t)m.amount));
-    return true;
-}
-
 /* --- answers --- */
 
 static struct exchange *find_exchange(struct link *k, uint64_t id)
@@ -412,7 +230,7 @@ static bool want_body(struct exchange *x, const struct ring_record *rec)
 static bool handle(struct link *k, const struct ring_record *rec)
 {
     if (rec->type == MSG_FILE_CLOSE)
-        return close_file(k, rec);
+        return link_close_file(k, rec);
     if (rec->type == MSG_CACHE_FLUSH)
         return cache_flush_record(k, rec);
     struct exchange *x = find_exchange(k, rec->id);
@@ -539,7 +357,7 @@ static void requeue_untaken(struct link *k)
     while (k->untaken) {
         struct exchange *x = CONTAINER_OF(k->untaken_end, struct exchange, next);
         if (x->started || x->aborted) {
-            response_abandoned(x); /* a worker that answers what it never took is no ground to try again */
+            response_abandoned(x); /* answering what it never took is no ground to try again */
             continue;
         }
         untaken_remove(k, x);
@@ -604,7 +422,6 @@ void link_gone(struct thread *t, struct worker_process *w)
     if (!k)
         return;
     struct thread_pool *tp = k->pool;
-
     struct ring_record rec;
 
     /* What it had finished before it died is as good as any other answer. Not more than a ringful:
@@ -623,9 +440,7 @@ void link_gone(struct thread *t, struct worker_process *w)
     requeue_untaken(k);
     /* Segments under way may still send from its files: they were handed over, they stay ours. */
     unhook(t, k);
-    for (size_t i = 0; i < LINK_FILE_SLOTS; i++)
-        while (k->files[i])
-            file_detach(k, &k->files[i]);
+    link_close_files(k);
     link_close_fds(w, t->index);
     free(k);
     if (tp->first)

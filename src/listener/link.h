@@ -40,6 +40,7 @@ struct link {
 
 enum push_result { PUSH_DONE, PUSH_FULL, PUSH_TOO_LARGE };
 
+/* link.c */
 void link_attach(struct thread *t, struct worker_process *w);
 void link_drain(struct thread *t, struct worker_process *w);
 void link_gone(struct thread *t, struct worker_process *w);
@@ -50,10 +51,17 @@ void link_owe(struct exchange *x, uint8_t what);
 void link_update_taken(struct link *k);
 void link_receive(struct link *k); /* works off what the worker has sent */
 void link_release(struct exchange *x);
-struct out_file *link_file(struct link *k, uint32_t handle);
 bool link_has_more(const struct link *k, const struct ring_record *rec); /* of the same exchange */
-void out_file_unref(struct out_file *f);
 void link_wake_dirty(struct thread *t);
 void link_mark_dirty(struct link *k);
+
+/* link_request.c: the record of x, committed; x itself is as it was */
+enum push_result link_put_request(struct ring *requests, const struct exchange *x);
+
+/* link_files.c */
+struct out_file *link_file(struct link *k, uint32_t handle); /* NULL: it was not handed over */
+bool link_close_file(struct link *k, const struct ring_record *rec); /* false: malformed */
+void link_close_files(struct link *k); /* segments under way may still send from them */
+void out_file_unref(struct out_file *f);
 
 #endif
