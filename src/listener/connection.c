@@ -87,7 +87,8 @@ void conn_arm(struct connection *c)
     loop_io_set(c->thread->loop, &c->io, events ? events : (uint32_t)EPOLLHUP);
 }
 
-bool conn_is_read(const struct connection *c)
+/* What comes will be noticed, and read. */
+static bool is_read(const struct connection *c)
 {
     return !c->read_paused && (c->tls ? c->io.armed == EPOLLIN : c->io.armed != 0);
 }
@@ -349,7 +350,7 @@ static bool read_head(struct connection *c)
         }
         if (c->timer_kind != T_HEADER)
             conn_set_timer(c, T_HEADER, c->x->gen->generation->header_wait_ms);
-        if (!conn_is_read(c))
+        if (!is_read(c))
             conn_read_on(c);
         return false;
     default:
@@ -381,7 +382,7 @@ static void advance(struct connection *c)
             return;
         }
         conn_set_timer(c, T_IDLE, c->idle_ms);
-        if (!conn_is_read(c))
+        if (!is_read(c))
             conn_read_on(c);
         return;
     }

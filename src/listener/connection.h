@@ -99,7 +99,6 @@ bool input_make_body_room(struct connection *c); /* behind the head; may move th
 
 /* connection.c: parse, timers, the connection's life */
 void conn_on_event(struct loop_io *io, uint32_t events);
-bool conn_is_read(const struct connection *c); /* what comes will be noticed, and read */
 void conn_read_on(struct connection *c); /* after a pause */
 void conn_ready(struct connection *c);   /* to be read in the next turn, whatever epoll says */
 void conn_send_on(struct connection *c); /* to send on in the next turn: others come first */

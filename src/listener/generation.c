@@ -446,7 +446,8 @@ static bool is_below(struct str path, struct str prefix)
            (str_istarts(path, prefix) && (path.n == prefix.n || path.p[prefix.n] == '/'));
 }
 
-const struct application *site_application(const struct site *s, struct str path)
+/* The application whose path is the longest prefix, by whole segments; NULL: none. */
+static const struct application *application_of(const struct site *s, struct str path)
 {
     for (size_t i = 0; i < s->n_apps; i++)
         if (is_below(path, s->apps[i].path))
@@ -468,7 +469,7 @@ static size_t longest_reserved(const struct binding *b, struct str path)
 static bool try_binding(const struct binding *b, struct str path, enum route_kind *kind,
                         struct route *ret)
 {
-    const struct application *app = b->site ? site_application(b->site, path) : NULL;
+    const struct application *app = b->site ? application_of(b->site, path) : NULL;
     size_t reserved = b->reserved ? longest_reserved(b, path) : 0;
 
     if (reserved > (app ? app->path.n : 0)) {

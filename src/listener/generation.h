@@ -131,8 +131,6 @@ struct route {
 enum route_kind generation_route(const struct generation *g, uint16_t port,
                                  const struct msg_address *local, struct str host, struct str path,
                                  struct route *ret);
-/* The application whose path is the longest prefix, by whole segments; NULL: none. */
-const struct application *site_application(const struct site *s, struct str path);
 
 /* Whether connections to the local address on port may begin with a PROXY header. NULL: none may.
  */

@@ -27,7 +27,6 @@ bool out_file(struct connection *c, struct out_file *f, uint64_t offset, uint64_
 /* length bytes from offset of the body of r, which need not be kept by the caller. */
 bool out_cached(struct connection *c, const struct cached_response *r, uint64_t offset,
                 uint64_t length);
-void out_wait(struct connection *c); /* what is queued waits for room or for its turn */
 bool out_flush(struct connection *c);
 uint64_t response_due_ms(const struct exchange *x); /* what it may take at the least rate */
 void out_drop(struct connection *c);

@@ -104,7 +104,7 @@ static ssize_t sendfile_some(struct connection *c, int fd, uint64_t offset, size
 }
 
 /* The socket is full: watch for room, and for the least rate the client has to keep. */
-void out_wait(struct connection *c)
+static void wait_for_room(struct connection *c)
 {
     struct exchange *x = c->x;
     uint32_t rate = x ? x->gen->generation->min_bytes_per_second : 0;
@@ -140,7 +140,7 @@ static bool queue_bytes(struct connection *c, const char *p, size_t n, uint64_t 
     *s = (struct out_segment){.length = n, .credit = credit};
     memcpy(s->data, p, n);
     append(c, s);
-    out_wait(c);
+    wait_for_room(c);
     return true;
 }
 
@@ -221,7 +221,7 @@ bool out_file(struct connection *c, struct out_file *f, uint64_t offset, uint64_
     f->refs++;
     c->x->queued_files++;
     append(c, s);
-    out_wait(c);
+    wait_for_room(c);
     return true;
 }
 
@@ -293,7 +293,7 @@ bool out_cached(struct connection *c, const struct cached_response *r, uint64_t 
     }
     *s = (struct out_segment){.cached = cached_response_ref(r), .offset = offset, .length = length};
     append(c, s);
-    out_wait(c);
+    wait_for_room(c);
     return true;
 }
 
@@ -301,7 +301,7 @@ bool out_cached(struct connection *c, const struct cached_response *r, uint64_t 
 static void out_blocked(struct connection *c)
 {
     if (c->throttle)
-        out_wait(c);
+        wait_for_room(c);
 }
 
 bool out_flush(struct connection *c)

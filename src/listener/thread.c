@@ -72,7 +72,7 @@ struct held_generation *thread_hold_generation(struct thread *t)
     return t->current;
 }
 
-void thread_release_generation(struct thread *t, struct held_generation *h)
+static void release_generation(struct thread *t, struct held_generation *h)
 {
     if (!h || --h->refs)
         return;
@@ -87,7 +87,7 @@ static void take_generation(struct thread *t, struct generation *g)
 
     t->current = xcalloc(1, sizeof(*t->current));
     *t->current = (struct held_generation){.generation = g, .refs = 1};
-    thread_release_generation(t, old);
+    release_generation(t, old);
     if (cap > t->cook_cap) {
         t->cook = xrealloc(t->cook, cap);
         t->cook_cap = cap;
@@ -118,7 +118,7 @@ struct exchange *exchange_new(struct thread *t)
 
 void exchange_free(struct thread *t, struct exchange *x)
 {
-    thread_release_generation(t, x->gen);
+    release_generation(t, x->gen);
     free(x->path_copy);
     free(x->log_text);
     free(x->headers_copy);
@@ -429,7 +429,7 @@ void thread_fini(struct thread *t)
     }
     for (unsigned i = 0; i < t->n_pools; i++)
         free(t->pools[i]);
-    thread_release_generation(t, t->current);
+    release_generation(t, t->current);
     http2_thread_fini(t);
     tls_table_unref(t->tls);
     metrics_free(t->metrics);

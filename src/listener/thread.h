@@ -96,8 +96,7 @@ void thread_start(struct listener *l, unsigned index); /* init, and runs it */
 void thread_end_all(struct thread *t); /* links, then connections */
 void thread_fini(struct thread *t);
 struct thread_pool *thread_pool_of(struct thread *t, struct pool *p);
-/* A reference to the generation in force; thread_release_generation gives it back. */
+/* A reference to the generation in force, for an exchange, which gives it back when it is freed. */
 struct held_generation *thread_hold_generation(struct thread *t);
-void thread_release_generation(struct thread *t, struct held_generation *h);
 
 #endif
