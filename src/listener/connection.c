@@ -16,8 +16,14 @@
 #include "listener/transport.h"
 #include "base/poison.h"
 
-enum { ADVANCES_PER_TURN = 32, LINGER_MS = 2000, LINGER_BYTES = 1 << 20, FREE_CONNECTIONS_MAX = 1024,
-       DROPPED_MAX = 1024, DROPPED_MS = 60 * 1000 };
+enum {
+    ADVANCES_PER_TURN = 32,
+    LINGER_MS = 2000,
+    LINGER_BYTES = 1 << 20,
+    FREE_CONNECTIONS_MAX = 1024,
+    DROPPED_MAX = 1024,
+    DROPPED_MS = 60 * 1000,
+};
 
 void conn_set_timer(struct connection *c, enum timer_kind kind, uint64_t ms)
 {
@@ -398,8 +404,8 @@ static void advance(struct connection *c)
 
 /* A request that is answered at once asks for the next one from within. That makes a loop: a client
  * decides how many there are, and the stack is not its to use up; nor is the thread, so that others
- * have their turn after some of them. A connection that goes meanwhile is only buried at the end of the
- * turn. */
+ * have their turn after some of them. A connection that goes meanwhile is only buried at the end of
+ * the turn. */
 void conn_advance(struct connection *c)
 {
     if (c->advancing) {

@@ -227,6 +227,13 @@ static bool want_body(struct exchange *x, const struct ring_record *rec)
     return true;
 }
 
+/* While the client is asked for its certificate nothing can be sent to it: the worker that asked has to
+ * wait for what comes of it, as long as there is a client. */
+static bool has_to_wait(const struct exchange *x, const struct ring_record *rec)
+{
+    return UNLIKELY(x->conn->in_handshake) && !x->client_gone && rec->type != MSG_RESPONSE_RESET;
+}
+
 static bool handle(struct link *k, const struct ring_record *rec)
 {
     if (rec->type == MSG_FILE_CLOSE)
@@ -235,7 +242,7 @@ static bool handle(struct link *k, const struct ring_record *rec)
         return cache_flush_record(k, rec);
     struct exchange *x = find_exchange(k, rec->id);
 
-    if (!x || x->ended)
+    if (!x || x->ended || has_to_wait(x, rec))
         return false;
     if (x->state == X_PUSHED)
         link_update_taken(k);

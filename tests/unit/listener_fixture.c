@@ -56,7 +56,7 @@ void fixture_generation(const struct fixture_options *o)
         "{s:i, s:s, s:s, s:{s:o, s:i}, s:[{s:s, s:s, s:i, s:s}], s:[{s:s, s:s}], s:{s:s, s:b}}",
         "id", 1, "name", "S", "state", "Started", "limits", "connectionTimeout_ms",
         or_default(o->connection_timeout, 120000), "maxUrlSegments", 32, "bindings", "protocol",
-        "http", "address", "*", "port", (int)bound_port, "host", "", "applications", "path", "/",
+        o->chain ? "https" : "http", "address", "*", "port", (int)bound_port, "host", "", "applications", "path", "/",
         "pool", "P", "logFile", "directory", log_dir, "enabled", 1);
     json_t *parameters = json_object();
 
@@ -103,6 +103,15 @@ static int listen_on(unsigned short *port)
     return fd;
 }
 
+static void give_certificate(const struct fixture_options *o)
+{
+    order(json_pack("{s:s, s:[{s:s, s:s, s:s}], s:[{s:s, s:i, s:s, s:s}], s:{}}", "type", "tls",
+                    "certificates", "id", "c", "chain", o->chain, "key", o->key, "bindings",
+                    "address", "*", "port", (int)bound_port, "host", "", "certificate", "c",
+                    "trust"),
+          NULL, 0);
+}
+
 unsigned short fixture_start_with(const char *dir, const struct fixture_options *o)
 {
     int pair[2], listen_fds[FIXTURE_THREADS_MAX];
@@ -119,8 +128,10 @@ unsigned short fixture_start_with(const char *dir, const struct fixture_options 
     order(json_pack("{s:s, s:i}", "type", "start", "threads", n_threads), NULL, 0);
     fixture_expect("ready");
     fixture_generation(o);
-    order(json_pack("{s:s, s:i, s:s, s:s, s:i}", "type", "endpoint_add", "id", 1, "scheme", "http",
-                    "address", "127.0.0.1", "port", (int)bound_port),
+    if (o->chain)
+        give_certificate(o);
+    order(json_pack("{s:s, s:i, s:s, s:s, s:i}", "type", "endpoint_add", "id", 1, "scheme",
+                    o->chain ? "https" : "http", "address", "127.0.0.1", "port", (int)bound_port),
           listen_fds, (size_t)n_threads);
     for (int i = 0; i < n_threads; i++)
         close(listen_fds[i]);
