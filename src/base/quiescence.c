@@ -48,7 +48,8 @@ void quiescence_retire(struct quiescence *q, struct quiescence_item *item,
     *q->last = item;
     q->last = &item->next;
     q->n_pending++;
-    /* Whoever reads this epoch also sees what the writer did before: the item is not to be found. */
+    /* Whoever reads this epoch also sees what the writer did before: the item is not to be
+     * found. */
     atomic_store_explicit(&q->epoch, epoch, memory_order_seq_cst);
 }
 

@@ -1,13 +1,13 @@
 /* Memory that readers find without a lock, and when it may be freed: once every reading thread has
  * passed a point at which it holds no pointer to it (quiescent-state-based reclamation).
  *
- * Readers are the threads of event loops. A thread is offline while it sleeps, online while it works,
- * and passes a quiescent point at least once a turn: going offline is one. What it has found stays
- * valid until its next one. A reader pays one exchange on a cache line of its own per turn.
+ * Readers are the threads of event loops. A thread is offline while it sleeps, online while it
+ * works, and passes a quiescent point at least once a turn: going offline is one. What it has found
+ * stays valid until its next one. A reader pays one exchange on a cache line of its own per turn.
  *
- * Readers load the pointers with memory_order_seq_cst (QUIESCENCE_LOAD; a plain load on x86), writers
- * store them likewise: together with the exchange that is what makes a thread that comes online
- * either visible to the writer or too late to find what was taken out. */
+ * Readers load the pointers with memory_order_seq_cst (QUIESCENCE_LOAD; a plain load on x86),
+ * writers store them likewise: together with the exchange that is what makes a thread that comes
+ * online either visible to the writer or too late to find what was taken out. */
 #ifndef CANDOR_BASE_QUIESCENCE_H
 #define CANDOR_BASE_QUIESCENCE_H
 
@@ -74,8 +74,8 @@ static inline void quiescence_pass(struct quiescence *q, unsigned reader)
         atomic_store_explicit(&q->readers[reader].seen, now, memory_order_release);
 }
 
-/* Writer: the item can no longer be found. It is released by a later quiescence_reclaim, also if the
- * caller is a reader itself. */
+/* Writer: the item can no longer be found. It is released by a later quiescence_reclaim, also if
+ * the caller is a reader itself. */
 void quiescence_retire(struct quiescence *q, struct quiescence_item *item,
                        void (*release)(struct quiescence_item *item));
 /* Writer: releases what no reader can hold any more, oldest first. Gives the number released. */

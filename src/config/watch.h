@@ -22,8 +22,8 @@ struct config_change {
 struct config_watch *
 config_watch_new(struct loop *l, struct config *c,
                  void (*on_change)(void *arg, const struct config_change *change), void *arg);
-/* Every folder that was consulted is watched. False once the kernel has refused one: its changes are
- * not noticed. Any thread. */
+/* Every folder that was consulted is watched. False once the kernel has refused one: its changes
+ * are not noticed. Any thread. */
 bool config_watch_is_complete(const struct config_watch *w);
 /* Also reports changes of this one file (http.reg, say). False if its folder cannot be watched. */
 bool config_watch_file(struct config_watch *w, const char *path);

@@ -1,6 +1,7 @@
-/* Request heads of HTTP/2: fields as the frame layer decodes them, checked as HTTP.sys checks those of
- * HTTP/1 and by the rules of RFC 9113 8.2 and 8.3, and kept in the shape of struct http1_head. So
- * everything behind the parser is the same for both, and the same request fails for the same reason.
+/* Request heads of HTTP/2: fields as the frame layer decodes them, checked as HTTP.sys checks those
+ * of HTTP/1 and by the rules of RFC 9113 8.2 and 8.3, and kept in the shape of struct http1_head.
+ * So everything behind the parser is the same for both, and the same request fails for the same
+ * reason.
  *
  * The fields are written as text lines into the caller's buffer; offsets of the head count from its
  * start. A known name gets its canonical spelling, :authority becomes a Host line. Pure: no input

@@ -1,6 +1,7 @@
-/* A limit is a time line measured in bytes: at now_ms it has come to rate * (now - start). A turn is
- * the stretch from `spent` on, taken by moving `spent`; it begins when the line has come there. What
- * is behind the line's present minus `slack` is lost: an idle limit saves up no more than that. */
+/* A limit is a time line measured in bytes: at now_ms it has come to rate * (now - start). A turn
+ * is the stretch from `spent` on, taken by moving `spent`; it begins when the line has come there.
+ * What is behind the line's present minus `slack` is lost: an idle limit saves up no more than
+ * that. */
 #include "listener/bandwidth.h"
 
 #include <stddef.h>

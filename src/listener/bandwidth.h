@@ -1,6 +1,7 @@
 /* Throttling: sites/site/limits/@maxBandwidth and webLimits/@maxGlobalBandwidth. Connections of all
- * threads reserve their turns on one time line per limit, which is a single atomic word; so the rate
- * is kept, turns go round between connections whatever thread they are on, and none can starve.
+ * threads reserve their turns on one time line per limit, which is a single atomic word; so the
+ * rate is kept, turns go round between connections whatever thread they are on, and none can
+ * starve.
  *
  * A connection asks for bytes before it sends. It gets some at once, or a turn: then it is parked
  * until share->at_ms and asks again. It never has to poll. What it could not send it gives back. */

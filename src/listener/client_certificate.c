@@ -1,5 +1,6 @@
 /* What a worker learns about TLS with each request, and asking a client for its certificate for one
- * URL (access sslFlags SslNegotiateCert): by renegotiation or, with TLS 1.3, after the handshake. */
+ * URL (access sslFlags SslNegotiateCert): by renegotiation or, with TLS 1.3, after the
+ * handshake. */
 #include "listener/connection.h"
 #include "listener/exchange.h"
 #include "listener/link.h"

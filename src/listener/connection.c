@@ -38,7 +38,8 @@ void conn_body_timer(struct connection *c)
 
     if (c->timer_kind == T_SEND)
         return; /* first of all it has to read */
-    /* Once the answer is under way the rest of the body matters only to a worker that asks for it. */
+    /* Once the answer is under way the rest of the body matters only to a worker that asks for
+     * it. */
     if (x->state == X_HELD && x->body == BODY_COMING && !c->read_paused && !c->read_eof &&
         (!x->started || x->body_credit))
         conn_set_timer(c, T_BODY, c->idle_ms);
@@ -443,7 +444,7 @@ void conn_timer_fired(struct timer_entry *e)
         conn_close(c);
         return;
     case T_DRAIN:
-        c->x->logged = false; /* the answer has its line; that the body never ended is told as well */
+        c->x->logged = false; /* the answer has its line; that the body never ended is another */
         own_log(c, HTTPERR_TIMER_ENTITY_BODY);
         conn_close(c);
         return;

@@ -227,8 +227,8 @@ static bool want_body(struct exchange *x, const struct ring_record *rec)
     return true;
 }
 
-/* While the client is asked for its certificate nothing can be sent to it: the worker that asked has to
- * wait for what comes of it, as long as there is a client. */
+/* While the client is asked for its certificate nothing can be sent to it: the worker that asked
+ * has to wait for what comes of it, as long as there is a client. */
 static bool has_to_wait(const struct exchange *x, const struct ring_record *rec)
 {
     return UNLIKELY(x->conn->in_handshake) && !x->client_gone && rec->type != MSG_RESPONSE_RESET;

@@ -1,4 +1,5 @@
-/* What comes before HTTP on a new connection: the header of a trusted balancer, the TLS handshake. */
+/* What comes before HTTP on a new connection: the header of a trusted balancer, the TLS
+ * handshake. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -21,8 +21,8 @@ enum { CACHE_LIST_MAX = 1000 };
 
 static void tell_event(struct listener *l, const char *code, const char *text, json_t *data)
 {
-    listener_tell(l, json_pack("{s:s, s:s, s:s, s:o}", "type", "event", "code", code, "text", text, "data",
-                      data ? data : json_object()));
+    listener_tell(l, json_pack("{s:s, s:s, s:s, s:o}", "type", "event", "code", code, "text", text,
+                               "data", data ? data : json_object()));
 }
 
 static void on_log_event(void *arg, const struct log_event *ev)
@@ -38,8 +38,8 @@ static void on_log_event(void *arg, const struct log_event *ev)
     json_t *data = json_pack("{s:o, s:i, s:I, s:I}", "path", json_string_nocheck(ev->path), "errno",
                              ev->err, "count", (json_int_t)ev->count, "site",
                              (json_int_t)ev->site_id);
-    json_t *msg = json_pack("{s:s, s:s, s:s, s:o}", "type", "event", "code", codes[ev->code], "text",
-                            ev->text, "data", data);
+    json_t *msg = json_pack("{s:s, s:s, s:s, s:o}", "type", "event", "code", codes[ev->code],
+                            "text", ev->text, "data", data);
 
     listener_post(arg, &(struct letter){.kind = LETTER_EVENT, .json = msg});
 }
@@ -237,8 +237,8 @@ static size_t attach_worker(struct listener *l, json_t *msg, const int *fds, siz
     struct pool *pool = find_pool(l, str_z(ipc_get_str(msg, "pool", "")));
     struct worker_process *w = xcalloc(1, sizeof(*w));
 
-    if (!pool || !l->generation || n != 1 + 3 * (size_t)l->n_threads || !region_map(fds[0], &w->region) ||
-        w->region.threads != l->n_threads) {
+    if (!pool || !l->generation || n != 1 + 3 * (size_t)l->n_threads ||
+        !region_map(fds[0], &w->region) || w->region.threads != l->n_threads) {
         region_unmap(&w->region);
         free(w);
         /* Nothing can reach it: to be ended and replaced. */
@@ -287,8 +287,8 @@ void listener_answer_status(struct listener *l, json_int_t token)
         json_int_t queued = 0;
         for (unsigned i = 0; i < l->n_threads; i++)
             queued += atomic_load_explicit(&p->waiting[i].n, memory_order_relaxed);
-        json_array_append_new(pools, json_pack("{s:s%, s:I}", "pool", p->name.p, p->name.n, "queued",
-                                               queued));
+        json_array_append_new(
+            pools, json_pack("{s:s%, s:I}", "pool", p->name.p, p->name.n, "queued", queued));
     }
     listener_tell(l, json_pack("{s:s, s:I, s:I, s:o}", "type", "status", "token",
                       token, "connections",

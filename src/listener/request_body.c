@@ -1,6 +1,6 @@
 /* The body of a request: it goes to the worker as far as the worker asks for it, and is dropped
- * once nobody wants it any more. The head stays in the input buffer until the request is over (logs,
- * another try with another worker); the body passes through the room behind it. */
+ * once nobody wants it any more. The head stays in the input buffer until the request is over
+ * (logs, another try with another worker); the body passes through the room behind it. */
 #include "listener/connection.h"
 #include "listener/exchange.h"
 #include "listener/generation.h"
@@ -78,7 +78,8 @@ static bool ends_with_stream(const struct exchange *x, const char *p)
 {
     const struct connection *c = x->conn;
 
-    return c->is_stream && x->body_left == UINT64_MAX && c->read_eof && p == c->in->data + c->in->end;
+    return c->is_stream && x->body_left == UINT64_MAX && c->read_eof &&
+           p == c->in->data + c->in->end;
 }
 
 /* Takes up to n bytes at p as body. *ret_data is what they carry. False: the framing is broken. */

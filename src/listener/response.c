@@ -1,5 +1,6 @@
-/* A worker's answer on its way to the client. The listener writes everything that frames the message
- * itself; what comes from the worker is copied out of the ring and checked before it is sent. */
+/* A worker's answer on its way to the client. The listener writes everything that frames the
+ * message itself; what comes from the worker is copied out of the ring and checked before it is
+ * sent. */
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -279,7 +280,8 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
     }
     decide_framing(x, &h, closing);
     struct str head_lines = str_n(lines, h.headers_len);
-    struct str reason = str_n(out + STATUS_LINE_BYTES, (size_t)(lines - 2 - out) - STATUS_LINE_BYTES);
+    struct str reason =
+        str_n(out + STATUS_LINE_BYTES, (size_t)(lines - 2 - out) - STATUS_LINE_BYTES);
 
     p = write_framing(p, x);
     throttle_begin(c);

@@ -1,9 +1,9 @@
-/* Two tables find the entries. The one of the readers hangs them in chains by the hash of their key;
- * it is replaced by one of twice the size when they become many, for which each entry has a second
- * link, so that readers of the old table go on undisturbed. The one of the writers hangs them by site
- * and path, for flushes. All entries also stand in a list in the order of storing, along which a hand
- * goes round: it takes out what has expired, what nobody uses, and, if room is needed, what was not
- * used for some seconds. Room is never made by taking out what is in use. */
+/* Two tables find the entries. The one of the readers hangs them in chains by the hash of their
+ * key; it is replaced by one of twice the size when they become many, for which each entry has a
+ * second link, so that readers of the old table go on undisturbed. The one of the writers hangs
+ * them by site and path, for flushes. All entries also stand in a list in the order of storing,
+ * along which a hand goes round: it takes out what has expired, what nobody uses, and, if room is
+ * needed, what was not used for some seconds. Room is never made by taking out what is in use. */
 #include "listener/response_cache.h"
 
 #include <stdlib.h>

@@ -111,8 +111,9 @@ const struct cached_response *response_cache_find(struct response_cache *cache, 
 const struct cached_response *cached_response_ref(const struct cached_response *r);
 void cached_response_unref(const struct cached_response *r); /* any thread, online or not */
 
-/* Whether the conditions of a request make this a 304 (never a 412: those requests go to the worker).
- * The same verdict as http_conditions_check, faster where the client gives back what it was given. */
+/* Whether the conditions of a request make this a 304 (never a 412: those requests go to the
+ * worker). The same verdict as http_conditions_check, faster where the client gives back what it
+ * was given. */
 bool cached_response_not_modified(const struct cached_response *r, const struct http_conditions *c,
                                   int64_t wall_s);
 
@@ -180,7 +181,8 @@ struct response_cache_stats {
 };
 void response_cache_stats(struct response_cache *cache, struct response_cache_stats *ret);
 /* For the control channel: {"bytes", "maxBytes", "files", "hits", "misses", "count", "entries":
- * [{url, site, status, bytes, idle_s, expires_s?, coding?}]}, the first max entries, newest first. */
+ * [{url, site, status, bytes, idle_s, expires_s?, coding?}]}, the first max entries, newest
+ * first. */
 json_t *response_cache_list(struct response_cache *cache, size_t max, uint64_t now_ms);
 
 #endif

@@ -38,7 +38,8 @@ static bool is_meant(const struct flush *f, const struct cached_response *r)
 static size_t flush_locked(struct response_cache *c, const struct flush *f)
 {
     bool one_path = !f->subtree && f->site;
-    struct cached_response *r = one_path ? *cache_path_bucket(c, f->site, f->path) : c->oldest, *next;
+    struct cached_response *r = one_path ? *cache_path_bucket(c, f->site, f->path) : c->oldest,
+                           *next;
     size_t n = 0;
 
     for (; r; r = next) {

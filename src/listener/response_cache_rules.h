@@ -61,8 +61,8 @@ enum response_cache_why {
 const char *response_cache_why_name(enum response_cache_why why);
 const char *response_cache_why_text(enum response_cache_why why);
 
-/* Content codings that an Accept-Encoding value allows, as a set. Answers with Vary: Accept-Encoding
- * are kept one for each set. */
+/* Content codings that an Accept-Encoding value allows, as a set. Answers with Vary:
+ * Accept-Encoding are kept one for each set. */
 enum {
     CODING_IDENTITY = 1,
     CODING_GZIP = 2,

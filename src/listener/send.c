@@ -172,8 +172,8 @@ bool out_bytes(struct connection *c, const void *p, size_t n, bool more, uint64_
     return queue_bytes(c, (const char *)p + sent, n - (size_t)sent, credit - paid);
 }
 
-/* 1: all of it has left; 0: the socket is full, or others are to have their turn; -1: the connection
- * is gone. */
+/* 1: all of it has left; 0: the socket is full, or others are to have their turn; -1: the
+ * connection is gone. */
 static int send_file_part(struct connection *c, int fd, uint64_t *offset, uint64_t *length)
 {
     uint64_t turn = SENDFILE_PER_TURN;
@@ -196,7 +196,7 @@ static int send_file_part(struct connection *c, int fd, uint64_t *offset, uint64
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return 0;
         if (n == 0 || errno == EIO || errno == EINVAL)
-            conn_reset(c); /* the file is shorter than promised: the client must not believe it whole */
+            conn_reset(c); /* shorter than promised: the client must not believe it whole */
         else
             conn_client_gone(c);
         return -1;

@@ -400,7 +400,8 @@ static void on_tick(struct loop_timer *timer)
     loop_timer_set(t->loop, timer, now + TIMER_TICK_MS);
 }
 
-/* Called by the control thread once the event thread has ended: no leak may hide behind the exit. */
+/* Called by the control thread once the event thread has ended: no leak may hide behind the
+ * exit. */
 void thread_fini(struct thread *t)
 {
     for (uint32_t i = 0; i < t->n_slots; i++) {

@@ -1,5 +1,5 @@
-/* maxBandwidth and maxGlobalBandwidth on a connection: what it may send now, and the pause until its
- * next turn. Streams of HTTP/2 are not throttled (nor does HTTP.sys). */
+/* maxBandwidth and maxGlobalBandwidth on a connection: what it may send now, and the pause until
+ * its next turn. Streams of HTTP/2 are not throttled (nor does HTTP.sys). */
 #include <stdlib.h>
 
 #include "base/alloc.h"

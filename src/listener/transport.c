@@ -1,6 +1,7 @@
 /* How bytes get in and out of a connection: the socket as it is, or TLS on it. The calls keep the
  * conventions of recv, send and sendfile. They go to the kernel by syscall(2): the library's
- * functions are points of cancellation, which costs a threaded process two atomic operations each. */
+ * functions are points of cancellation, which costs a threaded process two atomic operations
+ * each. */
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>

@@ -19,9 +19,10 @@ bool message_decode_request(const void *data, size_t n, struct request_message *
     if (table > n || h.n_bytes > n - table)
         return false;
     if (!span_ok(h.method, h.n_bytes) || !span_ok(h.raw_target, h.n_bytes) ||
-        !span_ok(h.path, h.n_bytes) || !span_ok(h.query, h.n_bytes) || !span_ok(h.host, h.n_bytes) ||
-        !span_ok(h.tls.cipher, h.n_bytes) || !span_ok(h.tls.server_name, h.n_bytes) ||
-        !span_ok(h.tls.client_cert, h.n_bytes) || h.tls.verdict > CLIENT_CERT_REVOCATION_UNKNOWN)
+        !span_ok(h.path, h.n_bytes) || !span_ok(h.query, h.n_bytes) ||
+        !span_ok(h.host, h.n_bytes) || !span_ok(h.tls.cipher, h.n_bytes) ||
+        !span_ok(h.tls.server_name, h.n_bytes) || !span_ok(h.tls.client_cert, h.n_bytes) ||
+        h.tls.verdict > CLIENT_CERT_REVOCATION_UNKNOWN)
         return false;
     if (h.content_length < -1 || h.method.len == 0 || h.path.len == 0)
         return false;

@@ -4,8 +4,8 @@
  *
  * For every MSG_REQUEST the worker sends exactly one closing record: one that carries MSG_END
  * (response, body, file, end) or MSG_RESPONSE_RESET. That holds after MSG_REQUEST_ABORT too: the
- * worker stops its work and answers with MSG_RESPONSE_RESET (a closing record that crossed the abort
- * on its way is the answer as well). Only then is the id free for another request. */
+ * worker stops its work and answers with MSG_RESPONSE_RESET (a closing record that crossed the
+ * abort on its way is the answer as well). Only then is the id free for another request. */
 #ifndef CANDOR_QUEUE_MESSAGE_H
 #define CANDOR_QUEUE_MESSAGE_H
 
@@ -175,7 +175,8 @@ struct msg_flush {
     uint32_t unused;
 };
 
-/* A request as decoded: views into bytes that the worker owns (they were copied out of the ring). */
+/* A request as decoded: views into bytes that the worker owns (they were copied out of the
+ * ring). */
 struct request_message {
     struct msg_request head;
     const struct msg_field *fields;
@@ -189,13 +190,13 @@ struct request_message {
 MUST_CHECK bool message_decode_request(const void *data, size_t n, struct request_message *ret);
 
 /* Checks the fixed part of a MSG_RESPONSE record (copied out of the ring) against the record's
- * length: counts, flags, status. On true the parts follow it in the order of struct msg_response and
- * fill the record exactly. */
+ * length: counts, flags, status. On true the parts follow it in the order of struct msg_response
+ * and fill the record exactly. */
 MUST_CHECK bool message_response_ok(const struct msg_response *head, uint32_t record_len);
 /* A reason phrase, copied out of the ring: no control characters. */
 bool message_reason_ok(struct str reason);
-/* Header lines, copied out of the ring: token names, CRLF ends, no CR, LF or NUL inside, and none of
- * the headers that frame a message or that the listener alone writes. */
+/* Header lines, copied out of the ring: token names, CRLF ends, no CR, LF or NUL inside, and none
+ * of the headers that frame a message or that the listener alone writes. */
 bool message_header_block_ok(struct str block);
 
 #endif

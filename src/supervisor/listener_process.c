@@ -61,8 +61,8 @@ static void send_endpoint(struct supervisor *s, struct endpoint *ep)
     ep->sent_https = ep->https;
     ep->sent = listener_send(s,
                              json_pack("{s:s, s:i, s:s, s:s, s:i}", "type", "endpoint_add", "id",
-                                       (int)ep->id, "scheme", ep->https ? "https" : "http", "address", address, "port",
-                                       (int)endpoint_port(ep)),
+                                       (int)ep->id, "scheme", ep->https ? "https" : "http",
+                                       "address", address, "port", (int)endpoint_port(ep)),
                              ep->fds, s->endpoints.threads);
 }
 

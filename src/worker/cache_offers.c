@@ -19,7 +19,8 @@ enum {
     SLICE_MS = 125,            /* many of them are looked at in portions, */
     SLICE_MIN = 64,            /* so many at a time, or as many as are needed */
     /* Between looks that changes cause, so that a folder where files are written all the time does
-     * not cost much: a millisecond more for so many files that had to be looked at, up to a bound. */
+     * not cost much: a millisecond more for so many files that had to be looked at, up to a
+     * bound. */
     PAUSE_MS = 20,
     PAUSE_PER = 8,
     PAUSE_MAX_MS = 500,

@@ -2,15 +2,15 @@
  * Hostile clients over plain TCP, and a polite one that measures meanwhile. Driven by
  * tests/e2e/test_attack_*.py, built by them. Each mode ends by itself and prints one line.
  *
- *   flood probe PORT PATH SECONDS          asks now and then; prints: requests errors p50 p99 max (us)
- *   flood heads PORT COUNT SECONDS         COUNT request heads that never end, a byte now and then
- *   flood bodies PORT COUNT SECONDS        COUNT bodies that never end, a byte now and then
- *   flood stalls PORT COUNT SECONDS        COUNT bodies of which nothing comes after the first bytes
- *   flood readers PORT PATH COUNT SECONDS  COUNT answers taken a few bytes at a time
- *   flood garbage PORT COUNT PARALLEL      COUNT connections that send nonsense
+ *   flood probe PORT PATH SECONDS          asks now and then; prints: requests errors p50 p99 max
+ * (us) flood heads PORT COUNT SECONDS         COUNT request heads that never end, a byte now and
+ * then flood bodies PORT COUNT SECONDS        COUNT bodies that never end, a byte now and then
+ *   flood stalls PORT COUNT SECONDS        COUNT bodies of which nothing comes after the first
+ * bytes flood readers PORT PATH COUNT SECONDS  COUNT answers taken a few bytes at a time flood
+ * garbage PORT COUNT PARALLEL      COUNT connections that send nonsense
  *
- * heads, bodies, stalls and readers print "open N" when all are connected, and at the end: open ended, where
- * ended counts connections the server has ended meanwhile.
+ * heads, bodies, stalls and readers print "open N" when all are connected, and at the end: open
+ * ended, where ended counts connections the server has ended meanwhile.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -61,7 +61,8 @@ static size_t number(const char *text)
 static int connect_from(size_t index, int receive_buffer, bool wait)
 {
     struct sockaddr_in source = {.sin_family = AF_INET,
-                                 .sin_addr.s_addr = htonl(0x7f000201u + (uint32_t)(index / 4000 % 250))};
+                                 .sin_addr.s_addr =
+                                     htonl(0x7f000201u + (uint32_t)(index / 4000 % 250))};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (wait ? 0 : SOCK_NONBLOCK), 0);
     int on = 1;
 
@@ -73,7 +74,8 @@ static int connect_from(size_t index, int receive_buffer, bool wait)
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0)
         die("bind");
-    if (connect(fd, (struct sockaddr *)&server, sizeof server) < 0 && (wait || errno != EINPROGRESS))
+    if (connect(fd, (struct sockaddr *)&server, sizeof server) < 0 &&
+        (wait || errno != EINPROGRESS))
         die("connect");
     return fd;
 }
@@ -178,7 +180,8 @@ static int run_slow(const char *what, const char *path, size_t count, size_t sec
     else if (strcmp(what, "heads") == 0)
         len = snprintf(head, sizeof head, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ");
     else
-        len = snprintf(head, sizeof head, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc");
+        len = snprintf(head, sizeof head,
+                       "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc");
     for (size_t i = 0; i < count; i++) {
         all[i].fd = connect_from(i, readers ? 2048 : 0, true);
         if (send(all[i].fd, head, (size_t)len, MSG_NOSIGNAL) != len)
@@ -309,7 +312,8 @@ static int run_garbage(size_t count, size_t parallel)
             }
             if (g->fd >= 0 || begun >= count)
                 continue;
-            *g = (struct garbage){.fd = connect_from(begun, 0, false), .how = (unsigned)(draw() % HOWS),
+            *g = (struct garbage){.fd = connect_from(begun, 0, false),
+                                  .how = (unsigned)(draw() % HOWS),
                                   .since = now_us()};
             begun++;
             if (epoll_ctl(poller, EPOLL_CTL_ADD, g->fd, &e) < 0)

@@ -3,15 +3,14 @@
  * itself, at the latest after its COUNT, and prints one line.
  *
  *   flood_tls handshakes PORT COUNT     ClientHellos of whom most leave, some stall; prints: begun
- *   flood_tls renegotiate PORT COUNT    TLS 1.2, asks for COUNT new handshakes; prints: asked done closed
- *   flood_tls keyupdates PORT COUNT     TLS 1.3, asks for COUNT new keys; prints: asked closed
+ *   flood_tls renegotiate PORT COUNT    TLS 1.2, asks for COUNT new handshakes; prints: asked done
+ * closed flood_tls keyupdates PORT COUNT     TLS 1.3, asks for COUNT new keys; prints: asked closed
  *   flood_tls MODE PORT COUNT           over HTTP/2, again and again on new connections until COUNT
- *                                       frames were sent; prints: sent connections goaways last-error
- *      reset         requests that are cancelled at once
- *      continuation  header blocks that never end
- *      ping, settings, priority, window-update, empty-data   frames without a purpose, answers unread
- *   flood_tls windows PORT COUNT        COUNT requests for /large.bin with a window of one byte and
- *                                       none given after it, held for 8 seconds; prints as above
+ *                                       frames were sent; prints: sent connections goaways
+ * last-error reset         requests that are cancelled at once continuation  header blocks that
+ * never end ping, settings, priority, window-update, empty-data   frames without a purpose, answers
+ * unread flood_tls windows PORT COUNT        COUNT requests for /large.bin with a window of one
+ * byte and none given after it, held for 8 seconds; prints as above
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,8 +29,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DATA = 0, HEADERS = 1, PRIORITY = 2, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7, WINDOW_UPDATE = 8,
-       CONTINUATION = 9 };
+enum {
+    DATA = 0,
+    HEADERS = 1,
+    PRIORITY = 2,
+    RST_STREAM = 3,
+    SETTINGS = 4,
+    PING = 6,
+    GOAWAY = 7,
+    WINDOW_UPDATE = 8,
+    CONTINUATION = 9
+};
 
 struct conn {
     int fd;
@@ -75,7 +83,8 @@ static size_t number(const char *text)
 static int connect_plain(void)
 {
     struct sockaddr_in source = {.sin_family = AF_INET,
-                                 .sin_addr.s_addr = htonl(0x7f000301u + (uint32_t)(connections / 4000 % 250))};
+                                 .sin_addr.s_addr =
+                                     htonl(0x7f000301u + (uint32_t)(connections / 4000 % 250))};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
     connections++;
@@ -121,8 +130,8 @@ static void digest(struct conn *c, const uint8_t *p, size_t n)
                 c->left = (size_t)(c->head[0] << 16 | c->head[1] << 8 | c->head[2]);
             if (c->head_len == 17 && c->head[3] == GOAWAY) {
                 goaways++;
-                last_error = (uint32_t)c->head[13] << 24 | (uint32_t)c->head[14] << 16 | (uint32_t)c->head[15] << 8 |
-                             c->head[16];
+                last_error = (uint32_t)c->head[13] << 24 | (uint32_t)c->head[14] << 16 |
+                             (uint32_t)c->head[15] << 8 | c->head[16];
             }
         } else if (c->left > 0) {
             size_t skip = c->left < n ? c->left : n;
@@ -229,7 +238,8 @@ static int run_renegotiate(size_t count)
         asked++;
         while ((n = SSL_do_handshake(c.ssl)) != 1) {
             n = SSL_get_error(c.ssl, n);
-            if ((n != SSL_ERROR_WANT_READ && n != SSL_ERROR_WANT_WRITE) || now_ms() > since + 2000) {
+            if ((n != SSL_ERROR_WANT_READ && n != SSL_ERROR_WANT_WRITE) ||
+                now_ms() > since + 2000) {
                 closed = true;
                 break;
             }
@@ -264,7 +274,8 @@ static int run_keyupdates(size_t count)
 
 /* --- HTTP/2 --- */
 
-static size_t put_frame(uint8_t *into, uint8_t type, uint8_t flags, uint32_t stream, const void *payload, size_t len)
+static size_t put_frame(uint8_t *into, uint8_t type, uint8_t flags, uint32_t stream,
+                        const void *payload, size_t len)
 {
     into[0] = (uint8_t)(len >> 16);
     into[1] = (uint8_t)(len >> 8);
@@ -292,7 +303,11 @@ static size_t put_request(uint8_t *into, uint32_t stream, uint8_t flags, const c
 
 static bool open_h2(struct conn *c, uint32_t window)
 {
-    uint8_t start[64], setting[6] = {0, 4, (uint8_t)(window >> 24), (uint8_t)(window >> 16), (uint8_t)(window >> 8),
+    uint8_t start[64], setting[6] = {0,
+                                     4,
+                                     (uint8_t)(window >> 24),
+                                     (uint8_t)(window >> 16),
+                                     (uint8_t)(window >> 8),
                                      (uint8_t)window};
     size_t n = 24;
     const unsigned char *protocol;
@@ -322,13 +337,15 @@ struct h2_mode {
 };
 
 static const struct h2_mode h2_modes[] = {
-    {"reset", HEADERS, true},      {"continuation", CONTINUATION, true}, {"ping", PING, false},
-    {"settings", SETTINGS, false}, {"priority", PRIORITY, true},         {"window-update", WINDOW_UPDATE, true},
+    {"reset", HEADERS, true},     {"continuation", CONTINUATION, true},
+    {"ping", PING, false},        {"settings", SETTINGS, false},
+    {"priority", PRIORITY, true}, {"window-update", WINDOW_UPDATE, true},
     {"empty-data", DATA, true},
 };
 
 /* One batch of frames; returns its length and adds to *frames. */
-static size_t fill(const struct h2_mode *mode, uint8_t *into, size_t size, uint32_t *stream, size_t *frames)
+static size_t fill(const struct h2_mode *mode, uint8_t *into, size_t size, uint32_t *stream,
+                   size_t *frames)
 {
     static const uint8_t eight[8] = {0, 0, 0, 1}, cancel[4] = {0, 0, 0, 8}, one[4] = {0, 0, 0, 1};
     static const uint8_t weight[5] = {0, 0, 0, 0, 16};

@@ -334,8 +334,9 @@ static void put_record(struct link *k, unsigned type, unsigned flags, uint64_t i
 static void put_answer(struct link *k, struct script *s, uint64_t id, unsigned flags)
 {
     static const uint16_t status[] = {200, 204, 304, 404, 206, 500, 401, 200};
-    static const char *const headers[] = {"", "A: b\r\n", "Content-Type: text/html\r\nX: y\r\n",
-                                          "Set-Cookie: a\r\nSet-Cookie: b\r\nProxy-Connection: x\r\n"};
+    static const char *const headers[] = {
+        "", "A: b\r\n", "Content-Type: text/html\r\nX: y\r\n",
+        "Set-Cookie: a\r\nSet-Cookie: b\r\nProxy-Connection: x\r\n"};
     static char record[sizeof(struct msg_response) + MESSAGE_BODY_MAX + 128];
     unsigned how = byte_of(s), size = byte_of(s);
     const char *h = headers[how >> 3 & 3];
@@ -479,7 +480,8 @@ static void check(struct thread *t)
         if (!c->carrier)
             continue;
         check_session(c);
-        for (const struct http2_stream *s = ((struct http2 *)c->carrier_data)->streams; s; s = s->next)
+        for (const struct http2_stream *s = ((struct http2 *)c->carrier_data)->streams; s;
+             s = s->next)
             fields += s->fields != NULL;
     }
     for (int i = 0; t->http2 && i < HTTP2_HEADS_KEPT; i++)

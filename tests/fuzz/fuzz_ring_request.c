@@ -1,5 +1,6 @@
 /* What a hostile listener (or a bug in ours) could put on a worker's request ring: the ring's own
- * bookkeeping and the request message's offsets. Every view of an accepted message must be readable. */
+ * bookkeeping and the request message's offsets. Every view of an accepted message must be
+ * readable. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

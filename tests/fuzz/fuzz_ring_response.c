@@ -1,7 +1,7 @@
 /* What a hostile worker can write, and what clients can do meanwhile: a script of records on the
- * response ring of a real link, bytes that clients send, reads, half-closes, resets, timers, workers
- * that come and go; or raw bytes in the ring's memory. The listener must neither crash nor leak, and
- * the pool's counters must hold at every step. */
+ * response ring of a real link, bytes that clients send, reads, half-closes, resets, timers,
+ * workers that come and go; or raw bytes in the ring's memory. The listener must neither crash nor
+ * leak, and the pool's counters must hold at every step. */
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -57,7 +57,8 @@ static void set_up(void)
     const char *why;
 
     listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    INVARIANT(bind(listen_fd, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(listen_fd, 512) == 0);
+    INVARIANT(bind(listen_fd, (struct sockaddr *)&a, sizeof(a)) == 0 &&
+              listen(listen_fd, 512) == 0);
     INVARIANT(getsockname(listen_fd, (struct sockaddr *)&a, &len) == 0);
     port = ntohs(a.sin_port);
     signal(SIGPIPE, SIG_IGN); /* as the listener does: sendfile raises it */
@@ -74,8 +75,8 @@ static void set_up(void)
     pool.waiting = aligned_alloc(64, sizeof(*pool.waiting));
     memset(pool.waiting, 0, sizeof(*pool.waiting));
     atomic_store(&pool.queue_length, 1000);
-    json_t *msg = json_pack("{s:{}, s:[{s:i, s:[{s:i}], s:[{s:s}]}]}", "parameters", "sites", "id", 1,
-                            "bindings", "port", (int)port, "applications", "path", "/");
+    json_t *msg = json_pack("{s:{}, s:[{s:i, s:[{s:i}], s:[{s:s}]}]}", "parameters", "sites", "id",
+                            1, "bindings", "port", (int)port, "applications", "path", "/");
     l.generation = generation_load(msg, &env, &why);
     INVARIANT(l.generation);
     json_decref(msg);
@@ -470,7 +471,7 @@ static void clean_up(struct thread *t)
     }
     l.inbox = NULL;
     l.inbox_end = &l.inbox;
-    response_cache_flush_all(l.cache, l.generation->id); /* or the next input finds answers of this */
+    response_cache_flush_all(l.cache, l.generation->id); /* the next input finds no answers */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -1,4 +1,5 @@
-/* A client of HTTP/2 for tests, by nghttp2: it says whatever it is told to, and notes what comes. */
+/* A client of HTTP/2 for tests, by nghttp2: it says whatever it is told to, and notes what
+ * comes. */
 #ifndef CANDOR_TEST_HTTP2_CLIENT_H
 #define CANDOR_TEST_HTTP2_CLIENT_H
 

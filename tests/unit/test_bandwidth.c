@@ -15,7 +15,8 @@ enum { CONNECTIONS_MAX = 64, SECONDS = 10 };
 
 static const uint64_t large = UINT64_C(1) << 50;
 
-/* Some connections with endless downloads; each asks when it is due, late_ms later than it might. */
+/* Some connections with endless downloads; each asks when it is due, late_ms later than it
+ * might. */
 struct crowd {
     struct bandwidth_share shares[CONNECTIONS_MAX];
     uint64_t sent[CONNECTIONS_MAX], at[CONNECTIONS_MAX];
@@ -266,7 +267,8 @@ static void the_clock_may_be_anywhere(void **state)
         uint64_t sent = 0, n;
 
         bandwidth_init(&b, 1000000, starts[i]);
-        /* Forty days later: the position has long passed 32 bits. A thread's clock is 3 ms behind. */
+        /* Forty days later: the position has long passed 32 bits. A thread's clock is 3 ms
+         * behind. */
         uint64_t begin = i < 3 ? starts[i] + UINT64_C(40) * 86400000 : starts[i];
         for (uint64_t k = 0; k < 4000; k++)
             while ((n = bandwidth_take(&s, large, begin + k - (k % 2 ? 0 : 3))) > 0)

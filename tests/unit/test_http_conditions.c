@@ -17,7 +17,11 @@ static const int64_t now = 1795183200;     /* Fri, 20 Nov 2026 14:00:00 GMT */
 #define AFTER "Sun, 06 Nov 1994 08:49:38 GMT"
 #define FUTURE "Sat, 21 Nov 2026 14:00:00 GMT"
 
-enum { SEND = HTTP_CONDITION_SEND, SAME = HTTP_CONDITION_NOT_MODIFIED, FAILED = HTTP_CONDITION_FAILED };
+enum {
+    SEND = HTTP_CONDITION_SEND,
+    SAME = HTTP_CONDITION_NOT_MODIFIED,
+    FAILED = HTTP_CONDITION_FAILED
+};
 
 static void verdicts(void **state)
 {

@@ -176,7 +176,8 @@ static void continue_is_said_when_the_worker_reads(void **state)
     struct fake_worker *w = *state;
     int c = client_connect(port);
 
-    client_send(c, "POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    client_send(c,
+                "POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
     uint64_t id = take(w, "/e");
     struct msg_amount some = {.amount = 100};
 
@@ -205,7 +206,8 @@ static void unknown_length_is_chunked_for_1_1_and_closed_for_1_0(void **state)
     worker_send(w, MSG_RESPONSE_BODY, 0, id, "abc", 3);
     worker_send(w, MSG_RESPONSE_BODY, MSG_END, id, "defg", 4);
     client_read_until(c, text, sizeof(text), "0\r\n\r\n");
-    assert_non_null(strstr(text, "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"));
+    assert_non_null(
+        strstr(text, "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"));
     close(c);
 
     c = client_connect(port);
@@ -266,7 +268,8 @@ static void a_long_stream_stays_within_its_credit(void **state)
         if (credit >= sizeof(block)) {
             sent += sizeof(block);
             credit -= sizeof(block);
-            worker_send(w, MSG_RESPONSE_BODY, sent == total ? MSG_END : 0, id, block, sizeof(block));
+            worker_send(w, MSG_RESPONSE_BODY, sent == total ? MSG_END : 0, id, block,
+                        sizeof(block));
             continue;
         }
         /* Out of credit: it comes back only as the client reads. */

@@ -1,5 +1,5 @@
-/* The response cache and throttling on a real listener: what a worker has offered is given again, as
- * the worker would have given it, logged once each, until somebody takes it back. */
+/* The response cache and throttling on a real listener: what a worker has offered is given again,
+ * as the worker would have given it, logged once each, until somebody takes it back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -515,7 +515,8 @@ static void hits_are_logged_once_each(void **state)
     fill(w, c, "/logged", "logged");
     for (unsigned i = 0; i < 5; i++)
         expect_hit(w, c, "/logged", "logged");
-    client_send(c, "GET /logged HTTP/1.1\r\nHost: a\r\nIf-None-Match: \"e\"\r\nUser-Agent: me\r\n\r\n");
+    client_send(
+        c, "GET /logged HTTP/1.1\r\nHost: a\r\nIf-None-Match: \"e\"\r\nUser-Agent: me\r\n\r\n");
     expect_answer(c, "304 Not Modified");
     close(c);
     /* Read at the end, when the logs are written. */

@@ -1,5 +1,5 @@
-/* Two event threads, two workers that come and go, clients of every kind at once. Every request ends,
- * nothing is left, and (under a thread sanitizer) nothing is shared that must not be. */
+/* Two event threads, two workers that come and go, clients of every kind at once. Every request
+ * ends, nothing is left, and (under a thread sanitizer) nothing is shared that must not be. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

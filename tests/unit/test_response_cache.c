@@ -353,8 +353,9 @@ static void the_bytes_are_those_of_the_worker(void **state)
     const struct cached_response *r = find(&f);
 
 #define DATE "Date: Fri, 20 Nov 2026 14:00:00 GMT\r\n"
-#define REST                                                                                       \
-    "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"abc\"\r\nServer: Microsoft-IIS/10.0\r\n"
+#define REST                                                                    \
+    "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nETag: \"abc\"\r\nServer: " \
+    "Microsoft-IIS/10.0\r\n"
     check_written(r, CACHED_WHOLE, CACHED_KEEP,
                   "HTTP/1.1 200 OK\r\n" LINES DATE "Content-Length: 5\r\n\r\nhello");
     check_written(r, CACHED_HEAD, CACHED_KEEP,

@@ -82,8 +82,8 @@ static void test_request_headers(void **state)
 {
     struct fx *f = fx_new(NULL, NULL);
 
-    run(f, look_at_headers, H("Accept: a/b", "X-Own: 1", "Cookie: x=1", "accept: c/d", "Cookie: y=2",
-                              "x-own: 2"));
+    run(f, look_at_headers,
+        H("Accept: a/b", "X-Own: 1", "Cookie: x=1", "accept: c/d", "Cookie: y=2", "x-own: 2"));
     fx_assert_idle(f);
     fx_free(f);
 }
