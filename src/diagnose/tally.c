@@ -587,6 +587,8 @@ static inline void look_ahead(const struct tally *t, struct pending *p)
             return;
         const struct url_row *row = table_row(&t->urls, p->url_row);
         __builtin_prefetch(row, 1);
+        if (!p->r.has_time_taken)
+            return;
         __builtin_prefetch(row->pace_line, 1);
         __builtin_prefetch(
             &row->cells[hist_cell(p->r.time_taken_ms, URL_MS_BITS, ARRAY_LEN(row->cells))], 1);
@@ -594,7 +596,8 @@ static inline void look_ahead(const struct tally *t, struct pending *p)
 }
 
 /* A record for another stretch of time puts the row's line into its pace: asks for that. */
-static inline void look_closer(const struct tally *t, const struct pending *p)
+static inline __attribute__((always_inline)) void look_closer(const struct tally *t,
+                                                              const struct pending *p)
 {
     if (p->url_row == INDEX_FREE)
         return;
