@@ -155,7 +155,6 @@ void tls_conn_free(struct tls_conn *c)
         SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         SSL_free(c->ssl);
     }
-    tls_stream_end(c);
     tls_cert_unref(c->central);
     tls_table_unref(c->table);
     tls_drop_held(c);
@@ -235,29 +234,13 @@ static void take_facts(struct tls_conn *c)
  * instead of in a packet of its own. */
 static void add_ticket(struct tls_conn *c)
 {
+    c->owes_ticket = false;
     c->gather = GATHER_KEEP;
     if (SSL_new_session_ticket(c->ssl) == 1)
         (void)SSL_do_handshake(c->ssl);
     c->gather = GATHER_NONE;
     SSL_free_buffers(c->ssl); /* it has made both, and only reading would free the other */
     ERR_clear_error();
-}
-
-/* The handshake is over: who reads and writes records from now on. */
-static void begin_records(struct tls_conn *c)
-{
-    take_facts(c);
-    if (c->facts.version == TLS1_3_VERSION && !c->ktls)
-        add_ticket(c);
-    if (c->facts.version == TLS1_3_VERSION && tls_stream_begin(c)) {
-        SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
-        SSL_free(c->ssl);
-        c->ssl = NULL;
-    } else {
-        SSL_set_read_ahead(c->ssl, 1);
-    }
-    tls_stream_drop_secrets(c);
-    c->established = true;
 }
 
 enum tls_rc tls_handshake(struct tls_conn *c)
@@ -274,7 +257,9 @@ enum tls_rc tls_handshake(struct tls_conn *c)
     if (rc != 1)
         return waits_for(c, rc);
     drop_leftovers(c);
-    begin_records(c);
+    take_facts(c);
+    c->owes_ticket = c->facts.version == TLS1_3_VERSION && !c->ktls;
+    c->established = true;
     return TLS_DONE;
 }
 
@@ -318,12 +303,10 @@ ssize_t tls_recv(struct tls_conn *c, void *buf, size_t n)
         errno = ECONNRESET;
         return -1;
     }
-    if (c->rec)
-        return tls_stream_recv(c, buf, n);
     while ((rc = SSL_read_ex(c->ssl, (char *)buf + total, n - total, &got)) == 1) {
         total += got;
         c->dry = true; /* what else has been received already, but no further call of the kernel */
-        if (!SSL_has_pending(c->ssl) && c->ahead_n == 0)
+        if (!SSL_has_pending(c->ssl))
             return (ssize_t)total;
         if (total == n) {
             c->pending = true;
@@ -353,8 +336,8 @@ ssize_t tls_send(struct tls_conn *c, const void *buf, size_t n, bool more)
         errno = ECONNRESET;
         return -1;
     }
-    if (c->rec)
-        return tls_stream_send(c, buf, n, more);
+    if (UNLIKELY(c->owes_ticket))
+        add_ticket(c);
     while (done < n) {
         size_t part = n - done, sent;
         c->more = more || part > RECORD_MAX;
@@ -392,7 +375,7 @@ ssize_t tls_sendfile(struct tls_conn *c, int file, uint64_t off, size_t n, char 
 bool tls_can_ask_client_cert(const struct tls_conn *c)
 {
     if (!c->established || c->failed || c->http2 || c->asking != ASK_NOT ||
-        c->entry->asks_client_cert || c->rec)
+        c->entry->asks_client_cert)
         return false;
     return SSL_version(c->ssl) == TLS1_2_VERSION || c->offers_pha;
 }
@@ -463,10 +446,6 @@ void tls_close(struct tls_conn *c)
 {
     if (!c->established || c->failed)
         return;
-    if (c->rec) {
-        tls_stream_close(c);
-        return;
-    }
     c->more = false;
     (void)SSL_shutdown(c->ssl); /* only once: the client's own is not waited for */
     ERR_clear_error();

@@ -11,52 +11,13 @@
 #include "listener/tls_internal.h"
 #include "base/poison.h"
 
-enum { HELD_MAX = 128 * 1024, AHEAD_BYTES = 16 * 1024 };
-
-/* In the handshake OpenSSL asks for no more than the next record: what comes behind it may be the
- * client's first request, which is tls_stream.c's. All that is there is taken with one call. */
-static int read_ahead(BIO *b, struct tls_conn *c, char *p, size_t n)
-{
-    static _Thread_local char bytes[AHEAD_BYTES];
-
-    if (c->ahead_n == 0) {
-        ssize_t got = c->dry ? -1 : recv(c->fd, bytes, sizeof(bytes), 0);
-        if (got == 0) {
-            BIO_set_flags(b, BIO_FLAGS_IN_EOF);
-            return 0;
-        }
-        if (got < 0 && (c->dry || errno == EAGAIN || errno == EINTR))
-            BIO_set_retry_read(b);
-        else if (got < 0)
-            c->err = errno;
-        if (got < 0)
-            return -1;
-        c->dry = (size_t)got < sizeof(bytes);
-        c->ahead = malloc((size_t)got);
-        if (!c->ahead)
-            return -1;
-        memcpy(c->ahead, bytes, (size_t)got);
-        c->ahead_n = (uint32_t)got;
-    }
-    size_t part = c->ahead_n < n ? c->ahead_n : n;
-
-    memcpy(p, c->ahead, part);
-    c->ahead_n -= (uint32_t)part;
-    memmove(c->ahead, c->ahead + part, c->ahead_n);
-    if (c->ahead_n == 0) {
-        free(c->ahead);
-        c->ahead = NULL;
-    }
-    return (int)part;
-}
+enum { HELD_MAX = 128 * 1024 };
 
 static int bio_read(BIO *b, char *p, int n)
 {
     struct tls_conn *c = BIO_get_data(b);
 
     BIO_clear_retry_flags(b);
-    if (c->ahead_n || !c->established)
-        return read_ahead(b, c, p, (size_t)n);
     if (c->dry) {
         BIO_set_retry_read(b);
         return -1;
@@ -78,7 +39,7 @@ static int bio_read(BIO *b, char *p, int n)
     return -1;
 }
 
-bool tls_hold(struct tls_conn *c, const char *p, size_t n)
+static bool hold(struct tls_conn *c, const char *p, size_t n)
 {
     size_t need = c->held_n + n;
 
@@ -104,7 +65,7 @@ void tls_drop_held(struct tls_conn *c)
     c->held_n = c->held_sent = c->held_cap = 0;
 }
 
-ssize_t tls_send_held(struct tls_conn *c, const char *p, size_t n)
+static ssize_t send_held(struct tls_conn *c, const char *p, size_t n)
 {
     if (LIKELY(!c->held))
         return send(c->fd, p, n, MSG_NOSIGNAL | (c->more ? MSG_MORE : 0));
@@ -146,8 +107,8 @@ static int bio_write(BIO *b, const char *p, int n)
 
     BIO_clear_retry_flags(b);
     if (c->gather != GATHER_NONE)
-        return tls_hold(c, p, (size_t)n) ? n : -1;
-    return write_result(b, c, tls_send_held(c, p, (size_t)n));
+        return hold(c, p, (size_t)n) ? n : -1;
+    return write_result(b, c, send_held(c, p, (size_t)n));
 }
 
 static long bio_ctrl(BIO *b, int command, long number, void *arg)
@@ -160,7 +121,7 @@ static long bio_ctrl(BIO *b, int command, long number, void *arg)
         return 0;
     if (c->gather == GATHER_FLIGHT && c->held) {
         BIO_clear_retry_flags(b);
-        return write_result(b, c, tls_send_held(c, NULL, 0)) >= 0;
+        return write_result(b, c, send_held(c, NULL, 0)) >= 0;
     }
     return 1;
 }

@@ -64,15 +64,6 @@ static int on_status(SSL *ssl, void *arg)
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* The only way to learn the secrets that tls_stream.c works with. */
-static void on_secret(const SSL *ssl, const char *line)
-{
-    struct tls_conn *c = tls_conn_of(ssl);
-
-    if (!c->ktls && !c->offers_pha)
-        tls_stream_take_secret(c, line);
-}
-
 SSL_CTX *tls_context_new(bool ktls)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -88,8 +79,8 @@ SSL_CTX *tls_context_new(bool ktls)
                                  (ktls ? SSL_OP_ENABLE_KTLS : UINT64_C(0)));
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_keylog_callback(ctx, on_secret);
-    SSL_CTX_set_num_tickets(ctx, 0); /* add_ticket of tls.c makes one */
+    SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_num_tickets(ctx, 0); /* tls.c sends one with the first answer */
     SSL_CTX_set_timeout(ctx, SESSION_S);
     SSL_CTX_sess_set_cache_size(ctx, SESSIONS_KEPT);
     SSL_CTX_set_client_hello_cb(ctx, tls_on_client_hello, NULL);

@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 
 #include "listener/tls.h"
-#include "listener/tls_record.h"
 
 enum { TLS_NAME_MAX = 253, TLS_CONTEXT_BYTES = 16 };
 
@@ -104,16 +103,8 @@ bool tls_names_have(const struct tls_names *names, struct str host);
  * none for this name. */
 enum tls_rc tls_central_find(const struct tls_table *t, struct str host, struct tls_cert **ret);
 
-/* Application traffic secrets of the client and of us, between their making and their use. */
-struct tls_secrets {
-    unsigned char bytes[2][TLS_SECRET_MAX];
-    size_t n[2];
-};
-
 struct tls_conn {
-    SSL *ssl;               /* NULL: the handshake is over and tls_stream.c has taken over */
-    struct tls_record *rec; /* NULL: the records are OpenSSL's */
-    struct tls_secrets *secrets;
+    SSL *ssl;
     struct tls_facts facts; /* once established */
     struct tls_table *table;
     const struct tls_entry *entry; /* of the table; NULL: not yet known */
@@ -126,34 +117,15 @@ struct tls_conn {
     struct msg_address local;
     char *held; /* handshake records on their way: a flight leaves with one send */
     uint32_t held_n, held_sent, held_cap;
-    uint32_t
-        held_plain; /* bytes of an answer that lie in it, sealed, and are not counted as sent */
-    char *ahead;    /* received behind what OpenSSL has asked for, or half a record */
-    uint32_t ahead_n;
-    char *left; /* data for which a reader had no room */
-    uint32_t left_n;
-    uint8_t idle_records;
     uint8_t gather; /* enum tls_gather */
     uint8_t asking; /* enum tls_asking */
     bool established, failed, http2, more, dry, pending, recv_wants_room, send_wants_input;
-    bool offers_pha, owes_update, ask_done, ktls, ended;
+    bool offers_pha, owes_ticket, ask_done, ktls;
 };
 
 /* tls_bio.c */
 bool tls_attach_socket(struct tls_conn *c);
-bool tls_hold(struct tls_conn *c, const char *p, size_t n);
-/* Sends what is held, then p[0, n). How many bytes of p have left, or -1 and errno. */
-ssize_t tls_send_held(struct tls_conn *c, const char *p, size_t n);
 void tls_drop_held(struct tls_conn *c);
-
-/* tls_stream.c */
-void tls_stream_take_secret(struct tls_conn *c, const char *line); /* of a key log */
-void tls_stream_drop_secrets(struct tls_conn *c);
-bool tls_stream_begin(struct tls_conn *c); /* false: the records stay with OpenSSL */
-ssize_t tls_stream_recv(struct tls_conn *c, char *buf, size_t n);
-ssize_t tls_stream_send(struct tls_conn *c, const char *p, size_t n, bool more);
-void tls_stream_close(struct tls_conn *c);
-void tls_stream_end(struct tls_conn *c);
 
 enum tls_gather { GATHER_NONE, GATHER_FLIGHT, GATHER_KEEP };
 enum tls_asking { ASK_NOT, ASK_RUNNING, ASK_OVER };
