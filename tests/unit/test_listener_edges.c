@@ -254,12 +254,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fake_worker *w = *state;
-    char command[64];
 
     fixture_stop();
     region_unmap(&w->region);
-    snprintf(command, sizeof(command), "rm -rf %s", dir);
-    return system(command);
+    return fixture_remove_logs();
 }
 
 int main(void)

@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "listener_fixture.h"
 
-enum { THREADS = 2, WORKERS = 2, CLIENT_THREADS = 4, RUN_MS = 4000 };
+enum { THREADS = 2, WORKERS = 2, CLIENT_THREADS = 4, RUN_MS = 4000, LYING = 64 };
 
 static unsigned short port;
 static char dir[] = "/tmp/candor-test-threads-XXXXXX";
@@ -28,7 +28,7 @@ struct server {
     struct fake_worker *pair;
     pthread_t id;
     atomic_bool stop;
-    unsigned left_unanswered; /* leave each n-th request for the worker's end; 0: none */
+    unsigned left_unanswered; /* leave each n-th request until its abort or our end; 0: none */
 };
 
 static void serve_one(struct server *s, const struct ring_record *rec, char kind)
@@ -50,12 +50,26 @@ static void serve_one(struct server *s, const struct ring_record *rec, char kind
     }
 }
 
+/* Requests that were left lying are answered now; the others have been. */
+static void give_up(struct server *s, uint64_t lying[LYING], uint64_t id)
+{
+    struct msg_end end = {0};
+
+    for (size_t i = 0; i < LYING; i++)
+        if (lying[i] == id) {
+            lying[i] = UINT64_MAX;
+            worker_send(s->pair, MSG_RESPONSE_RESET, 0, id, &end, sizeof(end));
+        }
+}
+
 static void *serve(void *arg)
 {
     struct server *s = arg;
     _Alignas(16) static _Thread_local char data[64 * 1024];
+    uint64_t lying[LYING];
     unsigned n = 0;
 
+    memset(lying, 0xff, sizeof(lying));
     while (!atomic_load(&s->stop)) {
         struct ring_record rec;
         struct request_message m;
@@ -68,15 +82,12 @@ static void *serve(void *arg)
         ring_pop(&s->pair->requests, &rec);
         ring_wake_producer(&s->pair->requests);
         if (rec.type == MSG_REQUEST_ABORT) {
-            struct msg_end end = {0};
-            struct msg_abort abort;
-            /* Those that were left lying are answered now; of others nothing is known any more. */
-            memcpy(&abort, data, sizeof(abort));
-            if (s->left_unanswered && abort.why == 0)
-                worker_send(s->pair, MSG_RESPONSE_RESET, 0, rec.id, &end, sizeof(end));
+            give_up(s, lying, rec.id);
         } else if (rec.type == MSG_REQUEST && message_decode_request(data, rec.len, &m)) {
             if (!s->left_unanswered || ++n % s->left_unanswered)
                 serve_one(s, &rec, m.path.n > 1 ? m.path.p[1] : ' ');
+            else
+                lying[n / s->left_unanswered % LYING] = rec.id;
         }
     }
     return NULL;
