@@ -43,16 +43,16 @@ def reasons(server, name):
 
 
 def judge_latency(before, during, binary):
-    """p99 at most doubles. With sanitizers, and shared processors, figures are no measure."""
+    """No error; in the long form, which wants a quiet machine, p99 at most doubles."""
     print(f"p99 before {before[3]} us, during {during[3]} us; errors {during[1]} of {during[0]}")
     assert before[1] == 0 and during[1] == 0, "a normal client saw an error"
-    if not attack.is_sanitized(binary):
+    if attack.LONG and not attack.is_sanitized(binary):
         assert during[3] <= max(2 * before[3], NOISE_US), f"p99 rose from {before[3]} to {during[3]} us"
 
 
 def test_half_open_heads(servers, binary, many_descriptors):
-    """10,000 request heads that never end: normal clients see no error and p99 at most doubles; each
-    ends by headerWaitTimeout with one HTTPERR line; at most 8 KiB are held for each."""
+    """10,000 request heads that never end: normal clients see no error (long form: p99 at most
+    doubles); each ends by headerWaitTimeout with one HTTPERR line; at most 8 KiB are held for each."""
     count = 2000 if attack.is_sanitized(binary) else 10000
     if many_descriptors < count + 500:
         pytest.skip(f"only {many_descriptors} descriptors allowed")
