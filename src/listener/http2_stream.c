@@ -201,7 +201,8 @@ static void refuse_malformed(struct http2_stream *s)
 {
     struct connection *c = s->c;
 
-    own_log(c, HTTPERR_BAD_REQUEST);
+    if (c->x) /* else it has been refused already, and logged */
+        own_log(c, HTTPERR_BAD_REQUEST);
     s->error = NGHTTP2_PROTOCOL_ERROR;
     conn_reset(c);
 }

@@ -193,7 +193,7 @@ static void a_late_end_does_no_harm(void **state)
 
     worker_answer(w, get_id, 200, "", "hello", MSGR_LENGTH, 5, false);
     assert_true(h2_until(c, h2_has_head, get));
-    h2_turn(c, 50);
+    h2_turn(c, 1500); /* what has been said before gets to the disk */
     worker_send(w, MSG_RESPONSE_END, 0, get_id, &end, sizeof(end));
     expect_closed(c, get, NGHTTP2_NO_ERROR);
     assert_string_equal(h2_answer(c, get)->body, "hello");
@@ -329,7 +329,7 @@ static void continue_is_said_when_the_worker_reads(void **state)
 
     worker_send(w, MSG_BODY_WANTED, 0, id, &all, sizeof(all));
     for (int i = 0; i < 100 && !h2_answer(c, s)->interim; i++)
-        h2_turn(c, 50);
+        h2_turn(c, 1500); /* what has been said before gets to the disk */
     assert_int_equal(h2_answer(c, s)->interim, 100);
     h2_raw(c, end, sizeof(end));
     assert_true(worker_take_record(w, data, sizeof(data), &rec));
@@ -373,6 +373,40 @@ static void a_length_that_is_not_true_resets_the_stream(void **state)
         h2_close(c);
     }
     expect_in_httperr("HTTP/2.0 POST /length 1 400 1 BadRequest P");
+}
+
+static size_t lines_of(const char *what)
+{
+    size_t n = 0;
+
+    for (const char *p = read_httperr(); (p = strstr(p, what)); p++)
+        n++;
+    return n;
+}
+
+/* The refusal waits for a window when the client goes on to break the protocol. */
+static void refused_request_is_logged_once(void **state)
+{
+    static const uint8_t trailer[] = {0, 0, 1, NGHTTP2_HEADERS, 5, 0, 0, 0, 1, 0x84};
+    static const nghttp2_settings_entry no_window = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0};
+    nghttp2_nv nv[] = {
+        {(uint8_t *)(uintptr_t)":method", (uint8_t *)(uintptr_t)"PUT", 7, 3, 0},
+        {(uint8_t *)(uintptr_t)":scheme", (uint8_t *)(uintptr_t)"http", 7, 4, 0},
+        {(uint8_t *)(uintptr_t)":authority", (uint8_t *)(uintptr_t)"a", 10, 1, 0},
+        {(uint8_t *)(uintptr_t)":path", (uint8_t *)(uintptr_t)"/twice%0", 5, 8, 0},
+    };
+    struct h2_client *c = h2_open(port, true);
+
+    assert_int_equal(nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, &no_window, 1), 0);
+    int32_t s = nghttp2_submit_headers(c->session, NGHTTP2_FLAG_NONE, -1, NULL, nv, 4, NULL);
+
+    assert_true(h2_until(c, h2_has_head, s));
+    h2_raw(c, trailer, sizeof(trailer));
+    expect_closed(c, s, NGHTTP2_PROTOCOL_ERROR);
+    expect_in_httperr("PUT /twice%0 1 400 - URL");
+    h2_turn(c, 1500); /* what a second line would take to get to the disk */
+    assert_int_equal(lines_of(" 1 400 - "), 1);
+    h2_close(c);
 }
 
 static void trailers_end_a_body(void **state)
@@ -751,7 +785,7 @@ static void fields_without_end_end_the_connection(void **state)
     frame[3] = NGHTTP2_HEADERS;
     frame[4] = 5;
     frame[8] = 1;
-    h2_turn(c, 50);
+    h2_turn(c, 1500); /* what has been said before gets to the disk */
     h2_raw(c, frame, sizeof(frame));
     assert_true(h2_until(c, h2_has_goaway, 0));
     assert_int_equal(c->goaway_error, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -765,7 +799,7 @@ static void a_head_in_many_frames_has_an_end(void **state)
     static const uint8_t begin[] = {0, 0, 1, NGHTTP2_HEADERS, 1, 0, 0, 0, 1, 0x82};
     static const uint8_t more[] = {0, 0, 1, NGHTTP2_CONTINUATION, 0, 0, 0, 0, 1, 0x86};
 
-    h2_turn(c, 50);
+    h2_turn(c, 1500); /* what has been said before gets to the disk */
     h2_raw(c, begin, sizeof(begin));
     for (int i = 0; i < 100; i++)
         h2_raw(c, more, sizeof(more));
@@ -779,7 +813,7 @@ static void what_is_not_http2_is_told_so(void **state)
     struct h2_client *c = h2_open(port, false);
     static const uint8_t odd[] = {0, 0, 5, NGHTTP2_PING, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5};
 
-    h2_turn(c, 50);
+    h2_turn(c, 1500); /* what has been said before gets to the disk */
     h2_raw(c, odd, sizeof(odd));
     assert_true(h2_until(c, h2_has_goaway, 0));
     assert_int_equal(c->goaway_error, NGHTTP2_FRAME_SIZE_ERROR);
@@ -884,6 +918,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refused_request_is_logged_once),
         cmocka_unit_test(a_request_reaches_the_worker_and_the_answer_the_client),
         cmocka_unit_test(streams_are_answered_in_any_order),
         cmocka_unit_test(answers_without_a_body),
