@@ -305,6 +305,7 @@ ssize_t tls_recv(struct tls_conn *c, void *buf, size_t n)
     }
     while ((rc = SSL_read_ex(c->ssl, (char *)buf + total, n - total, &got)) == 1) {
         total += got;
+        c->idle_records = 0;
         c->dry = true; /* what else has been received already, but no further call of the kernel */
         if (!SSL_has_pending(c->ssl))
             return (ssize_t)total;
@@ -411,6 +412,7 @@ enum tls_rc tls_ask_client_cert(struct tls_conn *c)
         return TLS_FAILED;
     if (c->asking == ASK_NOT) {
         c->asking = ASK_RUNNING;
+        c->idle_records = 0;
         if (!begin_asking(c))
             return asking_failed(c, "the client cannot be asked for its certificate");
     }

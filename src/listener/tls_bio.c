@@ -11,13 +11,15 @@
 #include "listener/tls_internal.h"
 #include "base/poison.h"
 
-enum { HELD_MAX = 128 * 1024 };
+enum { HELD_MAX = 128 * 1024, IDLE_RECORDS_MAX = 32 };
 
 static int bio_read(BIO *b, char *p, int n)
 {
     struct tls_conn *c = BIO_get_data(b);
 
     BIO_clear_retry_flags(b);
+    if (UNLIKELY(c->flooded))
+        return -1;
     if (c->dry) {
         BIO_set_retry_read(b);
         return -1;
@@ -106,6 +108,8 @@ static int bio_write(BIO *b, const char *p, int n)
     struct tls_conn *c = BIO_get_data(b);
 
     BIO_clear_retry_flags(b);
+    if (UNLIKELY(c->flooded))
+        return -1;
     if (c->gather != GATHER_NONE)
         return hold(c, p, (size_t)n) ? n : -1;
     return write_result(b, c, send_held(c, p, (size_t)n));
@@ -134,6 +138,25 @@ static void make_method(void)
     INVARIANT(method && BIO_meth_set_read(method, bio_read) == 1 &&
               BIO_meth_set_write(method, bio_write) == 1 &&
               BIO_meth_set_ctrl(method, bio_ctrl) == 1);
+}
+
+/* New keys (TLS 1.3) and refused renegotiations (1.2) are worked off inside SSL_read for as long as
+ * the client sends them, and OpenSSL has no bound; it has one for alerts and for empty records. A
+ * callback cannot end SSL_read, but the socket under it can. */
+void tls_on_record(int out, int version, int kind, const void *p, size_t n, SSL *ssl, void *arg)
+{
+    struct tls_conn *c = tls_conn_of(ssl);
+
+    /* The type of a record: before TLS 1.3 in its head, since then sealed inside. */
+    if (out || n == 0 || !c->established ||
+        (kind != SSL3_RT_HEADER && kind != SSL3_RT_INNER_CONTENT_TYPE) ||
+        *(const unsigned char *)p == SSL3_RT_APPLICATION_DATA ||
+        ++c->idle_records <= IDLE_RECORDS_MAX || c->flooded)
+        return;
+    c->flooded = true;
+    c->failure = "too many records without data";
+    if (c->ktls)
+        BIO_set_fd(SSL_get_rbio(ssl), -1, BIO_NOCLOSE);
 }
 
 bool tls_attach_socket(struct tls_conn *c)

@@ -79,6 +79,7 @@ SSL_CTX *tls_context_new(bool ktls)
                                  (ktls ? SSL_OP_ENABLE_KTLS : UINT64_C(0)));
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_msg_callback(ctx, tls_on_record);
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_num_tickets(ctx, 0); /* tls.c sends one with the first answer */
     SSL_CTX_set_timeout(ctx, SESSION_S);

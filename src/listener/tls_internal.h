@@ -117,14 +117,17 @@ struct tls_conn {
     struct msg_address local;
     char *held; /* handshake records on their way: a flight leaves with one send */
     uint32_t held_n, held_sent, held_cap;
-    uint8_t gather; /* enum tls_gather */
-    uint8_t asking; /* enum tls_asking */
+    uint8_t idle_records; /* received since the last data */
+    uint8_t gather;       /* enum tls_gather */
+    uint8_t asking;       /* enum tls_asking */
     bool established, failed, http2, more, dry, pending, recv_wants_room, send_wants_input;
-    bool offers_pha, owes_ticket, ask_done, ktls;
+    bool flooded, offers_pha, owes_ticket, ask_done, ktls;
 };
 
 /* tls_bio.c */
 bool tls_attach_socket(struct tls_conn *c);
+/* SSL_CTX_set_msg_callback: ends connections of clients that send records but no data. */
+void tls_on_record(int out, int version, int kind, const void *p, size_t n, SSL *ssl, void *arg);
 void tls_drop_held(struct tls_conn *c);
 
 enum tls_gather { GATHER_NONE, GATHER_FLIGHT, GATHER_KEEP };

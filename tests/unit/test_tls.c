@@ -532,6 +532,135 @@ static void new_keys_are_followed_both_ways(void **state)
     tls_table_unref(t);
 }
 
+/* As the server reads between the client's messages: the failure that ends it, or NULL. */
+static const char *failure_of(struct pair *p, int count, int (*say)(SSL *))
+{
+    char got[64];
+
+    for (int i = 0; i < count; i++) {
+        (void)say(p->client);
+        if (tls_recv(p->server, got, sizeof(got)) >= 0)
+            fail_msg("nothing was sent");
+        if (errno != EAGAIN)
+            return tls_failure(p->server);
+        (void)SSL_read(p->client, got, 1);
+    }
+    return NULL;
+}
+
+static int new_keys(SSL *client)
+{
+    SSL_key_update(client, SSL_KEY_UPDATE_REQUESTED);
+    return SSL_do_handshake(client);
+}
+
+static int new_keys_for_itself(SSL *client)
+{
+    SSL_key_update(client, SSL_KEY_UPDATE_NOT_REQUESTED);
+    return SSL_do_handshake(client);
+}
+
+static void records_without_data_are_counted(void **state)
+{
+    static const struct {
+        int version;
+        int (*say)(SSL *);
+    } cases[] = {{TLS1_3_VERSION, new_keys}, {TLS1_3_VERSION, new_keys_for_itself}};
+    struct tls_table *t = usual_table(0);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pair p;
+        char got[64];
+        open_pair(&p, t, NULL);
+        client_only(&p, cases[i].version);
+        shake(&p);
+        for (int k = 0; k < 3; k++) { /* data between them make them worth it */
+            assert_null(failure_of(&p, 30, cases[i].say));
+            client_says(&p, "data");
+            server_says(&p, "data");
+        }
+        const char *why = failure_of(&p, 33, cases[i].say);
+        assert_non_null(why);
+        assert_string_equal(why, "too many records without data");
+        assert_int_equal(tls_recv(p.server, got, sizeof(got)), -1);
+        assert_int_equal(errno, ECONNRESET);
+        assert_int_equal(tls_send(p.server, "x", 1, false), -1);
+        close_pair(&p);
+    }
+    tls_table_unref(t);
+}
+
+/* All at once, so that one SSL_read meets them. */
+static void a_flood_of_records_ends_within_one_call(void **state)
+{
+    struct tls_table *t = usual_table(0);
+
+    for (int requested = 0; requested < 2; requested++) {
+        struct pair p;
+        static char sealed[256 * 1024];
+        char got[64];
+        int big = 1024 * 1024;
+        shaken(&p, t, NULL);
+        setsockopt(p.fds[1], SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));
+        BIO *mem = BIO_new(BIO_s_mem());
+        SSL_set0_wbio(p.client, mem);
+        for (int i = 0; i < 4000; i++)
+            assert_int_equal((requested ? new_keys : new_keys_for_itself)(p.client), 1);
+        int n = BIO_read(mem, sealed, sizeof(sealed));
+        assert_true(n > 4000 * 20);
+        raw_bytes(&p, sealed, (size_t)n);
+        assert_int_equal(tls_recv(p.server, got, sizeof(got)), -1);
+        assert_int_equal(errno, ECONNRESET);
+        assert_string_equal(tls_failure(p.server), "too many records without data");
+        /* Most of it has not even been looked at. */
+        ssize_t left = recv(p.fds[0], sealed, sizeof(sealed), 0);
+        assert_true(left > n - 40 * 1024);
+        close_pair(&p);
+    }
+    tls_table_unref(t);
+}
+
+/* Also where it is OpenSSL that counts: none of it may be without end. */
+static void tls12_floods_end(void **state)
+{
+    static const struct {
+        unsigned char type;
+        const char *content;
+        size_t n;
+        const char *why;
+    } cases[] = {
+        {SSL3_RT_HANDSHAKE, "\1\0\0\0", 4, "too many records without data"},
+        {SSL3_RT_ALERT, "\1\132", 2, "too many warn alerts"},
+        {SSL3_RT_APPLICATION_DATA, "", 0, "record too small"},
+    };
+    struct tls_table *t = usual_table(0);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pair p;
+        unsigned char sealed[64];
+        char got[64];
+        uint64_t seq = 1;
+        open_pair(&p, t, NULL);
+        client_only(&p, TLS1_2_VERSION);
+        SSL_set_cipher_list(p.client, "ECDHE-ECDSA-AES128-GCM-SHA256");
+        shake(&p);
+        assert_int_equal(p.server_rc, TLS_DONE);
+        size_t n = made_record12(p.client, seq++, SSL3_RT_APPLICATION_DATA, "data", 4, sealed);
+        raw_bytes(&p, sealed, n);
+        assert_int_equal(tls_recv(p.server, got, sizeof(got)), 4);
+        assert_memory_equal(got, "data", 4);
+        for (; seq < 60; seq++) {
+            n = made_record12(p.client, seq, cases[i].type, cases[i].content, cases[i].n, sealed);
+            raw_bytes(&p, sealed, n);
+        }
+        assert_int_equal(tls_recv(p.server, got, sizeof(got)), -1);
+        assert_int_equal(errno, ECONNRESET);
+        assert_string_equal(tls_failure(p.server), cases[i].why);
+        close_pair(&p);
+    }
+    tls_table_unref(t);
+}
+
 static void bad_records_end_it(void **state)
 {
     static const struct {
@@ -547,8 +676,7 @@ static void bad_records_end_it(void **state)
         {"\x15\x03\x03\x00\x02\x01\x00", 7, "bad record type",
          SSL_R_SSLV3_ALERT_UNEXPECTED_MESSAGE},
         {"\x14\x03\x03\x00\x01\x01", 6, "bad record type", SSL_R_SSLV3_ALERT_UNEXPECTED_MESSAGE},
-        {"\x17\x03\x03\x41\x01", 5, "encrypted length too long",
-         SSL_R_TLSV1_ALERT_RECORD_OVERFLOW},
+        {"\x17\x03\x03\x41\x01", 5, "encrypted length too long", SSL_R_TLSV1_ALERT_RECORD_OVERFLOW},
     };
     struct tls_table *t = usual_table(0);
 
@@ -1038,6 +1166,9 @@ int main(void)
         cmocka_unit_test(flags_limit_versions),
         cmocka_unit_test(sessions_resume),
         cmocka_unit_test(new_keys_are_followed_both_ways),
+        cmocka_unit_test(records_without_data_are_counted),
+        cmocka_unit_test(a_flood_of_records_ends_within_one_call),
+        cmocka_unit_test(tls12_floods_end),
         cmocka_unit_test(bad_records_end_it),
         cmocka_unit_test(records_may_come_in_pieces),
         cmocka_unit_test(a_request_may_come_with_the_handshake),

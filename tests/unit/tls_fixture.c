@@ -1,5 +1,7 @@
 #include "tls_fixture.h"
 
+#include <openssl/core_names.h>
+#include <openssl/kdf.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
@@ -111,4 +113,45 @@ char *made_crl(const struct made_cert *issuer, long serial, long from_s, long to
     ASN1_TIME_free(at);
     X509_CRL_free(crl);
     return text_of(out);
+}
+
+/* RFC 5246 section 6.3, RFC 5288. */
+size_t made_record12(SSL *client, uint64_t seq, unsigned char type, const void *p, size_t n,
+                     unsigned char *out)
+{
+    enum { KEY = 16, SALT = 4, NONCE = 8, TAG = 16, HEAD = 5 };
+    unsigned char seed[13 + 64] = "key expansion", master[48], block[2 * (KEY + SALT)];
+    unsigned char iv[SALT + NONCE], aad[13], number[8];
+    size_t sealed = NONCE + n + TAG;
+    int done = 0;
+
+    SSL_get_server_random(client, seed + 13, 32);
+    SSL_get_client_random(client, seed + 45, 32);
+    size_t master_n = SSL_SESSION_get_master_key(SSL_get0_session(client), master, sizeof(master));
+    EVP_KDF *prf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
+    EVP_KDF_CTX *kdf = EVP_KDF_CTX_new(prf);
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string("digest", (char[]){"SHA256"}, 0),
+                           OSSL_PARAM_construct_octet_string("secret", master, master_n),
+                           OSSL_PARAM_construct_octet_string("seed", seed, sizeof(seed)),
+                           OSSL_PARAM_construct_end()};
+    assert_int_equal(EVP_KDF_derive(kdf, block, sizeof(block), params), 1);
+    EVP_KDF_CTX_free(kdf);
+    EVP_KDF_free(prf);
+    for (int i = 0; i < 8; i++)
+        number[i] = (unsigned char)(seq >> (56 - 8 * i));
+    memcpy(iv, block + 2 * KEY, SALT);
+    memcpy(iv + SALT, number, NONCE);
+    memcpy(aad, number, 8);
+    memcpy(aad + 8, (unsigned char[]){type, 3, 3, (unsigned char)(n >> 8), (unsigned char)n}, 5);
+    memcpy(out, (unsigned char[]){type, 3, 3, (unsigned char)(sealed >> 8), (unsigned char)sealed},
+           HEAD);
+    memcpy(out + HEAD, number, NONCE);
+    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+    assert_int_equal(EVP_EncryptInit_ex(c, EVP_aes_128_gcm(), NULL, block, iv), 1);
+    assert_int_equal(EVP_EncryptUpdate(c, NULL, &done, aad, sizeof(aad)), 1);
+    assert_int_equal(EVP_EncryptUpdate(c, out + HEAD + NONCE, &done, p, (int)n), 1);
+    assert_int_equal(EVP_EncryptFinal_ex(c, out + HEAD + NONCE + n, &done), 1);
+    EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, TAG, out + HEAD + NONCE + n);
+    EVP_CIPHER_CTX_free(c);
+    return HEAD + sealed;
 }

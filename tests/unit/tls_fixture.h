@@ -3,6 +3,7 @@
 #define CANDOR_TESTS_TLS_FIXTURE_H
 
 #include <jansson.h>
+#include <stdint.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
@@ -26,5 +27,11 @@ void made_cert(struct made_cert *ret, const struct made_options *o);
 void made_cert_free(struct made_cert *c);
 /* A revocation list of issuer, of one serial number (0: none); to free. from_s, to_s as above. */
 char *made_crl(const struct made_cert *issuer, long serial, long from_s, long to_s);
+
+/* A record of any type and content as a TLS 1.2 client seals it that has
+ * ECDHE-...-AES128-GCM-SHA256 and has sent seq records under these keys (its Finished is one). out:
+ * n + 29 bytes. Returns how many. */
+size_t made_record12(SSL *client, uint64_t seq, unsigned char type, const void *p, size_t n,
+                     unsigned char *out);
 
 #endif
