@@ -14,7 +14,7 @@
 #include "listener/transport.h"
 #include "base/poison.h"
 
-enum { SENDFILE_PER_TURN = 512 * 1024, SEND_LAST_MS = 30000 };
+enum { SENDFILE_PER_TURN = 1024 * 1024, SEND_LAST_MS = 30000 };
 
 uint64_t response_due_ms(const struct exchange *x)
 {
