@@ -5,6 +5,13 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
+#include "listener/output.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
+#include "listener/transport.h"
 #include "base/poison.h"
 
 enum {
@@ -382,28 +389,6 @@ static bool feed(struct http2 *h, const uint8_t *p, size_t n)
     return false;
 }
 
-static void drop_input(struct connection *c)
-{
-    uint8_t *sink = c->thread->http2->in;
-
-    for (;;) {
-        ssize_t n = transport_recv(c, sink, HTTP2_IN_BYTES);
-        if (n > 0 && (size_t)n < c->linger_left) {
-            c->linger_left -= (uint32_t)n;
-            continue;
-        }
-        if (n < 0 && errno == EAGAIN)
-            return;
-        if (n == 0 && c->out) {
-            c->read_eof = true;
-            conn_arm(c);
-            return;
-        }
-        conn_close(c);
-        return;
-    }
-}
-
 /* The client will send nothing more. Whole requests get their answers, all others are over. */
 static void input_ended(struct http2 *h)
 {
@@ -424,7 +409,7 @@ static void on_readable(struct connection *c)
     struct http2 *h = c->carrier_data;
 
     if (c->state == C_LINGERING) {
-        drop_input(c);
+        input_drop(c);
         return;
     }
     if (c->out) {

@@ -1,6 +1,6 @@
 /* HTTP/2 inside the listener, between the files http2*.c. Framing and header compression are
  * nghttp2's; what a request or an answer is, is everybody else's: a stream is a struct connection
- * (internal.h), and this is what carries it. Everything belongs to one event thread.
+ * (connection.h), and this is what carries it. Everything belongs to one event thread.
  *
  * Two objects stand for a stream. struct http2_stream lives as long as nghttp2 knows the stream or
  * the connection needs it; the connection lives until its exchange is over. Each may end first. */
@@ -10,7 +10,11 @@
 #include <nghttp2/nghttp2.h>
 
 #include "http/http2_head.h"
-#include "listener/internal.h"
+#include "listener/connection.h"
+#include "listener/thread.h"
+
+struct cached_response;
+struct stream_head;
 
 enum {
     HTTP2_STREAMS_MAX = 100,          /* SETTINGS_MAX_CONCURRENT_STREAMS */

@@ -3,7 +3,12 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "listener/connection.h"
+#include "listener/exchange.h"
 #include "listener/http2.h"
+#include "listener/output.h"
+#include "listener/response_cache.h"
+#include "listener/stream.h"
 #include "base/poison.h"
 
 /* Belong to one connection of HTTP/1, or are written here (RFC 9113 8.2.2). */

@@ -1,7 +1,10 @@
 /* What a client may not do too often. HTTP/2 lets a few bytes cause work: streams that are opened and
  * reset, frames that only want an answer, fields that grow when they are decoded, windows of a byte.
  * Each has a bound per connection; whoever passes it gets a GOAWAY that names the reason. */
+#include "listener/generation.h"
 #include "listener/http2.h"
+#include "listener/thread.h"
+#include "tables/http_parameters.h"
 #include "base/poison.h"
 
 enum {

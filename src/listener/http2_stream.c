@@ -1,7 +1,14 @@
 /* A stream of HTTP/2 as a connection of one exchange: its head and body on the way in, its end. */
 #include <stdlib.h>
 
+#include "listener/connection.h"
+#include "listener/exchange.h"
+#include "listener/generation.h"
 #include "listener/http2.h"
+#include "listener/output.h"
+#include "listener/response_cache.h"
+#include "listener/stream.h"
+#include "listener/thread.h"
 #include "base/poison.h"
 
 enum { OWN_ANSWER_MS = 30000 };

@@ -13,7 +13,7 @@
 
 enum { INPUT_SLACK = 4096 };
 
-static void drop_input(struct connection *c)
+void input_drop(struct connection *c)
 {
     char *sink = c->thread->scratch;
 
@@ -99,7 +99,7 @@ void input_read(struct connection *c)
         return;
     }
     if (c->state == C_LINGERING) {
-        drop_input(c);
+        input_drop(c);
         return;
     }
     if (!make_room(c)) {
