@@ -55,12 +55,12 @@ masks_avx2(const char *p)
 /* Written out, as a loop of that length would be kept; and one by one, as gathering them in a
  * vector costs more than the stores it saves. */
 #define START(k, FIRST)                                  \
-    {                                                    \
+    do {                                                 \
         uint32_t start = offset + (uint32_t)FIRST(both); \
         __asm__ volatile("" : "+r"(start));              \
         to[k] = start;                                   \
         both &= both - 1;                                \
-    }
+    } while (0)
 /* The number of the lowest bit; of none, whatever. */
 #define FIRST_BIT(bits) __builtin_ctzll((bits) | (uint64_t)1 << 63)
 
@@ -83,11 +83,15 @@ masks_avx2(const char *p)
         batch.lines += newlines != 0;                                                        \
         while (UNLIKELY((newlines &= newlines - 1) != 0))                                    \
             batch.ends[batch.lines++] = batch.n + ONES_UP_TO_FIRST(newlines, both);          \
-        START(0, FIRST)                                                                      \
-        START(1, FIRST)                                                                      \
-        START(2, FIRST) START(3, FIRST) START(4, FIRST) START(5, FIRST) START(6, FIRST)      \
-            START(7, FIRST) for (unsigned k = STARTS_AT_ONCE; UNLIKELY(k < count); k++)      \
-        {                                                                                    \
+        START(0, FIRST);                                                                     \
+        START(1, FIRST);                                                                     \
+        START(2, FIRST);                                                                     \
+        START(3, FIRST);                                                                     \
+        START(4, FIRST);                                                                     \
+        START(5, FIRST);                                                                     \
+        START(6, FIRST);                                                                     \
+        START(7, FIRST);                                                                     \
+        for (unsigned k = STARTS_AT_ONCE; UNLIKELY(k < count); k++) {                        \
             to[k] = offset + (uint32_t)__builtin_ctzll(both);                                \
             both &= both - 1;                                                                \
         }                                                                                    \
