@@ -13,10 +13,14 @@
 #include "listener/accept.h"
 #include "listener/connection.h"
 #include "listener/exchange.h"
+#include "listener/generation.h"
 #include "listener/http2.h"
 #include "listener/letters.h"
 #include "listener/link.h"
+#include "listener/response_cache.h"
+#include "listener/shared.h"
 #include "listener/thread.h"
+#include "queue/region.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
