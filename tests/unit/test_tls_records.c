@@ -290,6 +290,23 @@ static void tls12_floods_end(void **state)
     tls_table_unref(t);
 }
 
+/* TLS 1.3 ignores ChangeCipherSpec in a handshake, which OpenSSL does not do for ever. */
+static void floods_end_handshakes_too(void **state)
+{
+    struct tls_table *t = tls_usual_table(0);
+    struct tls_pair p;
+
+    tls_pair_open(&p, t, NULL);
+    tls_pair_client_only(&p, TLS1_3_VERSION);
+    (void)SSL_do_handshake(p.client);
+    assert_int_equal(tls_handshake(p.server), TLS_READS);
+    for (int i = 0; i < 40; i++)
+        raw_bytes(&p, "\x14\x03\x03\x00\x01\x01", 6);
+    assert_int_equal(tls_handshake(p.server), TLS_FAILED);
+    tls_pair_close(&p);
+    tls_table_unref(t);
+}
+
 static void bad_records_end_it(void **state)
 {
     static const struct {
@@ -489,6 +506,7 @@ int main(void)
         cmocka_unit_test(records_without_data_are_counted),
         cmocka_unit_test(a_flood_of_records_ends_within_one_call),
         cmocka_unit_test(tls12_floods_end),
+        cmocka_unit_test(floods_end_handshakes_too),
         cmocka_unit_test(bad_records_end_it),
         cmocka_unit_test(records_may_come_in_pieces),
         cmocka_unit_test(a_request_may_come_with_the_handshake),
