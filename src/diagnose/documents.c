@@ -112,8 +112,12 @@ char *har_read(struct sink *sink, struct str text)
         why = xasprintf("not valid JSON: line %d: %s", error.line, error.text);
     else if (!json_is_array(entries))
         why = xstrdup("JSON without log.entries: not a HAR file");
-    else
-        json_array_foreach(entries, i, entry) har_entry(sink, entry, i + 1);
+    else {
+        json_array_foreach(entries, i, entry)
+        {
+            har_entry(sink, entry, i + 1);
+        }
+    }
     json_decref(root);
     return why;
 }
