@@ -208,8 +208,10 @@ def test_listen_list(servers):
     # The list goes: so do its limits.
     server.reg_path.write_bytes(registry(f"[{PARAMETERS}]"))
     wait_until(lambda: not is_refused(("127.0.0.1", port)), "all addresses")
+    wait_until(lambda: fetch(server, ("127.0.0.1", port), "b.test") == "two", "the other site")
+    listener = server.find("listener")[0]                  # 0.0.0.0, [::] and 127.0.0.1, one for each thread
+    wait_until(lambda: socket_count(listener) % 3 == 0, "all endpoints")
     count_sockets(server)
-    assert fetch(server, ("127.0.0.1", port), "b.test") == "two"
 
 
 def test_max_endpoints(servers):
