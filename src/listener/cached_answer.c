@@ -155,8 +155,7 @@ static void store(struct exchange *x, const struct msg_response *head, struct st
                                          .whole = true};
 
     /* Why it is refused is counted by the cache itself. */
-    if (response_cache_store(t->listener->cache, &offer) != CACHE_OK)
-        return;
+    (void)response_cache_store(t->listener->cache, &offer);
 }
 
 void cache_offer_head(struct exchange *x, const struct msg_response *h, struct str reason,
