@@ -2,6 +2,7 @@
 
 #include "base/poison.h"
 
+static const char v1_start[] = "PROXY ";
 static const uint8_t signature[12] = {0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D,
                                       0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A};
 
@@ -16,6 +17,11 @@ void proxy_parser_init(struct proxy_parser *p)
     p->version = 0;
     p->n = 0;
     p->skip = 0;
+}
+
+bool proxy_parser_has_begun(const struct proxy_parser *p)
+{
+    return p->n >= (p->version == 1 ? sizeof(v1_start) - 1 : sizeof(signature));
 }
 
 /* ---- version 1: "PROXY TCP4 1.2.3.4 5.6.7.8 1234 80\r\n" ---- */
@@ -46,7 +52,7 @@ static enum proxy_rc read_line(struct str line, struct proxy_header *ret)
     bool is_v6;
 
     *ret = (struct proxy_header){0};
-    line = str_sub(line, sizeof("PROXY ") - 1, line.n);
+    line = str_sub(line, sizeof(v1_start) - 1, line.n);
     if (str_eq(line, STR("UNKNOWN")) || str_starts(line, STR("UNKNOWN ")))
         return PROXY_DONE; /* whatever follows does not count */
     if (!str_split(&line, ' ', &protocol))
@@ -64,11 +70,9 @@ static enum proxy_rc read_line(struct str line, struct proxy_header *ret)
 
 static enum proxy_rc take_v1(struct proxy_parser *p, uint8_t byte, struct proxy_header *ret)
 {
-    static const char start[] = "PROXY ";
-
     if (p->n == PROXY_V1_MAX)
         return PROXY_BAD;
-    if (p->n < sizeof(start) - 1 && byte != (uint8_t)start[p->n])
+    if (p->n < sizeof(v1_start) - 1 && byte != (uint8_t)v1_start[p->n])
         return PROXY_BAD;
     p->kept[p->n++] = byte;
     if (byte == '\0')

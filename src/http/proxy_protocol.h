@@ -36,6 +36,9 @@ struct proxy_header {
 
 void proxy_parser_init(struct proxy_parser *p);
 
+/* Whether what came so far, also if it was bad in the end, began as a PROXY header does. */
+bool proxy_parser_has_begun(const struct proxy_parser *p);
+
 /* Takes from bytes what belongs to the header; *ret_used says how many that are (all, unless the
  * result is PROXY_DONE: what follows is the client's). *ret is written with PROXY_DONE only. After
  * PROXY_DONE or PROXY_BAD the parser must be initialised again. */

@@ -24,6 +24,8 @@ enum metric_family {
     X(CONNECTIONS_REFUSED, CONNECTIONS_REFUSED, "")               \
     X(TLS_HANDSHAKES_OK, TLS_HANDSHAKES, "result=\"ok\"")         \
     X(TLS_HANDSHAKES_FAILED, TLS_HANDSHAKES, "result=\"failed\"") \
+    X(PROXY_HEADERS_TAKEN, PROXY_HEADERS, "result=\"taken\"")     \
+    X(PROXY_HEADERS_REFUSED, PROXY_HEADERS, "result=\"refused\"") \
     X(CACHE_HITS, CACHE_HITS, "")                                 \
     X(CACHE_MISSES, CACHE_MISSES, "")                             \
     X(RING_REQUESTS, RING_RECORDS, "direction=\"request\"")       \

@@ -9,13 +9,15 @@
 #include "listener/accept.h"
 #include "listener/connection.h"
 #include "listener/generation.h"
+#include "listener/letters.h"
 #include "listener/metrics.h"
+#include "listener/shared.h"
 #include "listener/stream.h"
 #include "listener/thread.h"
 #include "listener/tls.h"
 #include "base/poison.h"
 
-enum { PROXY_PEEK_BYTES = 4096 };
+enum { PROXY_PEEK_BYTES = 4096, PROXY_SAY_MS = 60000 };
 
 static void first_request(struct connection *c)
 {
@@ -66,6 +68,27 @@ static void after_proxy(struct connection *c)
         conn_close(c);
 }
 
+/* A balancer that is set up wrongly fails for all of its clients: an event a minute tells it, the
+ * counter how often. One that only knocks, as health checks do, has said nothing wrong. */
+static void refuse_header(struct connection *c, const char *why)
+{
+    struct thread *t = c->thread;
+    struct listener *l = t->listener;
+    uint64_t now = thread_now_ms(t);
+    uint64_t last = atomic_load_explicit(&l->proxy_said_ms, memory_order_relaxed);
+    struct str client = c->log_remote.text, server = c->log_local.text;
+
+    metrics_count(t->metrics, METRIC_PROXY_HEADERS_REFUSED);
+    if ((last == 0 || now - last >= PROXY_SAY_MS) &&
+        atomic_compare_exchange_strong(&l->proxy_said_ms, &last, now)) {
+        json_t *facts = json_pack("[s%, s%, s]", client.p, client.n, server.p, server.n, why);
+        json_t *msg = json_pack("{s:s, s:s, s:o}", "type", "event", "code", "CND-1045", "facts",
+                                facts);
+        listener_post(l, &(struct letter){.kind = LETTER_EVENT, .json = msg});
+    }
+    conn_close(c);
+}
+
 /* Looks at what has come and takes off the socket what belongs to the header: the rest is TLS's or
  * HTTP's to read. */
 static void read_proxy(struct connection *c)
@@ -79,10 +102,21 @@ static void read_proxy(struct connection *c)
         loop_io_set(c->thread->loop, &c->io, EPOLLIN);
         return;
     }
-    enum proxy_rc rc =
-        n > 0 ? proxy_parse(c->proxy, str_n(peek, (size_t)n), &used, &header) : PROXY_BAD;
+    if (n <= 0) {
+        if (c->proxy->n && n == 0)
+            refuse_header(c, "it ended within its PROXY header");
+        else
+            conn_close(c);
+        return;
+    }
+    enum proxy_rc rc = proxy_parse(c->proxy, str_n(peek, (size_t)n), &used, &header);
 
-    if (rc == PROXY_BAD || recv(c->io.fd, peek, used, 0) != (ssize_t)used) {
+    if (rc == PROXY_BAD) {
+        refuse_header(c, proxy_parser_has_begun(c->proxy) ? "its PROXY header is malformed"
+                                              : "it does not begin with a PROXY header");
+        return;
+    }
+    if (recv(c->io.fd, peek, used, 0) != (ssize_t)used) {
         conn_close(c);
         return;
     }
@@ -92,6 +126,7 @@ static void read_proxy(struct connection *c)
     }
     free(c->proxy);
     c->proxy = NULL;
+    metrics_count(c->thread->metrics, METRIC_PROXY_HEADERS_TAKEN);
     if (header.has_addresses)
         conn_set_remote(c, &header.source, header.source_port);
     after_proxy(c);

@@ -71,6 +71,7 @@ struct listener {
     struct letter *inbox, **inbox_end;
     _Atomic uint64_t connections;
     struct memory_guard memory; /* thread 0 looks */
+    _Atomic uint64_t proxy_said_ms; /* when a refused PROXY header was last told of */
     bool stopping;
     unsigned threads_stopped;
     bool log_stdout;

@@ -40,20 +40,26 @@ static void write_row(struct supervisor *s, const struct event_row *row, const c
     event_log_write(s->events, row->source, row->id, (enum event_level)row->severity, text, data);
 }
 
-void sup_event(struct supervisor *s, enum event_id id, json_t *data, const char *const *facts)
+static void write_facts(struct supervisor *s, const struct event_row *row, const struct str *facts,
+                        size_t n, json_t *data)
 {
-    const struct event_row *row = event_row(id);
-    struct str views[FACTS_MAX];
-    size_t n = 0;
     struct buf text;
 
-    for (; n < FACTS_MAX && facts[n]; n++)
-        views[n] = str_z(facts[n]);
     buf_init(&text, TEXT_MAX);
-    event_format(row, views, n, &text);
+    event_format(row, facts, n, &text);
     buf_char(&text, '\0');
     write_row(s, row, text.overflow ? row->text : text.p, data);
     buf_fini(&text);
+}
+
+void sup_event(struct supervisor *s, enum event_id id, json_t *data, const char *const *facts)
+{
+    struct str views[FACTS_MAX];
+    size_t n = 0;
+
+    for (; n < FACTS_MAX && facts[n]; n++)
+        views[n] = str_z(facts[n]);
+    write_facts(s, event_row(id), views, n, data);
     json_decref(data);
 }
 
@@ -90,6 +96,28 @@ static bool log_event_of_listener(struct supervisor *s, const char *code, const 
     return false;
 }
 
+/* A child that gives no text of its own gives the facts for the row's. */
+static void write_row_of_child(struct supervisor *s, const struct event_row *row, const json_t *msg)
+{
+    const char *text = ipc_get_str(msg, "text", "");
+    json_t *data = json_object_get(msg, "data");
+    struct str facts[FACTS_MAX];
+    size_t i;
+    const json_t *one;
+
+    if (text[0]) {
+        write_row(s, row, text, data);
+        return;
+    }
+    json_array_foreach(json_object_get(msg, "facts"), i, one)
+    {
+        if (i == FACTS_MAX)
+            break;
+        facts[i] = str_z(json_is_string(one) ? json_string_value(one) : "?");
+    }
+    write_facts(s, row, facts, i, data);
+}
+
 void sup_child_event(struct supervisor *s, const char *source, const json_t *msg)
 {
     const char *code = ipc_get_str(msg, "code", ""), *text = ipc_get_str(msg, "text", "");
@@ -99,7 +127,7 @@ void sup_child_event(struct supervisor *s, const char *source, const json_t *msg
     const struct event_row *row = id ? event_find(str_z(source), id) : event_find_code(str_z(code));
 
     if (row && strcmp(row->source, source) == 0) /* nobody speaks for another */
-        write_row(s, row, text, data);
+        write_row_of_child(s, row, msg);
     else
         event_log_write(s->events, source, id, EVENT_WARNING, text, data);
 }

@@ -108,6 +108,10 @@ EVENT(CND_CERTIFICATE_DATES, CND, 1043, WARNING,
 EVENT(CND_CERTIFICATE_STAPLE, CND, 1044, WARNING,
       "The OCSP response for the certificate %1 cannot be had: %2",
       "Handshakes go on without it. Let the server reach its authority by http, or set sslFlags 8.")
+EVENT(CND_PROXY_HEADER, CND, 1045, WARNING,
+      "A connection of the balancer %1 to %2 was closed: %3",
+      "Let the balancer send PROXY headers (haproxy: send-proxy, nginx: proxy_protocol on), or take "
+      "its address out of proxyTrusted. candor_proxy_headers_total counts them all.")
 
 EVENT(HTTP_BIND, HTTP, 15005, ERROR,
       "The listener cannot bind to %1",

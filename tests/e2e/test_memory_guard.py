@@ -62,7 +62,8 @@ def test_short_memory_and_back(guarded):
         assert kept.read().body == b"a"
         set_available(server, 19 * 1024)
         wait_until(lambda: is_closed_at_once(server), "refused")
-        assert server.wait_event("1032")["level"] == "error"
+        event = server.wait_event("1032")
+        assert event["level"] == "error" and "no more connections" in event["text"]
         kept.send(b"GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n")
         assert kept.read().body == b"a", "who is in stays in"
     row = wait_until(lambda: [r for r in read_httperr(server.drive) if r["s-reason"] == "Connections_Refused"],

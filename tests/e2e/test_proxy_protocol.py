@@ -1,11 +1,14 @@
 """PROXY headers of a load balancer: whose they are believed to be, what they change, what is refused."""
+import contextlib
 import socket
 import struct
+import urllib.parse
 
 import pytest
 
 from harness import Site, read_w3c, wait_until
 from harness.client import build
+from harness.logs import read_events
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 FILES = {"inetpub/wwwroot/a.txt": "a", "b/a.txt": "b"}
@@ -27,10 +30,12 @@ def inet6(source, port):
 
 @pytest.fixture(scope="module")
 def server(module_servers):
-    return module_servers.sites(
+    server = module_servers.sites(
         Site(binding_attributes='proxyProtocol="v1v2" proxyTrusted="192.0.2.0/24, 127.0.0.1"'),
         Site(name="other", id=2, folder="b", binding_attributes='proxyProtocol="v1v2" proxyTrusted="127.0.0.9"'),
         files=FILES)
+    server.tolerate_events("1045")        # of headers that are refused
+    return server
 
 
 def client_of(server, stem):
@@ -87,6 +92,49 @@ def test_trusted_source_without_a_good_header(server, data):
             assert conn.read_to_end() == b""
         except ConnectionError:
             pass
+
+
+def test_balancer_without_headers_is_told(servers):
+    """Nobody else would tell its administrator: the clients see a closed connection. One event a minute, for there
+    are as many connections as clients; the counter has them all. A check that only knocks is no mistake."""
+    server = servers.sites(Site(binding_attributes='proxyProtocol="v1v2" proxyTrusted="127.0.0.1"'), files=FILES,
+                           arguments=["--metrics", "0"])
+    server.tolerate_events("1045")
+    where = urllib.parse.urlsplit(server.wait_line(r"^candor: metrics on (http://\S+)$")[1])
+
+    def refused():
+        with socket.create_connection((where.hostname, where.port), 10) as conn:
+            conn.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            text = b"".join(iter(lambda: conn.recv(65536), b"")).decode()
+        return {line.split('"')[1]: int(line.split()[-1]) for line in text.splitlines()
+                if line.startswith("candor_proxy_headers_total{")}
+    server.connect().close()
+    with server.connect() as conn:
+        conn.send(TAKEN[0][1] + REQUEST)
+        assert conn.read().status == 200
+    assert refused() == {"taken": 1, "refused": 0}
+    for data in REFUSED:
+        with server.connect() as conn:
+            with contextlib.suppress(ConnectionError):
+                conn.send(data)
+                assert conn.read_to_end() == b""
+    assert refused() == {"taken": 1, "refused": len(REFUSED)}
+    event = server.wait_event("1045")
+    assert "127.0.0.1" in event["text"] and "does not begin with a PROXY header" in event["text"]
+    assert len([e for e in read_events(server.drive) if e["id"] == 1045]) == 1
+
+
+@pytest.mark.parametrize("data,cause", [(b"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n", "malformed"),
+                                        (b"PROXY TCP4 1.2.3.4 5.6.", "ended within")])
+def test_cause_of_a_bad_header(servers, data, cause):
+    server = servers.sites(Site(binding_attributes='proxyProtocol="v1v2" proxyTrusted="127.0.0.1"'), files=FILES)
+    server.tolerate_events("1045")
+    with server.connect() as conn:
+        conn.send(data)
+        with contextlib.suppress(OSError):        # it may be closed by now
+            conn.sock.shutdown(socket.SHUT_WR)
+            assert conn.read_to_end() == b""
+    assert cause in server.wait_event("1045")["text"]
 
 
 def test_source_that_is_not_trusted(server):
