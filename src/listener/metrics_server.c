@@ -128,7 +128,11 @@ static void take_head(struct client *c)
     case RC_AGAIN:
         break;
     default:
-        refuse(c, "400 Bad Request", "");
+        /* A body without its length: it is not to be read anyway. */
+        if (c->parser.reason == HTTPERR_LENGTH_REQUIRED)
+            answer_request(c);
+        else
+            refuse(c, "400 Bad Request", "");
     }
 }
 

@@ -159,6 +159,8 @@ def test_pools(server):
     (b"GET /metrics?x=1 HTTP/1.1\r\nHost: x\r\n\r\n", b"200"),
     (b"GET /metrics HTTP/1.0\r\n\r\n", b"200"),
     (b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", b"405"),
+    (b"POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"405"),
+    (b"POST /other HTTP/1.1\r\nHost: x\r\n\r\n", b"404"),
     (b"GET /metrics HTTP/1.1\r\n\r\n", b"400"),
     (b"hello\x00\r\n\r\n", b"400"),
     (b"GET /metrics HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 9000 + b"\r\n\r\n", b"400"),
