@@ -15,7 +15,7 @@
 #include "supervisor/sites.h"
 #include "base/poison.h"
 
-enum { SETTLE_MS = 100, CONFIG_TEXT_MAX = 16 << 20 };
+enum { SETTLE_MS = 100, CONFIG_TEXT_MAX = 16 << 20, FINDINGS_TEXT_MAX = 1 << 20 };
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
@@ -76,14 +76,38 @@ static struct config *load_config(struct supervisor *s)
     return NULL;
 }
 
-static void say_findings(struct supervisor *s, const struct http_parameters_finding *f)
+/* As lines; NULL: too many. */
+static char *findings_text(const struct supervisor *s, const struct http_parameters_finding *f)
 {
+    struct buf text;
+
+    buf_init(&text, FINDINGS_TEXT_MAX);
     for (; f; f = f->next) {
         const char *kind = f->severity == HTTP_PARAMETERS_ERROR     ? "error"
                            : f->severity == HTTP_PARAMETERS_WARNING ? "warning"
                                                                     : "note";
-        fprintf(stderr, "%s:%u:%u: %s: %s\n", s->parameters_path, f->line, f->column, kind,
-                f->text);
+        buf_printf(&text, "%s:%u:%u: %s: %s\n", s->parameters_path, f->line, f->column, kind,
+                   f->text);
+    }
+    char *z = text.overflow ? NULL : str_dup_z(buf_view(&text));
+
+    buf_fini(&text);
+    return z;
+}
+
+/* What was said of the file before is not said again because something else has changed. */
+static void say_findings(struct supervisor *s, const struct http_parameters_finding *f)
+{
+    char *text = findings_text(s, f);
+
+    if (text && s->said_of_parameters && strcmp(text, s->said_of_parameters) == 0) {
+        free(text);
+        return;
+    }
+    free(s->said_of_parameters);
+    s->said_of_parameters = text;
+    fputs(text ? text : "", stderr);
+    for (; f; f = f->next) {
         if (f->severity != HTTP_PARAMETERS_NOTE)
             SUP_EVENT(s, EV_CND_PARAMETER_REFUSED, NULL, s->parameters_path, sup_number(f->line).z,
                       f->text);
@@ -111,7 +135,8 @@ static bool load_parameters(struct supervisor *s, struct http_parameters *ret,
                 findings->column, findings->text);
 
     if (rc == RC_DECLINED && s->o->http_parameters) {
-        fprintf(stderr, "%s: error: there is no such file\n", s->parameters_path);
+        sup_say("%s: %s", s->parameters_path, strerror(ENOENT));
+        errno = ENOENT;
         rc = RC_FAIL;
     }
     if (rc == RC_FAIL && s->is_ready)
@@ -412,4 +437,5 @@ void configuration_end(struct supervisor *s)
     free(s->pools);
     s->config = config_unref(s->config);
     http_bindings_fini(&s->bindings);
+    free(s->said_of_parameters);
 }

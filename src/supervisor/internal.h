@@ -52,6 +52,7 @@ struct supervisor {
     struct config *config; /* in force */
     struct http_parameters parameters;
     struct http_bindings bindings; /* of the same file */
+    char *said_of_parameters;      /* the findings told last */
     struct config_watch *watch;
     struct loop_timer reload; /* a change has been seen; waits for it to settle */
     struct loop_timer tick;   /* for what is looked at now and then */

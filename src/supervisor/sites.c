@@ -31,6 +31,11 @@ static bool is_http(const struct config_binding *b)
     return b->port && (str_ieq(b->protocol, STR("http")) || is_https(b));
 }
 
+static bool is_any(struct str ip)
+{
+    return ip.n == 0 || str_eq(ip, STR("*")) || str_eq(ip, STR("+"));
+}
+
 static bool is_wanted(const struct supervisor *s, const struct config_site *site)
 {
     for (size_t i = 0; i < s->n_overrides; i++)
@@ -299,6 +304,20 @@ static void say_every_address(const struct supervisor *s, const struct config_si
     }
 }
 
+/* Bindings that differ by their host share a socket, and one line says so. */
+static bool is_told(const struct config_site *site, size_t k)
+{
+    const struct config_binding *b = &site->bindings[k];
+
+    for (size_t i = 0; i < k; i++)
+        if (is_http(&site->bindings[i]) && is_https(&site->bindings[i]) == is_https(b) &&
+            site->bindings[i].port == b->port &&
+            (str_eq(site->bindings[i].ip, b->ip) ||
+             (is_any(site->bindings[i].ip) && is_any(b->ip))))
+            return true;
+    return false;
+}
+
 void sites_say_addresses(const struct supervisor *s)
 {
     size_t n;
@@ -307,10 +326,9 @@ void sites_say_addresses(const struct supervisor *s)
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; s->plan[i].started && k < sites[i].n_bindings; k++) {
             const struct config_binding *b = &sites[i].bindings[k];
-            bool any = b->ip.n == 0 || str_eq(b->ip, STR("*")) || str_eq(b->ip, STR("+"));
-            if (!is_http(b) || !endpoints_may_want(&s->endpoints, b->ip))
+            if (!is_http(b) || !endpoints_may_want(&s->endpoints, b->ip) || is_told(&sites[i], k))
                 continue;
-            if (any)
+            if (is_any(b->ip))
                 say_every_address(s, &sites[i], b);
             else
                 say_listening(&sites[i], b, b->ip);

@@ -11,6 +11,7 @@ import pytest
 
 from harness import AppHost, Pool, Site, wait_until
 from harness.client import build
+from harness.logs import read_events
 from harness.server import BINARY, free_port, is_running, replace_file
 
 FILES = {"a.txt": "a", "big.bin": b"0123456789" * 2_000_000}
@@ -58,6 +59,48 @@ def test_missing_configuration(servers):
     server = servers(start=False)
     done = run("serve", "--config", server.drive / "none.config", "--system-drive", server.drive)
     assert done.returncode == 1 and "none.config" in done.stderr
+
+
+def test_missing_parameters(servers):
+    server = servers(start=False)
+    done = run("serve", server.drive, "--http-parameters", "/nope.reg", "--system-drive", server.drive)
+    assert done.returncode == 1
+    assert done.stderr == "candor: /nope.reg: No such file or directory\n"
+
+
+def test_hosts_of_one_address_are_one_line(servers):
+    """They share a socket, and who counts lines counts sockets."""
+    port = free_port()
+    config = AppHost(sites=[Site(port=port)])
+    text = config.render()
+    one = re.search(r"<binding [^>]*/>", text)[0]
+    for host in ("one.example", "two.example"):
+        more = re.sub(r'bindingInformation="([^"]*):[^":]*"', rf'bindingInformation="\1:{host}"', one)
+        text = text.replace(one, one + more, 1)
+    server = servers(config=config, start=False)
+    server.config_path.write_text(text)
+    server.start()
+    assert len([line for line in server.lines if "listening on" in line]) == 1
+    assert server.get("/", host="two.example").status in (403, 404)
+
+
+def test_findings_are_said_once(servers):
+    """Not again at every change of another file."""
+    server = servers.sites(Site(), files={"inetpub/wwwroot/a.txt": "a"}, reg={"MaxFieldLength": 65000})
+
+    def told():
+        return len([line for line in server.lines if "MaxFieldLength is lowered" in line])
+
+    def reload(turn):
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len([e for e in read_events(server.drive) if e["id"] == 1004]) >= turn, "in force")
+    assert told() == 1
+    reload(1)
+    reload(2)
+    assert told() == 1
+    replace_file(server.reg_path, server.reg_path.read_bytes().replace(b'"MaxF', b'; one line further down\r\n"MaxF'))
+    reload(3)
+    wait_until(lambda: told() == 2, "a changed file is told of again")
 
 
 @pytest.mark.smoke
