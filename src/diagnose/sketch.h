@@ -46,14 +46,16 @@ static inline void distinct_add(struct distinct *d, uint64_t hash)
 {
     if (d->regs) {
         uint8_t *reg = &d->regs[hash >> (64 - d->bits)];
-        uint8_t rank = (uint8_t)(__builtin_clzll(hash << d->bits | 1u) + 1);
+        uint64_t full = (uint64_t)1 << (d->bits - 1); /* ends the search */
+        uint8_t rank = (uint8_t)(__builtin_clzll(hash << d->bits | full) + 1);
         if (rank > *reg)
             *reg = rank;
         return;
     }
     distinct_add_slow(d, hash);
 }
-/* The number, and the bound of its error (two standard errors; 0 when exact). */
+/* The number, and the bound of its error: 0 when exact, else four standard errors of 1.04 / sqrt(2
+ * ^ bits), which one key in 16,000 exceeds. */
 uint64_t distinct_count(const struct distinct *d, uint64_t *ret_error);
 /* Adds what b holds; both of the same parameters. */
 void distinct_merge(struct distinct *a, const struct distinct *b);

@@ -14,6 +14,8 @@ enum {
     RARE_KEY_SPANS = 16, /* of keys past the first few hundred */
     COMMON_KEYS = 200,
     REASON_TEXT_MAX = 64,
+    DISTINCT_BITS = 16,     /* the bound is 1.6 % */
+    KEY_DISTINCT_BITS = 11, /* 9.2 % */
 };
 
 /* From the hash of a URL as logged to the row of its folded one: most requests need no folding. */
@@ -50,8 +52,8 @@ struct tally *tally_new(const struct tally_sizes *sizes)
     paces_init(&t->paces, sizes->paces, pace_moved, t);
     pairs_init(&t->key_urls, sizes->pairs);
     pairs_init(&t->key_clients, sizes->pairs);
-    distinct_init(&t->clients_distinct, 4096, 14);
-    distinct_init(&t->urls_distinct, 4096, 14);
+    distinct_init(&t->clients_distinct, 4096, DISTINCT_BITS);
+    distinct_init(&t->urls_distinct, 4096, DISTINCT_BITS);
     /* calloc of this size gives fresh pages; sets begin at cache lines. */
     t->url_cache_memory = xcalloc(1, sizeof(*t->url_cache) + 64);
     t->url_cache = (struct url_cache *)(((uintptr_t)t->url_cache_memory + 63) & ~(uintptr_t)63);
@@ -127,7 +129,7 @@ static struct key_row *key_new(struct tally *t, uint64_t hash, enum key_kind kin
     k->kind = kind;
     k->first_s = k->last_s = RECORD_NO_TIME;
     k->samples.max = t->key_n < COMMON_KEYS ? KEY_SAMPLES : 1;
-    distinct_init(&k->clients, 128, 11);
+    distinct_init(&k->clients, 128, KEY_DISTINCT_BITS);
     spans_init(&k->slots, t->key_n < COMMON_KEYS ? KEY_SPANS : RARE_KEY_SPANS);
     t->keys = xgrow(t->keys, t->key_n, &t->key_cap, sizeof(struct key_row *));
     t->keys[t->key_n++] = k;

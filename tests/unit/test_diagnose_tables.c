@@ -7,10 +7,12 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
 #include "diagnose/lines.h"
+#include "diagnose/quick_hash.h"
 #include "diagnose/table.h"
 #include "diagnose/text.h"
 
@@ -52,10 +54,63 @@ static void test_distinct(void **state)
             assert_int_equal(n, sizes[i]);
             assert_int_equal(error, 0);
         } else {
-            assert_true(error > 0 && n + 2 * error >= sizes[i] && n <= sizes[i] + 2 * error);
+            assert_true(error > 0 && n + error >= sizes[i] && n <= sizes[i] + error);
         }
         distinct_fini(&a);
         distinct_fini(&b);
+    }
+}
+
+/* Sizes on both sides of those where a sketch fills, and of the widths that reports use. */
+static const struct {
+    unsigned bits;
+    uint32_t n, keys;
+} sketches[] = {
+    {11, 300, 400},   {11, 2000, 400}, {11, 5200, 400},  {11, 9000, 400},  {11, 60000, 200},
+    {16, 20000, 100}, {16, 66000, 60}, {16, 165000, 60}, {16, 260000, 60}, {16, 900000, 20},
+};
+
+static struct quick_key numbered_key(uint64_t seed)
+{
+    uint64_t part[4];
+
+    for (size_t i = 0; i < ARRAY_LEN(part); i++) {
+        uint64_t numbers[] = {seed, i};
+        part[i] = hash_bytes(numbers, sizeof(numbers)) | 1;
+    }
+    return (struct quick_key){part[0], part[1], part[2], part[3]};
+}
+
+/* Whatever the key: no estimate misses by more than its bound, the bound is what it says (four
+ * standard errors), and they lean to neither side. */
+static void test_distinct_bound(void **state)
+{
+    for (size_t i = 0; i < ARRAY_LEN(sketches); i++) {
+        double sum = 0, squares = 0, n = sketches[i].n, runs = sketches[i].keys, bound = 0;
+        for (uint32_t key = 0; key < sketches[i].keys; key++) {
+            struct quick_key quick = numbered_key(key + 1000 * i);
+            struct distinct d;
+            uint64_t error;
+            char name[40] = "2001:db8:0:17:";
+            distinct_init(&d, 128, sketches[i].bits);
+            for (uint32_t v = 0; v < sketches[i].n; v++) {
+                for (size_t c = 0; c < 6; c++)
+                    name[14 + c] = "0123456789abcdef"[v >> 4 * c & 15];
+                distinct_add(&d, quick_hash(quick, str_n(name, 20)));
+            }
+            double miss = (double)distinct_count(&d, &error) - n;
+            if (fabs(miss) > (double)error)
+                fail_msg("%u bits, key %u: %.0f misses by %.0f, bound %llu", sketches[i].bits, key,
+                         n, miss, (unsigned long long)error);
+            sum += miss;
+            squares += miss * miss;
+            bound += (double)error / runs;
+            distinct_fini(&d);
+        }
+        double mean = sum / runs, deviation = sqrt(squares / runs);
+        if (fabs(mean) > 4 * deviation / sqrt(runs) || deviation > bound / 4 * 1.25)
+            fail_msg("%u bits, %.0f: leans by %.1f, deviates by %.1f, bound %.1f", sketches[i].bits,
+                     n, mean, deviation, bound);
     }
 }
 
@@ -225,10 +280,15 @@ static void test_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histogram), cmocka_unit_test(test_distinct),
-        cmocka_unit_test(test_spans),     cmocka_unit_test(test_table_forgets),
-        cmocka_unit_test(test_pairs),     cmocka_unit_test(test_few),
-        cmocka_unit_test(test_fold),      cmocka_unit_test(test_times),
+        cmocka_unit_test(test_histogram),
+        cmocka_unit_test(test_distinct),
+        cmocka_unit_test(test_distinct_bound),
+        cmocka_unit_test(test_spans),
+        cmocka_unit_test(test_table_forgets),
+        cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_few),
+        cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_times),
         cmocka_unit_test(test_lines),
     };
 

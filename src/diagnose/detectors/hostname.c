@@ -21,8 +21,8 @@ static void weigh(struct findings *fs, struct finding *f, const struct model_rea
         return;
     }
     f->severity = SEVERITY_WARNING;
-    say(fs, f, "%llu clients did so: people look for a site here.",
-        (unsigned long long)row->clients);
+    say(fs, f, "%s%llu clients did so: people look for a site here.",
+        row->clients_error ? "About " : "", (unsigned long long)row->clients);
 }
 
 static void run(const struct model *m, struct findings *fs)

@@ -7,14 +7,18 @@ static const double notable = 0.05;
 
 static void run(const struct model *m, struct findings *fs)
 {
-    uint64_t scanned = 0, clients = 0;
+    uint64_t scanned = 0, clients = 0, error = 0;
     const struct model_status *row;
 
     for (size_t i = 0; i < m->client_n; i++)
         if (m->clients_top[i].not_found * 2 > m->clients_top[i].count)
             scanned += m->clients_top[i].not_found;
-    for (size_t i = 0; (row = model_next_status(m, 404, 0, &i)) != NULL;)
-        clients = row->clients > clients ? row->clients : clients;
+    for (size_t i = 0; (row = model_next_status(m, 404, 0, &i)) != NULL;) {
+        if (row->clients <= clients)
+            continue;
+        clients = row->clients;
+        error = row->clients_error;
+    }
     uint64_t all = model_status_count(m, 404, 0);
 
     if (all < COUNT_MIN || clients < CLIENTS_MIN || scanned * 2 > all)
@@ -27,9 +31,9 @@ static void run(const struct model *m, struct findings *fs)
     if (!f)
         return;
     say(fs, f,
-        "%llu clients asked for them, and most of these clients get other pages: the links are "
+        "%s%llu clients asked for them, and most of these clients get other pages: the links are "
         "broken, or files are missing.",
-        (unsigned long long)clients);
+        error ? "About " : "", (unsigned long long)clients);
     if (f->share >= notable)
         f->severity = SEVERITY_WARNING;
     say_onset(m, fs, f);
