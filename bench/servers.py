@@ -11,26 +11,11 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 
-_given = set()
-
-
-def free_port():
-    """A port outside the range the kernel gives to clients, so that no client can take it meanwhile."""
-    start = 20000 + int.from_bytes(os.urandom(2), "big") % 11000
-    for port in [*range(start, 32000), *range(20000, start)]:
-        if port in _given:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _given.add(port)
-        return port
-    raise SystemExit("bench: no free port")
-
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "e2e" / "harness"))
+from ports import free_port  # noqa: E402
 
 def descendants(pid):
     found, queue = [pid], [pid]

@@ -1,5 +1,7 @@
 """Fixtures of the end-to-end tests. Every server is judged when it stops: see harness/server.py."""
 import os
+import resource
+import socket
 
 import pytest
 
@@ -10,16 +12,34 @@ LAST = "test_catalogue.py"
 
 
 def pytest_configure(config):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))      # as the server does it for itself
     config.addinivalue_line("markers", "smoke: part of the short run on the optimised build")
     config.addinivalue_line("markers", "root: needs to be run as root")
+    config.addinivalue_line("markers", "ipv6: needs the address ::1")
+    config.addinivalue_line("markers", "descriptors(n): needs that many open files in one process")
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
 
 
 def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: item.path.name == LAST)      # stable: the others keep their order
-    if os.geteuid() != 0:
-        for item in items:
-            if item.get_closest_marker("root"):
-                item.add_marker(pytest.mark.skip(reason="needs root"))
+    ipv6, limit = has_ipv6(), resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    for item in items:
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+        if item.get_closest_marker("ipv6") and not ipv6:
+            item.add_marker(pytest.mark.skip(reason="needs IPv6"))
+        wanted = item.get_closest_marker("descriptors")
+        if wanted and limit < wanted.args[0]:
+            item.add_marker(pytest.mark.skip(reason=f"needs {wanted.args[0]} descriptors, {limit} are allowed"))
 
 
 def pytest_sessionstart(session):

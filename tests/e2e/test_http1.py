@@ -198,6 +198,7 @@ def test_client_that_leaves_in_mid_answer(server):
     assert server.get("/a.txt").body == b"aaa"
 
 
+@pytest.mark.ipv6
 def test_ipv6(servers):
     server = servers(files={"index.html": "home"}, arguments=["--bind", "::1"])
     assert server.addresses[0][0] == "::1"

@@ -13,6 +13,7 @@ import pytest
 from harness import Site, read_w3c, wait_until
 from harness.client import build
 from harness.logs import read_httperr
+from harness.stopwatch import Stopwatch
 
 ALL_FLAGS = ("Date, Time, ClientIP, UserName, SiteName, ComputerName, ServerIP, Method, UriStem, UriQuery, HttpStatus, "
              "Win32Status, BytesSent, BytesRecv, TimeTaken, ServerPort, UserAgent, Cookie, Referer, ProtocolVersion, "
@@ -23,6 +24,14 @@ ALL_FIELDS = ("date time s-sitename s-computername s-ip cs-method cs-uri-stem cs
 DEFAULT_FIELDS = ("date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) "
                   "cs(Referer) sc-status sc-substatus sc-win32-status time-taken")
 FILES = {"inetpub/wwwroot/a.txt": "aaa", "inetpub/wwwroot/b c.txt": "b", "inetpub/wwwroot/é.txt": "e"}
+
+
+@pytest.fixture(autouse=True)
+def within_one_hour():
+    """Names and times here are those of one hour: a test that would see the next one begin waits for it."""
+    left = 3600 - time.time() % 3600
+    if left < 60:
+        time.sleep(left + 0.1)
 
 
 def utc():
@@ -37,23 +46,23 @@ def log_site(attributes="", inner="", more=""):
     return Site(inner=f'<logFile {attributes}>{inner}</logFile>{more}')
 
 
-def logged(server, pattern, count=1, limit=5):
+def logged(server, pattern, count=1):
     """Waits until files that match hold at least count records; returns their text."""
     def find():
         texts = [p.read_bytes().decode("utf-8", "replace") for p in sorted(server.drive.glob(pattern))]
         lines = [x for t in texts for x in t.split("\r\n") if x and not x.startswith("#")]
         return "".join(texts) if len(lines) >= count else None
     return wait_until(find, lambda: f"{count} records in {pattern}: "
-                      f"{[str(p) for p in server.drive.glob('inetpub/logs/**/*')]}", limit)
+                      f"{[str(p) for p in server.drive.glob('inetpub/logs/**/*')]}")
 
 
 def test_default_form(servers):
     server = servers.sites(Site(), files=FILES)
     before = utc().replace(microsecond=0)
-    sent = time.monotonic()
+    watch = Stopwatch(server)
     server.get("/a.txt?x=1&y=%20z", {"User-Agent": "Some Agent/1.0 (a; b)", "Referer": "http://r.test/q?a b"})
-    rows = server.w3c(wait=lambda r: True, limit=3)
-    assert time.monotonic() - sent < 2.0, "a record must be on disk within a second of its answer"
+    rows = server.w3c(wait=lambda r: True)
+    assert watch.seconds < 2.0, "a record must be on disk within a second of its answer"
     name = f"u_ex{before:%y%m%d}.log"
     text = (log_folder(server) / name).read_bytes().decode()
     lines = text.split("\r\n")

@@ -196,6 +196,7 @@ def test_silent_clients_harm_nobody(server):
     assert scrape(server)
 
 
+@pytest.mark.descriptors(1500)
 def test_refused_connections(servers):
     server = servers.sites(Site(), files=FILES, reg={"MaxConnections": 1024}, arguments=("--metrics", "0"))
     assert server.get("/a.txt").status == 200
@@ -259,10 +260,13 @@ def test_address_in_use(servers):
         wait_until(lambda: "candor: metrics at " in server.stderr, "the reason")
 
 
-def test_ipv6_and_every_address(servers):
-    if socket.has_ipv6:
-        server = servers.sites(Site(), files=FILES, arguments=("--metrics", f"[::1]:{free_port()}"))
-        assert scrape(server) and "warning" not in server.stderr
+@pytest.mark.ipv6
+def test_ipv6(servers):
+    server = servers.sites(Site(), files=FILES, arguments=("--metrics", f"[::1]:{free_port()}"))
+    assert scrape(server) and "warning" not in server.stderr
+
+
+def test_every_address(servers):
     server = servers.sites(Site(), files=FILES, arguments=("--metrics", f"0.0.0.0:{free_port()}"))
     assert "warning: everybody who reaches 0.0.0.0" in server.stderr
     with Conn(("127.0.0.1", address_of(server)[1]), 20) as conn:

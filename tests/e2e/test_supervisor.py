@@ -270,7 +270,7 @@ def test_children_end_with_the_supervisor(servers):
     children = [*server.find("listener"), *server.find("worker")]
     server.exit_code = -signal.SIGKILL
     server.process.kill()
-    server.process.wait(5)
+    server.process.wait(30)
     for pid in children:
         wait_until(lambda pid=pid: not is_running(pid), f"process {pid} ends")
 
@@ -372,9 +372,9 @@ def test_listener_that_takes_no_orders(servers):
             control.connect(str(server.control))
             control.sendall(text * 40)
             held.append(control)
-        event = server.wait_event("'id': 1028", limit=30)
+        event = server.wait_event("'id': 1028", limit=60)
         assert "listener" in str(event) and str(pid) in str(event)
-        wait_until(lambda: server.find("listener") not in ([], [pid]), "another listener", limit=20)
+        wait_until(lambda: server.find("listener") not in ([], [pid]), "another listener")
     finally:
         for control in held:
             control.close()

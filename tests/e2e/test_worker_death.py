@@ -153,7 +153,7 @@ def test_worker_that_does_not_answer_pings(servers):
     server.tolerate("Connection_Abandoned_By_ReqQueue")
     assert server.get("/a.txt").status == 200
     with stopped_worker(server) as pid:
-        event = server.wait_event("5010", limit=15)
+        event = server.wait_event("5010")
         assert str(pid) in str(event)
         wait_until(lambda: not is_running(pid), "the silent worker is killed")
     assert server.get("/a.txt").status == 200
@@ -175,6 +175,6 @@ def test_listener_death_is_noticed(servers):
             return "serves" if server.get("/a.txt").status == 200 else None
         except (OSError, AssertionError):
             return None
-    assert wait_until(settled, "the supervisor acts", 20) in ("ended", "serves")
+    assert wait_until(settled, "the supervisor acts") in ("ended", "serves")
     if server.process.poll() is not None:
         assert server.process.returncode != 0

@@ -54,7 +54,7 @@ class Response:
 
 
 class Conn:
-    def __init__(self, address, timeout=20, source=None, sock=None, receive_buffer=None):
+    def __init__(self, address, timeout=60, source=None, sock=None, receive_buffer=None):
         if sock is None:
             family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
             sock = socket.socket(family, socket.SOCK_STREAM)
@@ -110,12 +110,23 @@ class Conn:
         self.pending += data
         return bool(data)
 
+    def _gather(self, count=None):
+        """Reads until count bytes are pending, or to the end of the stream (then False)."""
+        found, more = bytearray(self.pending), True
+        try:
+            while more and (count is None or len(found) < count):
+                data = self.sock.recv(262144)
+                found += data
+                more = bool(data)
+        finally:
+            self.pending = bytes(found)
+        return more
+
     def take(self, count):
         """The next count bytes of the stream."""
-        while len(self.pending) < count:
-            if not self._fill():
-                raise ProtocolError(f"connection ended inside a body, {count} bytes wanted, "
-                                    f"got {len(self.pending)}: {self.pending[:200]!r}")
+        if not self._gather(count):
+            raise ProtocolError(f"connection ended inside a body, {count} bytes wanted, "
+                                f"got {len(self.pending)}: {self.pending[:200]!r}")
         taken, self.pending = self.pending[:count], self.pending[count:]
         return taken
 
@@ -184,8 +195,7 @@ class Conn:
 
     def read_to_end(self):
         """Everything up to the end of the stream."""
-        while self._fill():
-            pass
+        self._gather()
         taken, self.pending = self.pending, b""
         return taken
 

@@ -161,7 +161,7 @@ class Raw:
                 return None
             self.pending += data
 
-    def until(self, wanted, limit=10):
+    def until(self, wanted, limit=60):
         """The first frame, now or later, for which wanted(frame) holds; fails at the end of the connection."""
         deadline = time.monotonic() + limit
         for frame in self.seen:
@@ -196,7 +196,7 @@ class Raw:
         """GOAWAY with that code, and then the end of the connection."""
         frame = self.until(lambda f: isinstance(f, frames.GoAwayFrame))
         assert code is None or frame.error_code == code, (frame, frame.error_code)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.read_frame(deadline) is not None:
             pass
         return frame

@@ -20,6 +20,7 @@ import time
 
 from .client import Conn, build
 from .logs import read_events, read_httperr, read_w3c
+from .ports import free_port  # noqa: F401 - tests take it from here
 
 TOP = pathlib.Path(__file__).resolve().parents[3]
 BINARY = pathlib.Path(os.environ.get("CANDOR_BIN") or TOP / "build" / "candor").resolve()
@@ -27,14 +28,15 @@ SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitiz
                        r"runtime error:|\*\*\* (stack smashing|buffer overflow) detected|"
                        r"Assertion .* failed|INVARIANT")
 LISTENING = re.compile(r"^candor: listening on https?://(\[[0-9a-f:.]+\]|[0-9.]+):([0-9]+) \((.*)\)$")
-START_LIMIT = 30
+START_LIMIT = 90
 STOP_LIMIT = 40
+PATIENCE = 60.0                           # for what must happen, however slow the machine; see also stopwatch.py
 CLONE_NEWNET = 0x40000000
 
 current_test = "start"                    # set by conftest; names the test a connection belongs to
 
 
-def wait_until(condition, what, limit=10.0, pause=0.01):
+def wait_until(condition, what, limit=PATIENCE, pause=0.01):
     """Polls until condition() gives something true and returns that; fails after limit seconds."""
     deadline = time.monotonic() + limit
     while True:
@@ -96,28 +98,6 @@ def socket_count(pid):
             link = os.readlink(f"/proc/{pid}/fd/{entry}")
             count += link.startswith("socket:[") and link[8:-1] in inodes
     return count
-
-
-_taken = set()
-
-
-def free_port():
-    """A port that nobody uses, outside the range the kernel gives to clients.
-
-    Configuration files name their ports, so those cannot be asked of the kernel by the server itself.
-    """
-    start = 20000 + int.from_bytes(os.urandom(2), "big") % 11000
-    for port in [*range(start, 32000), *range(20000, start)]:
-        if port in _taken:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _taken.add(port)
-        return port
-    raise AssertionError("no free port")
 
 
 def make_drive():
@@ -351,7 +331,7 @@ class Server:
         if not listener or self.idle_sockets is None:
             return []
         try:
-            wait_until(lambda: socket_count(listener[0]) <= self.idle_sockets, "", limit=10)
+            wait_until(lambda: socket_count(listener[0]) <= self.idle_sockets, "", limit=20)
         except AssertionError:
             return [f"the listener holds {socket_count(listener[0])} TCP sockets, {self.idle_sockets} at start"]
         except OSError:
@@ -362,7 +342,7 @@ class Server:
         left = {pid: line for pid, line in self.seen.items()
                 if is_running(pid) and command_line(pid) == line}
         try:
-            wait_until(lambda: not [p for p in left if is_running(p)], "", limit=3)
+            wait_until(lambda: not [p for p in left if is_running(p)], "", limit=20)
             return []
         except AssertionError:
             alive = {p: line for p, line in left.items() if is_running(p)}
@@ -426,7 +406,7 @@ class Server:
     def port(self):
         return self.address()[1]
 
-    def connect(self, site=None, timeout=20, source=None, address=None, receive_buffer=None):
+    def connect(self, site=None, timeout=PATIENCE, source=None, address=None, receive_buffer=None):
         """A connection from a port that no earlier one of this server had: logs are searched by it."""
         where = address or self.address(site)
         used = []
@@ -443,7 +423,7 @@ class Server:
         self.adopt(conn)
         return conn
 
-    def raw(self, data, site=None, timeout=20):
+    def raw(self, data, site=None, timeout=PATIENCE):
         """Sends bytes on a connection of their own and returns all that comes back until it ends."""
         with self.connect(site, timeout) as conn:
             conn.send(data)
@@ -474,7 +454,7 @@ class Server:
 
     # --- logs ---
 
-    def w3c(self, site="*", wait=None, limit=5):
+    def w3c(self, site="*", wait=None, limit=PATIENCE):
         """Records of the site log; with wait, the records for which wait(record) holds, at least one."""
         if wait is None:
             return read_w3c(self.drive, site)
@@ -482,17 +462,17 @@ class Server:
                           lambda: f"a record in the site log; there are {read_w3c(self.drive, site)[-5:]}",
                           limit)
 
-    def w3c_for(self, stem, site="*", limit=5):
+    def w3c_for(self, stem, site="*", limit=PATIENCE):
         """The newest record of a path."""
         return self.w3c(site, lambda r: r["cs-uri-stem"] == stem, limit)[-1]
 
-    def httperr_for(self, port, limit=5):
+    def httperr_for(self, port, limit=PATIENCE):
         """The HTTPERR line of the connection that came from this client port."""
         return wait_until(lambda: [r for r in read_httperr(self.drive) if r["c-port"] == str(port)],
                           lambda: f"HTTPERR line of port {port}; there are {read_httperr(self.drive)[-5:]}",
                           limit)[-1]
 
-    def wait_event(self, pattern, limit=10):
+    def wait_event(self, pattern, limit=PATIENCE):
         return wait_until(lambda: [e for e in read_events(self.drive) if re.search(pattern, str(e))],
                           lambda: f"event {pattern!r}; there are {read_events(self.drive)}", limit)[-1]
 
