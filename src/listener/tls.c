@@ -135,7 +135,7 @@ struct tls_conn *tls_conn_new(struct tls_table *t, int fd, const struct msg_addr
     if (!likely)
         likely = tls_table_find_any(t, local);
     c->ssl = SSL_new(likely ? likely->cert->ctx : t->base);
-    if (!c->ssl || !tls_attach_socket(c) || SSL_set_app_data(c->ssl, c) != 1) {
+    if (!c->ssl || !tls_attach_socket(c)) {
         ERR_clear_error();
         tls_conn_free(c);
         return NULL;
@@ -151,9 +151,11 @@ void tls_conn_free(struct tls_conn *c)
     if (!c)
         return;
     if (c->ssl) {
+        tls_at_work = c;
         /* Else the session would be taken for a failed one, and looked for in the cache. */
         SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         SSL_free(c->ssl);
+        tls_at_work = NULL;
     }
     tls_cert_unref(c->central);
     tls_table_unref(c->table);
@@ -211,8 +213,6 @@ static void drop_leftovers(struct tls_conn *c)
 
 static void take_facts(struct tls_conn *c)
 {
-    const SSL_CIPHER *cipher = SSL_get_current_cipher(c->ssl);
-    const struct tls_cert *cert = c->central ? c->central : c->entry->cert;
     X509 *x = SSL_get0_peer_certificate(c->ssl);
 
     if (x && !c->der) {
@@ -220,14 +220,9 @@ static void take_facts(struct tls_conn *c)
         if (c->der_n > CLIENT_CERT_MAX)
             c->der_n = 0; /* larger than any real one, and than a request's record */
     }
-    c->facts = (struct tls_facts){
-        .version = (uint16_t)SSL_version(c->ssl),
-        .cipher_bits = (uint16_t)SSL_CIPHER_get_bits(cipher, NULL),
-        .key_bits = cert->key_bits,
-        .verdict = tls_trust_verdict(c->ssl),
-        .cipher = str_z(SSL_CIPHER_get_name(cipher)),
-        .server_name = str_z(c->server_name),
-        .client_cert = str_n((const char *)c->der, c->der_n > 0 ? (size_t)c->der_n : 0)};
+    c->cipher = SSL_get_current_cipher(c->ssl);
+    c->version = (uint16_t)SSL_version(c->ssl);
+    c->verdict = (uint8_t)tls_trust_verdict(c->ssl);
 }
 
 /* A TLS 1.3 session ticket is of use to the client only later: it travels with the first answer
@@ -241,6 +236,7 @@ static void add_ticket(struct tls_conn *c)
     c->gather = GATHER_NONE;
     SSL_free_buffers(c->ssl); /* it has made both, and only reading would free the other */
     ERR_clear_error();
+    tls_drop_handshake(c);
 }
 
 enum tls_rc tls_handshake(struct tls_conn *c)
@@ -249,6 +245,7 @@ enum tls_rc tls_handshake(struct tls_conn *c)
         return TLS_FAILED;
     if (c->established)
         return TLS_DONE;
+    tls_at_work = c;
     c->dry = false;
     c->gather = GATHER_FLIGHT;
     int rc = SSL_do_handshake(c->ssl);
@@ -258,7 +255,7 @@ enum tls_rc tls_handshake(struct tls_conn *c)
         return waits_for(c, rc);
     drop_leftovers(c);
     take_facts(c);
-    c->owes_ticket = c->facts.version == TLS1_3_VERSION && !c->ktls;
+    c->owes_ticket = c->version == TLS1_3_VERSION && !c->ktls;
     c->established = true;
     return TLS_DONE;
 }
@@ -296,6 +293,7 @@ ssize_t tls_recv(struct tls_conn *c, void *buf, size_t n)
     size_t total = 0, got;
     int rc;
 
+    tls_at_work = c;
     c->recv_wants_room = false;
     c->pending = false;
     c->dry = false;
@@ -332,6 +330,7 @@ ssize_t tls_send(struct tls_conn *c, const void *buf, size_t n, bool more)
 {
     size_t done = 0;
 
+    tls_at_work = c;
     c->send_wants_input = false;
     if (UNLIKELY(c->failed)) {
         errno = ECONNRESET;
@@ -410,6 +409,7 @@ enum tls_rc tls_ask_client_cert(struct tls_conn *c)
 
     if (c->failed)
         return TLS_FAILED;
+    tls_at_work = c;
     if (c->asking == ASK_NOT) {
         c->asking = ASK_RUNNING;
         c->idle_records = 0;
@@ -439,15 +439,25 @@ enum tls_rc tls_ask_client_cert(struct tls_conn *c)
     return TLS_DONE;
 }
 
-void tls_get_facts(struct tls_conn *c, struct tls_facts *ret)
+void tls_get_facts(const struct tls_conn *c, struct tls_facts *ret)
 {
-    *ret = c->facts;
+    const struct tls_cert *cert = c->central ? c->central : c->entry->cert;
+
+    *ret = (struct tls_facts){.version = c->version,
+                              .cipher_bits = (uint16_t)SSL_CIPHER_get_bits(c->cipher, NULL),
+                              .key_bits = cert->key_bits,
+                              .verdict = (enum client_cert_verdict)c->verdict,
+                              .cipher = str_z(SSL_CIPHER_get_name(c->cipher)),
+                              .server_name = str_z(c->server_name),
+                              .client_cert =
+                                  str_n((const char *)c->der, c->der_n > 0 ? (size_t)c->der_n : 0)};
 }
 
 void tls_close(struct tls_conn *c)
 {
     if (!c->established || c->failed)
         return;
+    tls_at_work = c;
     c->more = false;
     (void)SSL_shutdown(c->ssl); /* only once: the client's own is not waited for */
     ERR_clear_error();

@@ -83,7 +83,7 @@ struct tls_facts {
     enum client_cert_verdict verdict;
     struct str cipher, server_name, client_cert; /* client_cert: DER */
 };
-void tls_get_facts(struct tls_conn *c, struct tls_facts *ret);
+void tls_get_facts(const struct tls_conn *c, struct tls_facts *ret);
 
 /* A client certificate after the handshake, for one URL (access sslFlags SslNegotiateCert). */
 /* Whether it can be asked for: TLS 1.2 by renegotiation, TLS 1.3 if the client allows it; not with

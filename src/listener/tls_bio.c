@@ -15,9 +15,9 @@ enum { HELD_MAX = 128 * 1024, IDLE_RECORDS_MAX = 32 };
 
 static int bio_read(BIO *b, char *p, int n)
 {
-    struct tls_conn *c = BIO_get_data(b);
+    struct tls_conn *c = tls_at_work;
 
-    BIO_clear_retry_flags(b);
+    BIO_clear_flags(b, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY | BIO_FLAGS_IN_EOF);
     if (UNLIKELY(c->flooded))
         return -1;
     if (c->dry) {
@@ -105,7 +105,7 @@ static int write_result(BIO *b, struct tls_conn *c, ssize_t sent)
 
 static int bio_write(BIO *b, const char *p, int n)
 {
-    struct tls_conn *c = BIO_get_data(b);
+    struct tls_conn *c = tls_at_work;
 
     BIO_clear_retry_flags(b);
     if (UNLIKELY(c->flooded))
@@ -117,7 +117,7 @@ static int bio_write(BIO *b, const char *p, int n)
 
 static long bio_ctrl(BIO *b, int command, long number, void *arg)
 {
-    struct tls_conn *c = BIO_get_data(b);
+    struct tls_conn *c = tls_at_work;
 
     if (command == BIO_CTRL_EOF)
         return BIO_test_flags(b, BIO_FLAGS_IN_EOF) != 0;
@@ -130,10 +130,20 @@ static long bio_ctrl(BIO *b, int command, long number, void *arg)
     return 1;
 }
 
+/* One BIO serves all connections of a thread: OpenSSL works for one at a time, and what its
+ * functions have to know is that connection. */
+static pthread_key_t bio_of_thread;
 static BIO_METHOD *method;
+_Thread_local struct tls_conn *tls_at_work;
+
+static void free_bio(void *bio)
+{
+    BIO_free(bio);
+}
 
 static void make_method(void)
 {
+    INVARIANT(pthread_key_create(&bio_of_thread, free_bio) == 0);
     method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "connection");
     INVARIANT(method && BIO_meth_set_read(method, bio_read) == 1 &&
               BIO_meth_set_write(method, bio_write) == 1 &&
@@ -147,6 +157,9 @@ void tls_on_record(int out, int version, int kind, const void *p, size_t n, SSL 
 {
     struct tls_conn *c = tls_conn_of(ssl);
 
+    if (out && kind == SSL3_RT_HANDSHAKE && n > 0 &&
+        *(const unsigned char *)p == SSL3_MT_NEWSESSION_TICKET)
+        c->said_ticket = true;
     /* The type of a record: before TLS 1.3 in its head, since then sealed inside. */
     if (out || n == 0 || !c->established ||
         (kind != SSL3_RT_HEADER && kind != SSL3_RT_INNER_CONTENT_TYPE) ||
@@ -159,6 +172,21 @@ void tls_on_record(int out, int version, int kind, const void *p, size_t n, SSL 
         BIO_set_fd(SSL_get_rbio(ssl), -1, BIO_NOCLOSE);
 }
 
+static BIO *get_bio(void)
+{
+    BIO *b = pthread_getspecific(bio_of_thread);
+
+    if (b)
+        return b;
+    b = BIO_new(method);
+    if (!b || pthread_setspecific(bio_of_thread, b) != 0) {
+        BIO_free(b);
+        return NULL;
+    }
+    BIO_set_init(b, 1);
+    return b;
+}
+
 bool tls_attach_socket(struct tls_conn *c)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -166,12 +194,10 @@ bool tls_attach_socket(struct tls_conn *c)
     if (c->ktls)
         return SSL_set_fd(c->ssl, c->fd) == 1;
     pthread_once(&once, make_method);
-    BIO *b = BIO_new(method);
+    BIO *b = get_bio();
 
-    if (!b)
+    if (!b || !BIO_up_ref(b))
         return false;
-    BIO_set_data(b, c);
-    BIO_set_init(b, 1);
     SSL_set_bio(c->ssl, b, b);
     return true;
 }

@@ -105,7 +105,7 @@ enum tls_rc tls_central_find(const struct tls_table *t, struct str host, struct 
 
 struct tls_conn {
     SSL *ssl;
-    struct tls_facts facts; /* once established */
+    const SSL_CIPHER *cipher; /* as verdict and version: once established */
     struct tls_table *table;
     const struct tls_entry *entry; /* of the table; NULL: not yet known */
     struct tls_cert *central;      /* holds what the entry does not */
@@ -120,11 +120,19 @@ struct tls_conn {
     uint8_t idle_records; /* received since the last data */
     uint8_t gather;       /* enum tls_gather */
     uint8_t asking;       /* enum tls_asking */
+    uint8_t verdict;      /* enum client_cert_verdict */
+    uint16_t version;
     bool established, failed, http2, more, dry, pending, recv_wants_room, send_wants_input;
-    bool flooded, offers_pha, owes_ticket, ask_done, ktls;
+    bool flooded, offers_pha, owes_ticket, said_ticket, ask_done, ktls;
 };
 
+/* tls_idle.c: gives back what is left of the handshake of a connection that has had its ticket. */
+void tls_drop_handshake(struct tls_conn *c);
+
 /* tls_bio.c */
+/* The connection that OpenSSL works for on this thread: set before every call that may use the
+ * socket or call back. Cheaper than a BIO and a pointer in each SSL. */
+extern _Thread_local struct tls_conn *tls_at_work;
 bool tls_attach_socket(struct tls_conn *c);
 /* SSL_CTX_set_msg_callback: ends connections of clients that send records but no data. */
 void tls_on_record(int out, int version, int kind, const void *p, size_t n, SSL *ssl, void *arg);
@@ -135,7 +143,8 @@ enum tls_asking { ASK_NOT, ASK_RUNNING, ASK_OVER };
 
 static inline struct tls_conn *tls_conn_of(const SSL *ssl)
 {
-    return SSL_get_app_data(ssl);
+    INVARIANT(tls_at_work && tls_at_work->ssl == ssl);
+    return tls_at_work;
 }
 
 #endif
