@@ -311,6 +311,9 @@ static void begin_signals(struct supervisor *s)
         sigaddset(&set, numbers[i]);
     signal(SIGPIPE, SIG_IGN);
     sigprocmask(SIG_BLOCK, &set, NULL);
+    /* What a parent ignores its children ignore: with SIGCHLD nobody would ever be waited for. */
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        signal(numbers[i], SIG_DFL);
     s->signals = (struct loop_io){.on_event = on_signal,
                                   .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
     INVARIANT(s->signals.fd >= 0 && loop_io_set(s->loop, &s->signals, EPOLLIN));
