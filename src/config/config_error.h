@@ -42,5 +42,7 @@ struct config_error *config_error_free(struct config_error *e);
 /* Appends "FILE:LINE:COL: text [0x8007000d] (section)" for a terminal or a log. Where IIS says
  * nothing, the remedy stands for the text. */
 void config_error_format(const struct config_error *e, struct buf *out);
+/* The same with ". remedy" behind it, for who sees nothing else of the error. */
+void config_error_advise(const struct config_error *e, struct buf *out);
 
 #endif

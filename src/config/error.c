@@ -99,6 +99,13 @@ void config_error_format(const struct config_error *e, struct buf *out)
         buf_printf(out, " (%.*s)", STR_ARG(e->section));
 }
 
+void config_error_advise(const struct config_error *e, struct buf *out)
+{
+    config_error_format(e, out);
+    if (e->text.n && e->remedy.n)
+        buf_printf(out, ". %.*s", STR_ARG(e->remedy));
+}
+
 /* ---- spelling ---- */
 
 enum { SUGGEST_MAX = 48 };

@@ -82,8 +82,8 @@ static void refuse_header(struct connection *c, const char *why)
     if ((last == 0 || now - last >= PROXY_SAY_MS) &&
         atomic_compare_exchange_strong(&l->proxy_said_ms, &last, now)) {
         json_t *facts = json_pack("[s%, s%, s]", client.p, client.n, server.p, server.n, why);
-        json_t *msg = json_pack("{s:s, s:s, s:o}", "type", "event", "code", "CND-1045", "facts",
-                                facts);
+        json_t *msg =
+            json_pack("{s:s, s:s, s:o}", "type", "event", "code", "CND-1045", "facts", facts);
         listener_post(l, &(struct letter){.kind = LETTER_EVENT, .json = msg});
     }
     conn_close(c);
@@ -112,8 +112,9 @@ static void read_proxy(struct connection *c)
     enum proxy_rc rc = proxy_parse(c->proxy, str_n(peek, (size_t)n), &used, &header);
 
     if (rc == PROXY_BAD) {
-        refuse_header(c, proxy_parser_has_begun(c->proxy) ? "its PROXY header is malformed"
-                                              : "it does not begin with a PROXY header");
+        refuse_header(c, proxy_parser_has_begun(c->proxy)
+                             ? "its PROXY header is malformed"
+                             : "it does not begin with a PROXY header");
         return;
     }
     if (recv(c->io.fd, peek, used, 0) != (ssize_t)used) {

@@ -62,11 +62,12 @@ static struct config *load_config(struct supervisor *s)
     struct buf text;
 
     buf_init(&text, 65536);
-    config_error_format(err, &text);
-    buf_char(&text, '\0');
-    fprintf(stderr, "%s\n", text.p);
+    config_error_advise(err, &text);
+    fprintf(stderr, "%.*s\n", (int)text.n, text.p);
     if (s->is_ready) {
-        char *file = str_dup_z(err->file), *why = str_dup_z(err->text.n ? err->text : err->remedy);
+        char *file = str_dup_z(err->file);
+        char *why = xasprintf("%.*s%s%.*s", STR_ARG(err->text),
+                              err->text.n && err->remedy.n ? ". " : "", STR_ARG(err->remedy));
         SUP_EVENT(s, EV_WAS_CONFIG_FILE, NULL, file, sup_number(err->at_line).z, why);
         free(file);
         free(why);

@@ -89,6 +89,34 @@ _Noreturn static void look(const struct identity *id, const char *folder, int ou
     _exit(0);
 }
 
+static void say(struct supervisor *s, const struct config_site *site, const char *what)
+{
+    char *text = xasprintf("site \"%.*s\": %s", STR_ARG(site->name), what);
+
+    sup_say("%s", text);
+    SUP_EVENT(s, EV_CND_FOLDER_UNREADABLE, NULL, text);
+    free(text);
+}
+
+/* Whether the folder is there; said if not. Rights are another matter. */
+static bool is_there(struct supervisor *s, const struct config_site *site,
+                     const struct config_vdir *vdir)
+{
+    _cleanup_free_ char *folder = str_dup_z(vdir->directory);
+    struct stat st;
+    int err = stat(folder, &st) < 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+
+    if (err != ENOENT && err != ENOTDIR)
+        return true;
+    char *what = xasprintf("its physical path %s is %s; requests will get 500.19. Create it or "
+                           "correct physicalPath",
+                           folder, err == ENOENT ? "not there" : "no folder");
+
+    say(s, site, what);
+    free(what);
+    return false;
+}
+
 static void look_at(struct supervisor *s, const struct config_site *site,
                     const struct config_vdir *vdir, const struct identity *id)
 {
@@ -110,11 +138,7 @@ static void look_at(struct supervisor *s, const struct config_site *site,
     if (n <= 0)
         return;
     line[n] = '\0';
-    char *text = xasprintf("site \"%.*s\": %s", STR_ARG(site->name), line);
-
-    sup_say("%s", text);
-    SUP_EVENT(s, EV_CND_FOLDER_UNREADABLE, NULL, text);
-    free(text);
+    say(s, site, line);
 }
 
 static void look_at_application(struct supervisor *s, const struct config_site *site,
@@ -122,11 +146,11 @@ static void look_at_application(struct supervisor *s, const struct config_site *
 {
     const struct config_pool *pool = config_pool_by_name(s->config, app->pool);
     struct identity id;
+    bool knows_user = pool && identity_foresee(pool, &id) && (geteuid() != 0 || id.changes);
 
-    if (!pool || !identity_foresee(pool, &id) || (geteuid() == 0 && !id.changes))
-        return;
     for (size_t i = 0; i < app->n_vdirs; i++)
-        look_at(s, site, &app->vdirs[i], &id);
+        if (is_there(s, site, &app->vdirs[i]) && knows_user)
+            look_at(s, site, &app->vdirs[i], &id);
 }
 
 void readable_say(struct supervisor *s)

@@ -90,7 +90,7 @@ static char *why_not(struct supervisor *s, const struct config_site *site, struc
     if (site->error) {
         struct buf text;
         buf_init(&text, 4096);
-        config_error_format(site->error, &text);
+        config_error_advise(site->error, &text);
         char *z = str_dup_z(buf_view(&text));
         buf_fini(&text);
         return z;
@@ -322,8 +322,10 @@ void sites_say_addresses(const struct supervisor *s)
 {
     size_t n;
     const struct config_site *sites = config_sites(s->config, &n);
+    size_t n_started = 0;
 
     for (size_t i = 0; i < n; i++) {
+        n_started += s->plan[i].started;
         for (size_t k = 0; s->plan[i].started && k < sites[i].n_bindings; k++) {
             const struct config_binding *b = &sites[i].bindings[k];
             if (!is_http(b) || !endpoints_may_want(&s->endpoints, b->ip) || is_told(&sites[i], k))
@@ -334,6 +336,9 @@ void sites_say_addresses(const struct supervisor *s)
                 say_listening(&sites[i], b, b->ip);
         }
     }
+    if (n_started == 0)
+        sup_say("%s", n == 0 ? "the configuration has no site: nothing is served until it has one"
+                             : "no site is started: nothing is served until one is");
 }
 
 bool sites_have_sockets(const struct supervisor *s)

@@ -95,10 +95,12 @@ static int read_arguments(int argc, char **argv, struct arguments *ret)
         while (o < OPT_COUNT && !command_option(argc, argv, &i, option_names[o], &ret->value[o]))
             o++;
         if (o < OPT_COUNT) {
-            if (!ret->value[o])
+            if (!ret->value[o] || !ret->value[o][0]) /* a variable that is not set, say */
                 return command_wrong(&command_serve, "%s needs a value", arg);
         } else if (arg[0] == '-' && arg[1]) {
             return command_wrong(&command_serve, "unknown option %s", arg);
+        } else if (!arg[0]) {
+            return command_wrong(&command_serve, "the folder's name is empty");
         } else if (ret->folder) {
             return command_wrong(&command_serve, "more than one folder: %s", arg);
         } else {

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +27,7 @@ def run(*arguments, limit=30, **more):
 @pytest.mark.parametrize("arguments", [
     [], ["nonsense"], ["serve", "--nonsense"], ["serve", "--port"], ["serve", "--port", "x"],
     ["serve", "--port", "65536"], ["serve", "--port", "-1"], ["serve", "a", "b"],
+    ["serve", ""], ["serve", "a", "--bind", ""], ["serve", "a", "--bind="], ["serve", "a", "--system-drive="],
     ["serve", "--config", "x.config", "--port", "80"], ["check", "--nonsense"], ["version", "extra"],
 ])
 def test_wrong_usage(arguments):
@@ -59,6 +61,53 @@ def test_missing_configuration(servers):
     server = servers(start=False)
     done = run("serve", "--config", server.drive / "none.config", "--system-drive", server.drive)
     assert done.returncode == 1 and "none.config" in done.stderr
+
+
+@pytest.mark.parametrize("text, where, remedy", [
+    ("", ":1:1: ", "Correct the XML: "), ("<configuration><a></configuration>", ":1:3[0-9]: ", "Opening and ending tag"),
+    (None, ": ", "Is a directory"),
+])
+def test_configuration_that_cannot_be_read(tmp_path, text, where, remedy):
+    """One line with the place and what to do about it."""
+    path = tmp_path / "x.config"
+    path.mkdir() if text is None else path.write_text(text)
+    done = run("serve", "--config", path, "--system-drive", tmp_path / "drive", "--control", tmp_path / "control")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert re.match(re.escape(str(path)) + where, done.stderr) and remedy in done.stderr
+
+
+def test_event_of_a_broken_file_has_the_remedy(servers):
+    server = servers.sites(Site(), files={"inetpub/wwwroot/a.txt": "a"})
+    server.tolerate_events("5172")
+    server.config_path.write_text("<configuration>")
+    server.process.send_signal(signal.SIGHUP)
+    assert "Correct the XML" in server.wait_event("5172")["text"]
+
+
+def test_site_whose_folder_is_missing(servers):
+    """It starts, as on Windows, but whoever started it learns why nothing comes."""
+    server = servers.sites(Site(folder="not-there"), start=False)
+    server.tolerate_events("1027", "2307")
+    shutil.rmtree(server.drive / "not-there", ignore_errors=True)
+    server.start()
+    assert "not-there is not there; requests will get 500.19" in server.stderr
+    assert server.get("/").status == 500
+    assert server.w3c_for("/")["sc-substatus"] == "19"
+
+
+@pytest.mark.parametrize("edit, line", [
+    (lambda text: re.sub(r"<site .*?</site>", "", text, flags=re.S),
+     "candor: the configuration has no site: nothing is served until it has one"),
+    (lambda text: text.replace("<site ", '<site serverAutoStart="false" ', 1),
+     "candor: no site is started: nothing is served until one is"),
+])
+def test_nothing_to_serve_is_said(servers, edit, line):
+    server = servers.sites(Site(), files={"inetpub/wwwroot/a.txt": "a"}, start=False)
+    server.config_path.write_text(edit(server.config_path.read_text()))
+    server.idle_sockets = None
+    server.spawn()
+    server.wait_line("^candor: ready$")
+    assert line in server.lines
 
 
 def test_missing_parameters(servers):
@@ -203,6 +252,28 @@ def test_graceful_stop_finishes_what_is_in_flight(servers, how):
     assert server.process.wait(20) == 0
     rows = server.w3c(wait=lambda r: r["cs-uri-stem"] == "/big.bin")
     assert rows[-1]["sc-status"] == "200"
+
+
+def test_signals_that_its_parent_ignores(servers):
+    """Shells ignore SIGINT for their background jobs, nohup SIGHUP, some supervisors SIGCHLD: the server does not
+    inherit that."""
+    server = servers.sites(Site(), files={"inetpub/wwwroot/a.txt": "a"}, start=False)
+    parent = server.drive / "parent"
+    parent.write_text(f"""#!/usr/bin/python3
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
+    signal.signal(number, signal.SIG_IGN)
+os.execv({str(BINARY)!r}, [{str(BINARY)!r}, *sys.argv[1:]])
+""")
+    parent.chmod(0o755)
+    server.binary = parent
+    server.start()
+    assert server.get("/a.txt").body == b"a"
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_event("generation 2")
+    server.process.send_signal(signal.SIGINT)
+    server.exit_code = 0
+    assert server.process.wait(10) == 0
 
 
 def test_second_signal_stops_at_once(servers):
