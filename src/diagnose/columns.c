@@ -1,5 +1,6 @@
 #include "diagnose/columns.h"
 
+#include <immintrin.h>
 #include <stdlib.h>
 
 #include "diagnose/text.h"
@@ -108,8 +109,8 @@ static inline struct str value(struct split s, uint8_t column)
         return (struct str){s.base, 0};
     struct str v = {s.base + s.starts[column], s.starts[column + 1] - 1 - s.starts[column]};
 
-    if (v.n == 1 && *v.p == '-')
-        v.n = 0;
+    /* Computed, as which values are "-" cannot be guessed. */
+    v.n -= (v.n == 1) & (*v.p == '-');
     return v;
 }
 
@@ -145,17 +146,16 @@ static inline uint64_t number(struct columns *c, struct str v)
     return n;
 }
 
+/* Reads three bytes whatever there is. */
 static inline uint32_t status(struct columns *c, struct str v)
 {
-    unsigned a, b, d;
+    unsigned a = (unsigned)(unsigned char)v.p[0] - '0', b = (unsigned)(unsigned char)v.p[1] - '0',
+             d = (unsigned)(unsigned char)v.p[2] - '0';
+    bool is_one = (v.n == 3) & (a < 10) & (b < 10) & (d < 10);
 
-    if (v.n == 3 && (a = (unsigned)(unsigned char)v.p[0] - '0') < 10 &&
-        (b = (unsigned)(unsigned char)v.p[1] - '0') < 10 &&
-        (d = (unsigned)(unsigned char)v.p[2] - '0') < 10)
-        return a * 100 + b * 10 + d;
-    if (v.n)
+    if (UNLIKELY(!is_one & (v.n != 0)))
         c->sink->stats->odd_values++;
-    return 0;
+    return is_one ? a * 100 + b * 10 + d : 0;
 }
 
 /* The time of a record without date column: #Date's day, and the next one when the clock has gone
@@ -207,9 +207,50 @@ static inline bool fast_time(struct columns *c, const char *p, const char *clock
     return true;
 }
 
+/* Up to the query. Reads 64 bytes whatever there is. */
+static inline size_t path_length(struct str url)
+{
+    const __m128i mark = _mm_set1_epi8('?');
+    uint64_t marks = 0;
+
+    for (unsigned i = 0; i < 4; i++) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(url.p + (size_t)i * 16));
+        marks |= (uint64_t)(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, mark)) << (i * 16);
+    }
+    if (UNLIKELY(url.n > 64 && marks == 0))
+        return str_sub(url, 0, str_find_char(url, '?')).n;
+    size_t n = marks ? (size_t)__builtin_ctzll(marks) : 64;
+
+    return n < url.n ? n : url.n;
+}
+
+/* An HTTPERR record of a layout whose outcome is known. */
+static inline void fill_httperr(struct columns *c, const struct layout *l, struct split starts,
+                                struct record *r)
+{
+    r->kind = LOG_HTTPERR;
+    r->status = status(c, value(starts, l->at[FIELD_STATUS]));
+    r->substatus = 0;
+    r->outcome_n = starts.starts[l->columns] - 1 - starts.starts[l->outcome];
+    r->win32 = r->time_taken_ms = r->bytes_sent = r->bytes_received = 0;
+    r->has_time_taken = false;
+    r->url = value(starts, l->at[FIELD_URL]);
+    r->url.n = path_length(r->url);
+    r->client = value(starts, l->at[FIELD_CLIENT]);
+    r->site = value(starts, l->at[FIELD_SITE]);
+    r->reason = value(starts, l->at[FIELD_REASON]);
+    r->pool = value(starts, l->at[FIELD_POOL]);
+    r->user = r->method = STR_NULL;
+}
+
+/* All of it but time and text. */
 static inline void fill(struct columns *c, const struct layout *l, struct split starts,
                         struct record *r)
 {
+    if (l->outcome != COLUMN_NONE) {
+        fill_httperr(c, l, starts, r);
+        return;
+    }
     r->kind = l->kind;
     r->status = status(c, value(starts, l->at[FIELD_STATUS]));
     r->substatus = (uint32_t)number(c, value(starts, l->at[FIELD_SUBSTATUS]));
@@ -225,13 +266,13 @@ static inline void fill(struct columns *c, const struct layout *l, struct split 
     r->client = value(starts, l->at[FIELD_CLIENT]);
     r->site = value(starts, l->at[FIELD_SITE]);
     r->method = STR_NULL;
+    r->reason = STR_NULL;
+    r->pool = STR_NULL;
+    r->outcome_n = 0;
     if (l->kind == LOG_HTTPERR) {
         r->reason = value(starts, l->at[FIELD_REASON]);
         r->pool = value(starts, l->at[FIELD_POOL]);
-        r->url = str_sub(r->url, 0, str_find_char(r->url, '?'));
-    } else {
-        r->reason = STR_NULL;
-        r->pool = STR_NULL;
+        r->url.n = path_length(r->url);
     }
 }
 
@@ -326,6 +367,7 @@ static void fill_values(struct columns *c, const struct layout *l, const struct 
         starts[f * 2] = s.n ? (uint32_t)(s.p - text.p) : 0;
         starts[f * 2 + 1] = starts[f * 2] + (uint32_t)s.n + 1;
     }
+    flat.outcome = COLUMN_NONE;
     fill(c, &flat, (struct split){text.p, starts}, r);
     r->time_s = slow_time(c, plain_value(v, l, FIELD_DATE), plain_value(v, l, FIELD_TIME));
 }

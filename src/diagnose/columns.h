@@ -30,10 +30,10 @@ void columns_directive(struct columns *c, struct str line);
 /* Reads the lines of [p, end); the last must end with '\n'. 64 bytes after end must be readable.
  * Uses the widest vectors the processor has. */
 void columns_lines(struct columns *c, const char *p, const char *end);
-/* The same with a chosen width, for tests: 0 bytes at a time, 16, 32. False if the processor has
- * not got it. */
-MUST_CHECK bool columns_lines_with(unsigned width, struct columns *c, const char *p,
-                                   const char *end);
+/* The same with a chosen width, for tests: 0 bytes at a time, 16, 32 or 64; the processor must have
+ * it. */
+void columns_lines_with(unsigned width, struct columns *c, const char *p, const char *end);
+bool columns_has_width(unsigned width);
 
 /* For columns_lines: where the values of some lines begin, counted from base. The value after a
  * line's last one is the next line's first. */

@@ -8,7 +8,7 @@
 #include "tables/httperr.h"
 #include "base/poison.h"
 
-enum { FIELDS_TEXT_MAX = 16384 };
+enum { FIELDS_TEXT_MAX = 16384, OUTCOME_COLUMNS_MAX = 7 };
 
 static const struct {
     struct str name;
@@ -80,6 +80,26 @@ static bool has_known_field(const struct layout *l)
            l->at[FIELD_URL] != COLUMN_NONE || l->at[FIELD_CLIENT] != COLUMN_NONE;
 }
 
+/* Status, site, reason and queue end a line in all versions; later ones add a transport and codes,
+ * of few values as well. */
+static uint8_t outcome_column(const struct layout *l)
+{
+    static const bool may_stand_before[FIELD_MAX] = {
+        [FIELD_DATE] = true, [FIELD_TIME] = true,   [FIELD_METHOD] = true,
+        [FIELD_URL] = true,  [FIELD_CLIENT] = true,
+    };
+    static const bool is_part[FIELD_MAX] = {
+        [FIELD_STATUS] = true, [FIELD_SITE] = true, [FIELD_REASON] = true, [FIELD_POOL] = true};
+    uint8_t from = l->at[FIELD_STATUS];
+
+    if (l->kind != LOG_HTTPERR || from == COLUMN_NONE || l->columns - from > OUTCOME_COLUMNS_MAX)
+        return COLUMN_NONE;
+    for (size_t f = 0; f < FIELD_MAX; f++)
+        if (l->at[f] != COLUMN_NONE && !(l->at[f] < from ? may_stand_before[f] : is_part[f]))
+            return COLUMN_NONE;
+    return from;
+}
+
 struct layout *layout_new(struct str fields, const char **ret_why)
 {
     struct layout *l;
@@ -100,6 +120,7 @@ struct layout *layout_new(struct str fields, const char **ret_why)
     bool fits = !text.overflow && l->columns <= COLUMNS_MAX && has_known_field(l);
 
     l->has_date = l->at[FIELD_DATE] != COLUMN_NONE && l->at[FIELD_TIME] == l->at[FIELD_DATE] + 1;
+    l->outcome = outcome_column(l);
     l->fields = (struct str){str_dup_z(buf_view(&text)), text.n};
     buf_fini(&text);
     if (fits)

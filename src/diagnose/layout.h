@@ -34,9 +34,11 @@ struct layout {
     enum log_kind kind; /* LOG_W3C, LOG_HTTPERR or LOG_FTP */
     uint32_t columns;
     uint8_t at[FIELD_MAX]; /* column of a field, or COLUMN_NONE */
-    bool has_date;         /* date and time are neighbours, in this order, in plain form */
-    bool is_quoted;        /* strings may stand in quotes and hold blanks */
-    bool is_guess;         /* from a record's shape, not from a header: each record is checked */
+    uint8_t outcome; /* HTTPERR as it is usual: no numbers but the status, and from that column
+                      * on what record.h calls the outcome. COLUMN_NONE: not so */
+    bool has_date;   /* date and time are neighbours, in this order, in plain form */
+    bool is_quoted;  /* strings may stand in quotes and hold blanks */
+    bool is_guess;   /* from a record's shape, not from a header: each record is checked */
     bool has_local_time;
     bool is_settled;   /* kind was checked against a record */
     struct str fields; /* names, one blank between; owned, NUL-terminated */

@@ -16,7 +16,7 @@ enum log_kind {
     LOG_FREB, /* one failed request trace: one record */
     LOG_HAR,
     LOG_FTP,
-    LOG_ANCM, /* ASP.NET Core Module: debug log or a program's standard output */
+    LOG_ANCM,   /* ASP.NET Core Module: debug log or a program's standard output */
     LOG_EVENTS, /* a site's log as exported events: its records are LOG_W3C */
     LOG_KIND_MAX
 };
@@ -44,6 +44,9 @@ struct record {
     struct str reason; /* HTTPERR's s-reason, FREB's failureReason; HAR: who answered */
     struct str pool;   /* HTTPERR's s-queuename, FREB's appPoolId */
     struct str text;   /* the whole line, without its end */
+    /* HTTPERR: the last bytes of text, from the status on: the same bytes there mean the same
+     * status, site, reason and pool. 0: not so, or not known. */
+    uint32_t outcome_n;
 };
 
 #endif

@@ -47,6 +47,9 @@ struct tally_sizes {
 
 enum key_kind { KEY_HTTP, KEY_FTP, KEY_HTTPERR };
 
+/* Counts by key that wait in a row: first the keys, plus one (0: free), then as many counts. */
+enum { RECENT_OF_URL = 3, RECENT_OF_CLIENT = 4 };
+
 /* What ended in one way. */
 struct key_row {
     uint64_t hash;
@@ -76,9 +79,7 @@ struct url_row {
     uint32_t errors_4xx, errors_5xx;
     uint32_t ms_max; /* no more than UINT32_MAX */
     struct pace_open pace;
-    struct {
-        uint32_t key, count;
-    } recent[3]; /* counts by key that are not in key_urls yet; count 0: free */
+    uint32_t recent[2 * RECENT_OF_URL]; /* not in key_urls yet */
     uint32_t pace_line[PACE_CELLS];
     uint32_t cells[HIST_CELLS(URL_MS_BITS, URL_MS_TOP)];
     uint32_t rest[8]; /* to a multiple of 64 bytes */
@@ -90,7 +91,10 @@ _Static_assert(sizeof(struct url_row) % 64 == 0, "rows begin at cache lines");
 struct client_row {
     uint64_t weight, delta;
     uint32_t errors_4xx, errors_5xx, not_found, requests;
+    /* Of keys that are no plain success; not in key_clients yet. */
+    uint32_t recent[2 * RECENT_OF_CLIENT];
 };
+_Static_assert(sizeof(struct client_row) == 64, "rows are cache lines");
 
 /* A record on its way to being counted. */
 struct pending {
@@ -109,6 +113,19 @@ struct site_row {
     uint64_t hash;
     char *name;
     uint64_t count, errors_4xx, errors_5xx, httperr;
+};
+
+/* What the end of an HTTPERR line stands for (record.h), so that it is looked at once. */
+enum { OUTCOME_TEXT = 64, OUTCOMES = 512 };
+
+struct outcome {
+    char text[OUTCOME_TEXT]; /* ends as the line did, zeros before */
+    uint64_t tag;            /* its length, and the file; 0: free */
+    struct key_row *key;
+    struct site_row *site;
+    uint64_t pool_hash;
+    uint32_t pool_at, pool_n; /* in text */
+    uint64_t count;           /* that site and key have not got yet */
 };
 
 /* Records until one is counted, until its rows are looked up, and until these are looked at. */
@@ -132,6 +149,7 @@ struct tally {
     struct key_row **keys;
     size_t key_n, key_cap;
     struct index key_index;
+    struct outcome *outcomes; /* OUTCOMES of them, by hash; NULL until one is met */
 
     struct table urls;    /* rows: struct url_row */
     struct table clients; /* rows: struct client_row */

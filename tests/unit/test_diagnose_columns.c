@@ -21,7 +21,7 @@
     "s-siteid s-reason s-queuename\r\n"
 
 static const struct tally_sizes sizes = {
-    .urls = 64, .clients = 64, .pairs = 256, .keys = 64, .paces = 16};
+    .urls = 64, .clients = 128, .pairs = 1024, .keys = 64, .paces = 16};
 
 struct result {
     struct unit_stats stats;
@@ -42,7 +42,7 @@ static struct result read_text(unsigned width, const char *text)
         p[n++] = '\n';
     unit_stats_init(&r.stats);
     columns_init(&c, &sink);
-    assert_true(columns_lines_with(width, &c, p, p + n));
+    columns_lines_with(width, &c, p, p + n);
     tally_flush(r.tally);
     tally_settle(r.tally);
     columns_fini(&c);
@@ -133,14 +133,14 @@ static const struct {
      LOG_W3C, 1, 0, 0, 1, 404, 0, 0, 1773475201},
 };
 
+static const unsigned widths[] = {0, 16, 32, 64};
+
 static void test_rows(void **state)
 {
-    static const unsigned widths[] = {0, 16, 32};
-
     for (size_t i = 0; i < ARRAY_LEN(rows) * ARRAY_LEN(widths); i++) {
         size_t at = i / ARRAY_LEN(widths);
         unsigned width = widths[i % ARRAY_LEN(widths)];
-        if (width == 32 && !__builtin_cpu_supports("avx2"))
+        if (!columns_has_width(width))
             continue;
         struct result r = read_text(width, rows[at].text);
         uint64_t win32 = r.tally->key_n ? r.tally->keys[0]->win32 : 0;
@@ -204,12 +204,142 @@ static void test_every_length(void **state)
                            "2026-03-14 08:00:01 /%s 200\n",
                            url, url);
         assert_true(len > 0 && (size_t)len < sizeof(text));
-        struct result r = read_text(n % 2 && __builtin_cpu_supports("avx2") ? 32 : 16, text);
+        unsigned width = widths[n % ARRAY_LEN(widths)];
+        struct result r = read_text(columns_has_width(width) ? width : 16, text);
         assert_int_equal(r.stats.records, 2);
         assert_int_equal(r.tally->by_class[4], 1);
         assert_int_equal(r.tally->urls.n, 1);
         end(&r);
     }
+}
+
+/* As many values in the 64 bytes that the splitter takes at once as there can be. */
+static void test_every_density(void **state)
+{
+    for (unsigned n = 1; n < 100; n++) {
+        for (size_t w = 0; w < ARRAY_LEN(widths); w++) {
+            struct buf b;
+            buf_init(&b, 1 << 16);
+            buf_str(&b, STR("#Fields: date time cs-uri-stem"));
+            for (unsigned i = 0; i < n; i++)
+                buf_printf(&b, " x%u", i);
+            buf_str(&b, STR(" sc-status"));
+            for (unsigned line = 0; line < 3; line++) {
+                buf_printf(&b, "\n2026-03-14 08:00:01 /%u", n);
+                for (unsigned i = 0; i < n; i++)
+                    buf_str(&b, STR(" -"));
+                buf_printf(&b, " %u", 400 + line);
+            }
+            buf_char(&b, '\0');
+            struct result r = read_text(columns_has_width(widths[w]) ? widths[w] : 16, b.p);
+            assert_int_equal(r.stats.records, 3);
+            assert_int_equal(r.stats.odd_values, 0);
+            assert_int_equal(r.tally->key_n, 3);
+            for (unsigned line = 0; line < 3; line++)
+                assert_int_equal(r.tally->keys[line]->status, 400 + line);
+            end(&r);
+            buf_fini(&b);
+        }
+    }
+}
+
+/* The ends of HTTPERR lines: with the usual columns each is looked at once, with others each time.
+ */
+#define USUAL_COLUMNS                                                                            \
+    "#Fields: date time c-ip c-port s-ip s-port cs-version cs-method cs-uri streamid sc-status " \
+    "s-siteid s-reason s-queuename transport"
+#define OTHER_COLUMNS                                                                        \
+    "#Fields: date time s-reason sc-status s-siteid s-queuename transport c-ip c-port s-ip " \
+    "s-port cs-version cs-method cs-uri streamid"
+
+static struct result read_httperr(bool is_usual)
+{
+    static const char *const status[] = {"-", "503", "400", "503", "-", "503"},
+                             *const reasons[] = {"Timer_ConnectionIdle",
+                                                 "QueueFull",
+                                                 "Hostname",
+                                                 "AppOffline",
+                                                 "Connection_Abandoned_By_ReqQueue",
+                                                 "N/A"},
+                             *const queues[] = {"-",
+                                                "Shop",
+                                                "-",
+                                                "Api",
+                                                "APoolWhoseNameIsLongerThanWhatIsKeptOfALine",
+                                                "Shop"};
+    struct buf b;
+
+    buf_init(&b, 1 << 22);
+    buf_str(&b, is_usual ? STR(USUAL_COLUMNS) : STR(OTHER_COLUMNS));
+    for (unsigned i = 0; i < 12000; i++) {
+        char way[100], end[200];
+        size_t kind = i % 7 % ARRAY_LEN(reasons);
+        /* As many different ends as there is room for, and more. */
+        unsigned ends = i < 6000 ? 5 : 3000;
+        const char *site = i % 5 ? i % 2 ? "1" : "2" : "-";
+        snprintf(way, sizeof(way), "%u.%u.0.1 51000 10.0.0.4 80 HTTP/1.1 GET /a%c?x=%u -",
+                 i % 3 + 1, i / 7 % 30, (char)('a' + i % 13), i);
+        snprintf(end, sizeof(end), "%s t%u", queues[kind], i % ends);
+        if (is_usual)
+            buf_printf(&b, "\n2026-03-14 08:00:01 %s %s %s %s %s", way, status[kind], site,
+                       reasons[kind], end);
+        else
+            buf_printf(&b, "\n2026-03-14 08:00:01 %s %s %s %s %s", reasons[kind], status[kind],
+                       site, end, way);
+    }
+    buf_char(&b, '\0');
+    struct result r = read_text(16, b.p);
+
+    buf_fini(&b);
+    return r;
+}
+
+static void same_few(const struct few *a, const struct few *b)
+{
+    assert_int_equal(a ? a->n : 0, b ? b->n : 0);
+    for (uint32_t i = 0; a && i < a->n; i++) {
+        uint32_t k = 0;
+        while (k < b->n && b->at[k].hash != a->at[i].hash)
+            k++;
+        assert_true(k < b->n && b->at[k].count == a->at[i].count);
+        assert_string_equal(b->at[k].name, a->at[i].name);
+        assert_int_equal(a->at[i].error, 0);
+    }
+}
+
+static void test_httperr_outcomes(void **state)
+{
+    struct result a = read_httperr(true), b = read_httperr(false);
+
+    assert_non_null(a.tally->outcomes);
+    assert_null(b.tally->outcomes);
+    assert_int_equal(a.stats.records, 12000);
+    assert_int_equal(a.tally->httperr_records, 12000);
+    assert_int_equal(b.tally->httperr_records, 12000);
+    assert_int_equal(a.tally->key_n, b.tally->key_n);
+    for (size_t i = 0; i < a.tally->key_n; i++) {
+        const struct key_row *k = a.tally->keys[i];
+        const struct key_row *other =
+            tally_key(b.tally, k->kind, k->status, 0, 0, str_n(k->reason, k->reason_n));
+        assert_int_equal(k->count, other->count);
+        assert_int_equal(k->first_s, other->first_s);
+        same_few(k->sites, other->sites);
+        same_few(k->queues, other->queues);
+    }
+    assert_int_equal(a.tally->site_n, 3);
+    for (size_t i = 0; i < a.tally->site_n; i++)
+        assert_int_equal(a.tally->sites[i]->httperr,
+                         tally_site(b.tally, str_z(a.tally->sites[i]->name))->httperr);
+    /* Rows are made in the same order in both. */
+    assert_int_equal(a.tally->clients.n, b.tally->clients.n);
+    assert_int_equal(a.tally->key_clients.n, b.tally->key_clients.n);
+    for (uint32_t i = 0; i < a.tally->key_clients.cap; i++) {
+        const struct pair *p = &a.tally->key_clients.at[i];
+        if (p->key != PAIR_FREE)
+            assert_int_equal(p->count, pairs_at(&b.tally->key_clients, p->key)->count);
+    }
+    end(&a);
+    end(&b);
 }
 
 /* More columns than a line of the fast way may have. */
@@ -238,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),          cmocka_unit_test(test_day_change),
         cmocka_unit_test(test_layout_change), cmocka_unit_test(test_every_length),
+        cmocka_unit_test(test_every_density), cmocka_unit_test(test_httperr_outcomes),
         cmocka_unit_test(test_many_columns),
     };
 
