@@ -24,6 +24,15 @@ enum metric_family {
     X(CONNECTIONS_REFUSED, CONNECTIONS_REFUSED, "")               \
     X(TLS_HANDSHAKES_OK, TLS_HANDSHAKES, "result=\"ok\"")         \
     X(TLS_HANDSHAKES_FAILED, TLS_HANDSHAKES, "result=\"failed\"") \
+    X(TLS_CLOSED, TLS_FAILURES, "cause=\"closed\"")               \
+    X(TLS_NOT_TLS, TLS_FAILURES, "cause=\"not_tls\"")             \
+    X(TLS_VERSION, TLS_FAILURES, "cause=\"version\"")             \
+    X(TLS_CIPHER, TLS_FAILURES, "cause=\"cipher\"")               \
+    X(TLS_ALPN, TLS_FAILURES, "cause=\"alpn\"")                   \
+    X(TLS_CERTIFICATE, TLS_FAILURES, "cause=\"certificate\"")     \
+    X(TLS_REFUSED, TLS_FAILURES, "cause=\"refused\"")             \
+    X(TLS_OTHER, TLS_FAILURES, "cause=\"other\"")                 \
+    X(TLS_TIMEOUT, TLS_FAILURES, "cause=\"timeout\"")             \
     X(PROXY_HEADERS_TAKEN, PROXY_HEADERS, "result=\"taken\"")     \
     X(PROXY_HEADERS_REFUSED, PROXY_HEADERS, "result=\"refused\"") \
     X(CACHE_HITS, CACHE_HITS, "")                                 \

@@ -26,6 +26,8 @@ FAMILY(SITE_CONNECTIONS, "candor_site_connections", GAUGE, "", "site",
        "Client connections that count for a site's maxConnections.")
 FAMILY(TLS_HANDSHAKES, "candor_tls_handshakes", COUNTER, "", "result",
        "TLS handshakes that ended, by result: ok, failed.")
+FAMILY(TLS_FAILURES, "candor_tls_handshake_failures", COUNTER, "", "cause",
+       "Failed TLS handshakes by cause, as docs/tls.md lists them.")
 FAMILY(PROXY_HEADERS, "candor_proxy_headers", COUNTER, "", "result",
        "PROXY headers that trusted balancers owed, by result: taken, refused (none or malformed).")
 FAMILY(REQUESTS, "candor_requests", COUNTER, "", "site,status,substatus",

@@ -17,7 +17,57 @@
 #include "listener/tls.h"
 #include "base/poison.h"
 
-enum { PROXY_PEEK_BYTES = 4096, PROXY_SAY_MS = 60000 };
+enum { PROXY_PEEK_BYTES = 4096, SAY_MS = 60000 };
+
+/* What clients do wrong is told once a minute; the counters say how often. */
+static bool may_say(_Atomic uint64_t *said_ms, uint64_t now)
+{
+    uint64_t last = atomic_load_explicit(said_ms, memory_order_relaxed);
+
+    return (last == 0 || now - last >= SAY_MS) &&
+           atomic_compare_exchange_strong(said_ms, &last, now);
+}
+
+static void say(struct listener *l, const char *code, json_t *facts)
+{
+    json_t *msg = json_pack("{s:s, s:s, s:o}", "type", "event", "code", code, "facts", facts);
+
+    listener_post(l, &(struct letter){.kind = LETTER_EVENT, .json = msg});
+}
+
+static void count_failure(const struct connection *c, enum tls_cause cause)
+{
+    static const enum metric_counter counters[TLS_CAUSES] = {
+        [TLS_CAUSE_CLOSED] = METRIC_TLS_CLOSED,   [TLS_CAUSE_NOT_TLS] = METRIC_TLS_NOT_TLS,
+        [TLS_CAUSE_VERSION] = METRIC_TLS_VERSION, [TLS_CAUSE_CIPHER] = METRIC_TLS_CIPHER,
+        [TLS_CAUSE_ALPN] = METRIC_TLS_ALPN,       [TLS_CAUSE_CERTIFICATE] = METRIC_TLS_CERTIFICATE,
+        [TLS_CAUSE_REFUSED] = METRIC_TLS_REFUSED, [TLS_CAUSE_OTHER] = METRIC_TLS_OTHER,
+        [TLS_CAUSE_TIMEOUT] = METRIC_TLS_TIMEOUT};
+
+    metrics_count(c->thread->metrics, METRIC_TLS_HANDSHAKES_FAILED);
+    metrics_count(c->thread->metrics, counters[cause]);
+}
+
+/* Schannel's events. One that only knocks, or goes, has said nothing wrong. */
+static void tell_failure(const struct connection *c, const struct tls_failure_facts *f)
+{
+    static const char *const codes[] = {"SCHANNEL-36874", "SCHANNEL-36887", "SCHANNEL-36888"};
+    struct listener *l = c->thread->listener;
+    struct str client = c->log_remote.text, server = c->log_local.text;
+    size_t kind = f->cause == TLS_CAUSE_VERSION || f->cause == TLS_CAUSE_CIPHER ? 0
+                  : f->cause == TLS_CAUSE_REFUSED                               ? 1
+                                                                                : 2;
+
+    if (f->cause == TLS_CAUSE_CLOSED || !may_say(&l->tls_said_ms[kind], thread_now_ms(c->thread)))
+        return;
+    char alert[8] = "-";
+
+    if (f->has_alert)
+        snprintf(alert, sizeof(alert), "%u", f->alert);
+    say(l, codes[kind],
+        json_pack("[s%, s%, s, s, s]", client.p, client.n, server.p, server.n, f->name, f->why,
+                  alert));
+}
 
 static void first_request(struct connection *c)
 {
@@ -32,6 +82,8 @@ static void first_request(struct connection *c)
 
 static void handshake(struct connection *c)
 {
+    struct tls_failure_facts failure;
+
     switch (tls_handshake(c->tls)) {
     case TLS_DONE:
         metrics_count(c->thread->metrics, METRIC_TLS_HANDSHAKES_OK);
@@ -49,10 +101,18 @@ static void handshake(struct connection *c)
         loop_io_set(c->thread->loop, &c->io, EPOLLHUP);
         return; /* for opening_retry */
     case TLS_FAILED:
-        metrics_count(c->thread->metrics, METRIC_TLS_HANDSHAKES_FAILED);
+        tls_get_failure(c->tls, &failure);
+        count_failure(c, failure.cause);
+        tell_failure(c, &failure);
         conn_close(c);
         return;
     }
+}
+
+void opening_given_up(const struct connection *c, bool is_late)
+{
+    if (c->state == C_OPENING && c->tls)
+        count_failure(c, is_late ? TLS_CAUSE_TIMEOUT : TLS_CAUSE_CLOSED);
 }
 
 static void after_proxy(struct connection *c)
@@ -73,19 +133,12 @@ static void after_proxy(struct connection *c)
 static void refuse_header(struct connection *c, const char *why)
 {
     struct thread *t = c->thread;
-    struct listener *l = t->listener;
-    uint64_t now = thread_now_ms(t);
-    uint64_t last = atomic_load_explicit(&l->proxy_said_ms, memory_order_relaxed);
     struct str client = c->log_remote.text, server = c->log_local.text;
 
     metrics_count(t->metrics, METRIC_PROXY_HEADERS_REFUSED);
-    if ((last == 0 || now - last >= PROXY_SAY_MS) &&
-        atomic_compare_exchange_strong(&l->proxy_said_ms, &last, now)) {
-        json_t *facts = json_pack("[s%, s%, s]", client.p, client.n, server.p, server.n, why);
-        json_t *msg =
-            json_pack("{s:s, s:s, s:o}", "type", "event", "code", "CND-1045", "facts", facts);
-        listener_post(l, &(struct letter){.kind = LETTER_EVENT, .json = msg});
-    }
+    if (may_say(&t->listener->proxy_said_ms, thread_now_ms(t)))
+        say(t->listener, "CND-1045",
+            json_pack("[s%, s%, s]", client.p, client.n, server.p, server.n, why));
     conn_close(c);
 }
 

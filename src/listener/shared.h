@@ -72,6 +72,7 @@ struct listener {
     _Atomic uint64_t connections;
     struct memory_guard memory; /* thread 0 looks */
     _Atomic uint64_t proxy_said_ms; /* when a refused PROXY header was last told of */
+    _Atomic uint64_t tls_said_ms[3]; /* when a failed handshake was, by the kind of event */
     bool stopping;
     unsigned threads_stopped;
     bool log_stdout;

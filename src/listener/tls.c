@@ -111,7 +111,7 @@ int tls_on_client_hello(SSL *ssl, int *alert, void *arg)
     case TLS_WAITS:
         return SSL_CLIENT_HELLO_RETRY;
     default:
-        c->failure = "no certificate for this name";
+        tls_fail_as(c, TLS_CAUSE_CERTIFICATE, "no certificate for this name");
         *alert = SSL_AD_UNRECOGNIZED_NAME;
         return SSL_CLIENT_HELLO_ERROR;
     }
@@ -165,23 +165,6 @@ void tls_conn_free(struct tls_conn *c)
     free(c);
 }
 
-/* Remembers the first reason and leaves OpenSSL's queue of errors empty, as every call expects. */
-static void fail(struct tls_conn *c)
-{
-    unsigned long e = ERR_peek_error();
-    const char *reason = e ? ERR_reason_error_string(e) : NULL;
-
-    if (!c->failure)
-        c->failure = reason ? reason : c->err ? "connection lost" : "closed by the client";
-    c->failed = true;
-    ERR_clear_error();
-}
-
-const char *tls_failure(const struct tls_conn *c)
-{
-    return c->failure ? c->failure : "";
-}
-
 /* From a result that is not success. */
 static enum tls_rc waits_for(struct tls_conn *c, int rc)
 {
@@ -193,7 +176,7 @@ static enum tls_rc waits_for(struct tls_conn *c, int rc)
     case SSL_ERROR_WANT_CLIENT_HELLO_CB:
         return TLS_WAITS;
     default:
-        fail(c);
+        tls_remember_failure(c);
         return TLS_FAILED;
     }
 }
@@ -282,7 +265,7 @@ static ssize_t io_failed(struct tls_conn *c, int rc, bool *ret_other, enum tls_r
         ERR_clear_error();
         return 0;
     default:
-        fail(c);
+        tls_remember_failure(c);
         errno = c->err ? c->err : ECONNRESET;
         return -1;
     }
@@ -398,8 +381,8 @@ static bool begin_asking(struct tls_conn *c)
 
 static enum tls_rc asking_failed(struct tls_conn *c, const char *why)
 {
-    c->failure = why;
-    fail(c);
+    tls_fail_as(c, TLS_CAUSE_OTHER, why);
+    tls_remember_failure(c);
     return TLS_FAILED;
 }
 

@@ -55,6 +55,30 @@ void tls_conn_free(struct tls_conn *c); /* NULL is allowed */
 enum tls_rc tls_handshake(struct tls_conn *c);
 /* Why a handshake or the connection failed: static text for logs and metrics, never NULL. */
 const char *tls_failure(const struct tls_conn *c);
+
+/* The causes by which failed handshakes are counted. */
+enum tls_cause {
+    TLS_CAUSE_CLOSED,      /* the client has gone without a word */
+    TLS_CAUSE_NOT_TLS,     /* its first bytes are something else, often plain HTTP */
+    TLS_CAUSE_VERSION,     /* no version in common */
+    TLS_CAUSE_CIPHER,      /* no cipher suite, group or signature in common */
+    TLS_CAUSE_ALPN,        /* no application protocol in common */
+    TLS_CAUSE_CERTIFICATE, /* we have none for the address and name */
+    TLS_CAUSE_REFUSED,     /* the client's alert: mostly it does not trust our certificate */
+    TLS_CAUSE_OTHER,
+    TLS_CAUSE_TIMEOUT, /* told by the caller, who has the clock */
+    TLS_CAUSES
+};
+
+struct tls_failure_facts {
+    enum tls_cause cause;
+    bool has_alert;
+    uint8_t alert;    /* the last one that was sent, or with TLS_CAUSE_REFUSED received */
+    const char *why;  /* static */
+    const char *name; /* that the client asked for, checked, or "-"; lives as long as c */
+};
+/* After TLS_FAILED from tls_handshake. */
+void tls_get_failure(const struct tls_conn *c, struct tls_failure_facts *ret);
 /* h2 was agreed by ALPN. */
 bool tls_is_http2(const struct tls_conn *c);
 

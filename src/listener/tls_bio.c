@@ -157,6 +157,10 @@ void tls_on_record(int out, int version, int kind, const void *p, size_t n, SSL 
 {
     struct tls_conn *c = tls_conn_of(ssl);
 
+    if (kind == SSL3_RT_ALERT && n == 2) {
+        c->has_alert = true;
+        c->alert = ((const unsigned char *)p)[1];
+    }
     if (out && kind == SSL3_RT_HANDSHAKE && n > 0 &&
         *(const unsigned char *)p == SSL3_MT_NEWSESSION_TICKET)
         c->said_ticket = true;
@@ -167,7 +171,7 @@ void tls_on_record(int out, int version, int kind, const void *p, size_t n, SSL 
         ++c->idle_records <= IDLE_RECORDS_MAX || c->flooded)
         return;
     c->flooded = true;
-    c->failure = "too many records without data";
+    tls_fail_as(c, TLS_CAUSE_OTHER, "too many records without data");
     if (c->ktls)
         BIO_set_fd(SSL_get_rbio(ssl), -1, BIO_NOCLOSE);
 }

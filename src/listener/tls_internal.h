@@ -121,10 +121,18 @@ struct tls_conn {
     uint8_t gather;       /* enum tls_gather */
     uint8_t asking;       /* enum tls_asking */
     uint8_t verdict;      /* enum client_cert_verdict */
+    uint8_t cause;        /* enum tls_cause, with failure */
+    uint8_t alert;        /* the last one that was sent or received */
     uint16_t version;
     bool established, failed, http2, more, dry, pending, recv_wants_room, send_wants_input;
-    bool flooded, offers_pha, owes_ticket, said_ticket, ask_done, ktls;
+    bool flooded, offers_pha, owes_ticket, said_ticket, ask_done, ktls, has_alert;
 };
+
+/* tls_failure.c */
+/* Remembers the first reason and leaves OpenSSL's queue of errors empty, as every call expects. */
+void tls_remember_failure(struct tls_conn *c);
+/* A reason of our own; why is static. */
+void tls_fail_as(struct tls_conn *c, enum tls_cause cause, const char *why);
 
 /* tls_idle.c: gives back what is left of the handshake of a connection that has had its ticket. */
 void tls_drop_handshake(struct tls_conn *c);

@@ -134,6 +134,11 @@ void sup_child_event(struct supervisor *s, const char *source, const json_t *msg
 
 void sup_listener_event(struct supervisor *s, const json_t *msg)
 {
-    if (!log_event_of_listener(s, ipc_get_str(msg, "code", ""), msg))
-        sup_child_event(s, "Candor", msg);
+    const char *code = ipc_get_str(msg, "code", "");
+    const struct event_row *row = event_find_code(str_z(code));
+
+    if (log_event_of_listener(s, code, msg))
+        return;
+    /* It speaks for what is Schannel's on Windows, too. */
+    sup_child_event(s, row && strcmp(row->source, "Schannel") == 0 ? row->source : "Candor", msg);
 }

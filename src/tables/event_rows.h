@@ -127,6 +127,20 @@ EVENT(HTTP_TLS_REMOVED, HTTP, 15300, WARNING,
 EVENT(HTTP_TLS_ADDED, HTTP, 15301, WARNING,
       "The certificate settings of %1 were made by an administrator", "")
 
+EVENT(SCHANNEL_NOTHING_SHARED, SCHANNEL, 36874, WARNING,
+      "A TLS handshake of %1 with %2 (host %3) failed because both ends have no version or cipher "
+      "suite in common: %4",
+      "The client is too old, or allows too little; docs/tls.md has what is spoken here. "
+      "candor_tls_handshake_failures_total counts them all.")
+EVENT(SCHANNEL_ALERT_RECEIVED, SCHANNEL, 36887, WARNING,
+      "The client %1 ended its TLS handshake with %2 (host %3) by alert %5: %4",
+      "Alerts 42 to 46 and 48 mean that it does not trust the certificate: look at its names, dates "
+      "and chain. candor_tls_handshake_failures_total counts them all.")
+EVENT(SCHANNEL_ALERT_SENT, SCHANNEL, 36888, WARNING,
+      "The TLS handshake of %1 with %2 (host %3) was ended with alert %5: %4",
+      "Alert 112: no binding has a certificate for that host. Plain HTTP and other protocols "
+      "cannot be spoken at a port of https. candor_tls_handshake_failures_total counts them all.")
+
 EVENT(W3SVC_QUEUE_SECURITY, W3SVC, 1026, ERROR,
       "The access rights of the request queue of pool %1 could not be set",
       "Look at the error in the data.")

@@ -4,12 +4,14 @@
 
 #define SOURCE_CND "Candor"
 #define SOURCE_HTTP "Microsoft-Windows-HttpEvent"
+#define SOURCE_SCHANNEL "Schannel"
 #define SOURCE_W3SVC "Microsoft-Windows-IIS-W3SVC"
 #define SOURCE_W3SVC_WP "Microsoft-Windows-IIS-W3SVC-WP"
 #define SOURCE_WAS "Microsoft-Windows-WAS"
 
 #define CODE_CND "CND-"
 #define CODE_HTTP "HTTP-"
+#define CODE_SCHANNEL "SCHANNEL-"
 #define CODE_W3SVC "W3SVC-"
 #define CODE_W3SVC_WP "W3SVC-WP-"
 #define CODE_WAS "WAS-"

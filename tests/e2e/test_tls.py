@@ -164,6 +164,7 @@ def simple(module_servers, authority, tmp_path_factory):
         https(port, more=file_of(folder / "site.pem")),
         files={"inetpub/wwwroot/a.txt": "some text", "inetpub/wwwroot/big.bin": os.urandom(3_000_000)})
     server.tolerate("Timer_ConnectionIdle", "Client_Reset")
+    server.tolerate_events("Schannel")
     server.https = port
     return server
 
@@ -241,6 +242,80 @@ def test_plain_http_on_a_tls_port_is_closed(simple):
             assert not conn.recv(100).startswith(b"HTTP/")
 
 
+# --- handshakes that fail ---
+
+def knock(port, data=b""):
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as conn:
+        conn.sendall(data)
+        if data:
+            with contextlib.suppress(ConnectionError):
+                while conn.recv(1000):
+                    pass
+
+
+def old_version():
+    ctx = context()
+    ctx.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning):
+        ctx.minimum_version = ctx.maximum_version = ssl.TLSVersion.TLSv1_1
+    return ctx
+
+
+def old_cipher():
+    ctx = context(version=ssl.TLSVersion.TLSv1_2)
+    ctx.set_ciphers("ECDHE-ECDSA-AES128-SHA:AES128-SHA")
+    return ctx
+
+
+FAILURES = {                              # cause: how a client brings it about, the event, words of its text
+    "closed": (lambda port, other: knock(port), None, ()),
+    "not_tls": (lambda port, other: knock(port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), 36888, ("http request",)),
+    "version": (lambda port, other: refused(port, "one.test", old_version()), 36874, ("host one.test", "unsupported protocol")),
+    "cipher": (lambda port, other: refused(port, "one.test", old_cipher()), 36874, ("host one.test", "no shared cipher")),
+    "alpn": (lambda port, other: refused(port, "one.test", context(alpn=["gopher"])), 36888, ("alert 120",)),
+    "certificate": (lambda port, other: refused(port, "three.test"), 36888, ("host three.test", "alert 112", "no certificate")),
+    "refused": (lambda port, other: refused(port, "one.test", context(other, ssl.TLSVersion.TLSv1_3)), 36887, ("alert 48",)),
+    "timeout": (lambda port, other: knock(port, b"\x16\x03\x01"), None, ()),
+}
+
+
+@pytest.mark.parametrize("cause", FAILURES)
+def test_failed_handshakes_are_counted_and_told(servers, authority, tmp_path_factory, tmp_path, cause):
+    """The client sees that it has no connection; here stands why. One event a minute of a kind: a client, or all
+    who do not trust a certificate, can fail without end."""
+    fail, number, words = FAILURES[cause]
+    port = free_port()
+    put(tmp_path / "one.pem", authority.pem("one.test"))
+    server = servers.sites(https(port, "one.test", 1, file_of(tmp_path / "one.pem"), folder="one"),
+                           files={"one/a.txt": "one"}, arguments=["--metrics", "0"],
+                           web_limits='headerWaitTimeout="00:00:01"')
+    server.tolerate("Timer_ConnectionIdle")
+    server.tolerate_events("Schannel")
+    where = server.wait_line(r"^candor: metrics on http://([0-9.]+):([0-9]+)/")
+
+    def counters():
+        with socket.create_connection((where[1], int(where[2])), 10) as conn:
+            conn.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            text = b"".join(iter(lambda: conn.recv(65536), b"")).decode()
+        return {(m[1], m[2]): int(m[3])
+                for m in re.finditer(r'^candor_tls_handshake(s|_failures)_total\{\w+="(\w+)"\} (\d+)$', text, re.M)}
+    with connect(port, "one.test") as conn:
+        assert get(conn, host="one.test") == (200, b"one")
+    stranger = type(authority)(tmp_path_factory.mktemp("stranger"))
+    for i in range(2):
+        fail(port, stranger)
+    wait_until(lambda: counters()["_failures", cause] == 2, lambda: f"two failures: {counters()}")
+    found = counters()
+    assert {k: v for k, v in found.items() if v} == {("s", "ok"): found["s", "ok"], ("s", "failed"): 2,
+                                                     ("_failures", cause): 2}
+    if number:
+        server.wait_event(str(number))
+    told = [e for e in read_events(server.drive) if e["source"] == "Schannel"]
+    assert [e["id"] for e in told] == ([number] if number else [])
+    for word in words:
+        assert word in told[0]["text"], told
+
+
 # --- which certificate ---
 
 def test_names_choose_certificates(servers, authority, tmp_path):
@@ -253,6 +328,7 @@ def test_names_choose_certificates(servers, authority, tmp_path):
         https(port, "two.test", 1, file_of(tmp_path / "two.test.pem"), folder="two", id=2, name="Two"),
         https(port, "*.star.test", 1, file_of(tmp_path / "*.star.test.pem"), folder="two", id=3, name="Three"),
         files={"one/a.txt": "one", "two/a.txt": "two"})
+    server.tolerate_events("Schannel")
     for name, wanted in (("one.test", "one.test"), ("TWO.test", "two.test"), ("a.star.test", "*.star.test")):
         assert served_serial(port, name) == serial(pems[wanted]), name
     assert refused(port, "three.test")
@@ -330,7 +406,7 @@ def test_the_central_store(servers, authority):
     put(store / "broken.test.pem", "nothing that could be read")
     pair = authority.make("pfx.test")
     put(store / "PFX.test.pfx", authority.pfx(pair, "secret", legacy=True))
-    server.tolerate_events("broken.test", "locked.test")
+    server.tolerate_events("broken.test", "locked.test", "Schannel")
     server.start()
     assert served_serial(port, "one.test") == serial(pems["one.test"])
     assert served_serial(port, "any.star.test") == serial(pems["*.star.test"])
@@ -371,7 +447,7 @@ def test_a_store_with_a_file_that_does_not_open_says_so(servers, authority):
     server = servers.sites(https(port), start=False, files={"inetpub/wwwroot/a.txt": "x"}, reg=reg({
         rf"SslBindingInfo\127.0.0.1:{port}": {"SslCertHash": thumbprint(pair[0])}}))
     put(server.drive / "certs/MY/my export.pfx", authority.pfx(pair, "secret"))
-    server.tolerate_events("my export.pfx", "cannot be used")
+    server.tolerate_events("my export.pfx", "cannot be used", "Schannel")
     server.start()
     text = events(server, 1040)[0]["text"]
     assert "/MY/my export.pfx: its password is missing or wrong; give it as certificatePassword" in text
@@ -429,7 +505,7 @@ def test_a_key_for_everybody_is_refused_until_it_is_not(servers, authority, tmp_
     path = tmp_path / "site.pem"
     put(path, authority.pem("localhost"), 0o644)
     server = servers.sites(https(port, more=file_of(path)), start=False)
-    server.tolerate_events("every user of this machine", r"127.0.0.1:\d+: \(site")
+    server.tolerate_events("every user of this machine", r"127.0.0.1:\d+: \(site", "Schannel")
     server.start()
     server.wait_line(r"site\.pem: every user of this machine may read")
     assert refused(port)
@@ -579,6 +655,7 @@ def test_an_authority_that_is_away_costs_nothing(servers, authority, tmp_path):
 
 def test_the_development_certificate(servers):
     server = servers(files={"a.txt": "mine"}, arguments=["--https"])
+    server.tolerate_events("Schannel")
     address, port, _ = server.addresses[0]
     cert = server.drive / "certs/development.crt"
     assert (server.drive / "certs/development.key").stat().st_mode & 0o777 == 0o600
