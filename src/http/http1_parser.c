@@ -55,6 +55,11 @@ void http1_head_reset(struct http1_head *head)
     memset(head, 0, offsetof(struct http1_head, at));
 }
 
+void http1_head_copy(struct http1_head *to, const struct http1_head *from)
+{
+    memcpy(to, from, offsetof(struct http1_head, first) + from->n_headers * sizeof(from->first[0]));
+}
+
 void http1_head_fini(struct http1_head *head)
 {
     http1_head_reset(head);

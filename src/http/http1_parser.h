@@ -105,6 +105,8 @@ void http1_parser_init(struct http1_parser *p, const struct http1_limits *limits
 void http1_head_init(struct http1_head *head);
 void http1_head_reset(struct http1_head *head);
 void http1_head_fini(struct http1_head *head);
+/* A head of at most 32 headers; what to had is forgotten. */
+void http1_head_copy(struct http1_head *to, const struct http1_head *from);
 
 /* Goes on with buf[0, len), which starts with the connection's first byte not yet consumed and has
  * grown at its end since the last call (what was there may have moved, but not changed; line breaks

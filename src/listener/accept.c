@@ -151,29 +151,39 @@ static struct log_addr moved(const struct log_addr *from, const char *text_from,
     return to;
 }
 
-struct connection *conn_new_stream(struct connection *carrier, const struct stream_ops *ops)
+struct connection *conn_lend_stream(struct connection *c, struct connection *carrier,
+                                    const struct stream_ops *ops)
 {
-    struct thread *t = carrier->thread;
-    struct connection *c = conn_memory(t);
-
+    if (c)
+        memset(c, 0, offsetof(struct connection, remote));
+    else
+        c = conn_memory(carrier->thread);
     if (!c)
         return NULL;
     c->io.fd = -1;
-    c->thread = t;
+    c->thread = carrier->thread;
     c->out_end = &c->out;
     c->bind_port = carrier->bind_port;
     c->is_stream = true;
     c->is_tls = carrier->is_tls;
     c->stream = ops;
     c->parent = carrier;
+    c->log_remote = carrier->log_remote;
+    c->log_local = carrier->log_local;
+    c->idle_ms = carrier->idle_ms;
+    c->accepted_ms = thread_now_ms(carrier->thread);
+    return c;
+}
+
+void conn_keep_stream(struct connection *c)
+{
+    const struct connection *carrier = c->parent;
+
     c->remote = carrier->remote;
     c->local = carrier->local;
     c->log_remote = moved(&carrier->log_remote, carrier->remote_text, c->remote_text);
     c->log_local = moved(&carrier->log_local, carrier->local_text, c->local_text);
-    c->idle_ms = carrier->idle_ms;
-    c->accepted_ms = thread_now_ms(t);
-    link_connection(t, c);
-    return c;
+    link_connection(c->thread, c);
 }
 
 /* MaxConnections: dropped without a word. */

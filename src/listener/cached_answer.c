@@ -34,10 +34,18 @@ static struct response_cache_key key_of(const struct connection *c)
                                        .raw = http1_target(h, buf),
                                        .accept = http1_value(h, buf, HDR_ACCEPT),
                                        .accept_encoding = http1_value(h, buf, HDR_ACCEPT_ENCODING),
+                                       .hash = x->cache_hash,
                                        .generation = x->gen->generation->id,
                                        .site = x->site->id,
                                        .port = c->bind_port,
                                        .tls = c->is_tls};
+}
+
+uint64_t cached_answer_hash(const struct connection *c)
+{
+    struct response_cache_key key = key_of(c);
+
+    return response_cache_key_hash(&key);
 }
 
 static void keep_lines_for_log(struct exchange *x, struct str lines)
@@ -70,22 +78,21 @@ static bool send_text(struct connection *c, const struct cached_response *r, boo
     return !file_follows || out_cached(c, r, r->file_offset, r->body_len);
 }
 
+static struct stream_head stream_head_of(const struct exchange *x, const struct cached_response *r,
+                                         bool not_modified)
+{
+    return (struct stream_head){.status = x->status,
+                                .no_body = x->no_body,
+                                .dated = true,
+                                .kept = r->serial,
+                                .lines = not_modified ? r->lines_304 : r->lines,
+                                .length = not_modified ? UINT64_MAX : r->body_len};
+}
+
 static bool send_stream(struct connection *c, const struct cached_response *r, bool not_modified)
 {
     struct exchange *x = c->x;
-    struct thread *t = c->thread;
-    struct str lines = not_modified ? r->lines_304 : r->lines;
-    char *p = t->scratch;
-
-    memcpy(p, lines.p, lines.n);
-    p += lines.n;
-    memcpy(p, "Date: ", 6);
-    memcpy(p + 6, t->date, HTTP_DATE_LEN);
-    memcpy(p + 6 + HTTP_DATE_LEN, "\r\n", 2);
-    struct stream_head h = {.status = x->status,
-                            .lines = str_n(t->scratch, lines.n + 8 + HTTP_DATE_LEN),
-                            .length = not_modified ? UINT64_MAX : r->body_len,
-                            .no_body = x->no_body};
+    struct stream_head h = stream_head_of(x, r, not_modified);
 
     if (!x->no_body && c->stream->whole(c, &h, r))
         return c->stream != NULL;
@@ -95,46 +102,90 @@ static bool send_stream(struct connection *c, const struct cached_response *r, b
     return out_cached(c, r, r->in_memory ? 0 : r->file_offset, r->body_len);
 }
 
-bool cached_answer(struct connection *c)
+const struct cached_response *cached_answer_find(struct connection *c)
 {
     struct exchange *x = c->x;
     struct thread *t = c->thread;
-    struct response_cache *cache = t->listener->cache;
     const char *buf = c->in->data + c->in->start;
 
     if (!x->gen->generation->parameters.uri_enable_cache ||
         response_cache_request(&x->head, buf, &x->url) != CACHE_OK)
-        return false;
+        return NULL;
     struct response_cache_key key = key_of(c);
     const struct cached_response *r =
-        response_cache_find(cache, t->index, &key, thread_now_ms(t));
+        response_cache_find(t->listener->cache, t->index, &key, thread_now_ms(t));
 
-    if (!r) {
+    if (r) {
+        metrics_count(t->metrics, METRIC_CACHE_HITS);
+    } else {
         metrics_count(t->metrics, METRIC_CACHE_MISSES);
         x->may_enter_cache = x->head.method == HTTP_METHOD_GET;
-        return false;
     }
-    metrics_count(t->metrics, METRIC_CACHE_HITS);
+    return r;
+}
+
+static bool is_not_modified(const struct connection *c, const struct cached_response *r)
+{
+    const struct http1_head *h = &c->x->head;
+    const char *buf = c->in->data + c->in->start;
     struct http_conditions conditions = {
-        .if_none_match = http1_value(&x->head, buf, HDR_IF_NONE_MATCH),
-        .if_modified_since = http1_value(&x->head, buf, HDR_IF_MODIFIED_SINCE)};
-    bool not_modified = cached_response_not_modified(r, &conditions, t->wall_us / 1000000);
+        .if_none_match = http1_value(h, buf, HDR_IF_NONE_MATCH),
+        .if_modified_since = http1_value(h, buf, HDR_IF_MODIFIED_SINCE)};
+
+    return cached_response_not_modified(r, &conditions, c->thread->wall_us / 1000000);
+}
+
+/* What the exchange is from now on: answered. */
+static void begin(struct connection *c, const struct cached_response *r, bool not_modified)
+{
+    struct exchange *x = c->x;
 
     x->status = not_modified ? 304 : r->status;
     x->substatus = not_modified ? 0 : r->substatus;
     x->win32 = not_modified ? 0 : r->win32;
     x->no_log = r->no_log;
     x->no_body = not_modified || x->head.method == HTTP_METHOD_HEAD;
-    x->close = !x->head.keep_alive || t->stopping;
+    x->close = !x->head.keep_alive || c->thread->stopping;
     x->started = x->ended = true;
     x->state = X_OWN;
     throttle_begin(c);
-    x->response_begin_ms = thread_now_ms(t);
+    x->response_begin_ms = thread_now_ms(c->thread);
     x->response_bytes = r->head_len + (x->no_body ? 0 : r->body_len);
     keep_lines_for_log(x, not_modified ? r->lines_304 : r->lines);
+}
+
+void cached_answer_send(struct connection *c, const struct cached_response *r)
+{
+    bool not_modified = is_not_modified(c, r);
+
+    begin(c, r, not_modified);
     if (c->is_stream ? send_stream(c, r, not_modified) : send_text(c, r, not_modified))
         response_check_done(c);
+}
+
+bool cached_answer_at_once(struct connection *c, const struct cached_response *r)
+{
+    struct exchange *x = c->x;
+
+    if (x->head.method == HTTP_METHOD_HEAD || x->site->logs_response_headers ||
+        is_not_modified(c, r))
+        return false;
+    begin(c, r, /* not_modified = */ false);
+    struct stream_head h = stream_head_of(x, r, /* not_modified = */ false);
+
+    if (!c->stream->whole(c, &h, r))
+        return false;
+    site_log(x);
     return true;
+}
+
+bool cached_answer(struct connection *c)
+{
+    const struct cached_response *r = cached_answer_find(c);
+
+    if (r)
+        cached_answer_send(c, r);
+    return r != NULL;
 }
 
 static void store(struct exchange *x, const struct msg_response *head, struct str reason,

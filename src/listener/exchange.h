@@ -8,7 +8,9 @@
 #include "http/url.h"
 #include "queue/message.h"
 
+struct application;
 struct cache_offer;
+struct cached_response;
 struct connection;
 struct held_generation;
 struct input;
@@ -36,6 +38,7 @@ struct exchange {
     struct connection *conn;
     struct held_generation *gen;
     const struct site *site;
+    const struct application *app;
     struct thread_pool *pool;
     struct link *link;
     uint64_t ring_end; /* taken once the consumer has passed it */
@@ -47,6 +50,7 @@ struct exchange {
     int64_t begin_wall_us;
     uint64_t bytes_received;
     struct url_cooked url;
+    uint64_t cache_hash; /* of its key in the cache, if that is known already; else 0 */
     char *path_copy; /* malloc, if the cooked path differs from the raw one */
     uint8_t body;    /* enum body_state */
     bool sent_continue, aborted, client_gone;
@@ -84,10 +88,18 @@ static inline uint64_t exchange_id(const struct exchange *x)
 }
 
 struct exchange *exchange_new(struct thread *t);
+void exchange_reset(struct exchange *x); /* as if it were new; it owns nothing */
 void exchange_free(struct thread *t, struct exchange *x);
 
 /* intake.c: from a complete head to the pool's queue */
 void intake_request(struct connection *c);
+/* The two halves of it. What the request says: its URL, its site and application; that depends on
+ * nothing but the head, the generation and our address. False: it has been refused, c may be
+ * gone. */
+bool intake_look(struct connection *c);
+/* What holds now: pool, limits, cache, queue. c may be gone. */
+void intake_admit(struct connection *c);
+enum httperr_reason intake_may(struct connection *c); /* the first step of it */
 struct str intake_host(const struct connection *c); /* of the request: URL or Host, without port */
 
 /* pool_queue.c */
@@ -124,6 +136,13 @@ void response_abandoned(struct exchange *x);
 
 /* cached_answer.c */
 bool cached_answer(struct connection *c); /* true: answered, c may be gone */
+/* The two halves of it; NULL: the cache has none for this request. */
+const struct cached_response *cached_answer_find(struct connection *c);
+void cached_answer_send(struct connection *c, const struct cached_response *r);
+/* On a stream: all of the answer at once, and its line in the log. False: it cannot be, and nothing
+ * has been done. */
+bool cached_answer_at_once(struct connection *c, const struct cached_response *r);
+uint64_t cached_answer_hash(const struct connection *c); /* for cache_hash: of what has been looked at */
 /* The head of an answer is in: lines checked and copied, body as in the ring. */
 void cache_offer_head(struct exchange *x, const struct msg_response *h, struct str reason,
                       struct str lines, struct str body, bool closing);

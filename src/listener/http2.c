@@ -193,6 +193,8 @@ void http2_thread_fini(struct thread *t)
     nghttp2_session_callbacks_del(p->callbacks);
     nghttp2_option_del(p->options);
     http2_memory_free(p->memory);
+    http2_lent_free(p);
+    http2_known_free(p);
     free(p->nv);
     free(p);
     t->http2 = NULL;
@@ -378,6 +380,8 @@ static bool feed(struct http2 *h, const uint8_t *p, size_t n)
     ssize_t used = nghttp2_session_mem_recv(h->frames, p, n);
     h->busy = false;
     http2_mark(h);
+    if (UNLIKELY(h->collects))
+        http2_block_pause(h);
     if (LIKELY(used >= 0))
         return true;
     if (used == NGHTTP2_ERR_NOMEM)

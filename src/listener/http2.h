@@ -14,6 +14,7 @@
 #include "listener/thread.h"
 
 struct cached_response;
+struct http2_known;
 struct stream_head;
 
 enum {
@@ -27,8 +28,17 @@ enum {
     HTTP2_HEADS_KEPT = 64, /* prepared answers per thread; a power of two */
     HTTP2_LINES_KEPT = 640,
     HTTP2_FIELDS_KEPT = 20,
+    HTTP2_BLOCK_MAX = 1536, /* fields of a head that is collected, and may be kept as a known one */
+    HTTP2_KNOWN = 64,       /* such heads per thread; a power of two */
     HTTP2_WHOLE_MAX = 16384, /* cached bodies that are handed to the session at once */
     HTTP2_FRAME_HEAD = 9,
+};
+
+/* The fields of a head as they came: two lengths of 16 bits, name, value. */
+struct http2_block {
+    uint32_t n;
+    bool is_secret; /* the client does not want one of them to be kept */
+    char bytes[HTTP2_BLOCK_MAX];
 };
 
 /* The fields of an answer, ready to be sent again: answers of one file differ in nothing but the date,
@@ -37,6 +47,9 @@ struct http2_fields {
     uint32_t users; /* streams; it must not change meanwhile */
     uint16_t status;
     uint16_t n;
+    bool dated;
+    char date[HTTP_DATE_LEN];
+    uint64_t kept; /* of a cached answer: its serial says what the lines are */
     uint64_t length;
     size_t lines_n;
     char lines[HTTP2_LINES_KEPT]; /* as they were given */
@@ -91,6 +104,7 @@ struct http2 {
     /* The header block being read. */
     struct http2_stream *block;
     bool in_block, has_priority;
+    bool collects; /* its fields so far are in the thread's block, and s->c does not exist yet */
     uint8_t urgency;
     bool incremental;
     int32_t updated_id; /* newest stream whose priority came by PRIORITY_UPDATE */
@@ -111,6 +125,13 @@ struct http2_thread {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;
     nghttp2_mem *memory; /* NULL: the heap */
+    /* Of a request that is answered within the turn, if it is; then the next one uses them. */
+    struct connection *lent;
+    struct exchange *lent_x;
+    struct input *lent_in;
+    struct http2_known *known[HTTP2_KNOWN];
+    uint64_t seen[HTTP2_KNOWN]; /* hashes of heads that have come once */
+    struct http2_block block;   /* being read by the session at work */
     nghttp2_nv *nv;
     size_t nv_cap;
     struct http2_fields heads[HTTP2_HEADS_KEPT];
@@ -122,19 +143,45 @@ struct http2_thread {
 /* http2.c: the session and its socket */
 /* Output will be sent, and the state looked at, before the thread sleeps. */
 void http2_mark(struct http2 *h);
+/* http2_request.c: the head of a stream */
+int http2_on_begin_headers(nghttp2_session *s, const nghttp2_frame *f, void *user);
+int http2_on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t name_n,
+                    const uint8_t *value, size_t value_n, uint8_t flags, void *user);
+void http2_headers_in(struct http2 *h, const nghttp2_frame *f); /* a header block is complete */
+void http2_block_pause(struct http2 *h); /* others may be read before the rest of a block is here */
+
+void http2_lent_free(struct http2_thread *t); /* at the end of the thread */
+
+/* http2_known.c: the fields of a block, and heads that have come before */
+void http2_block_begin(struct http2_block *b);
+/* flags: nghttp2's. False: there is no room. */
+bool http2_block_add(struct http2_block *b, struct str name, struct str value, uint8_t flags);
+/* The field at *at (b->bytes at first), which moves on. False: that was all. */
+bool http2_block_next(const struct http2_block *b, const char **at, struct str *name,
+                      struct str *value);
+/* NULL: it is not known. For heads without a body. */
+const struct http2_known *http2_known_find(struct http2 *h, const struct http2_block *b);
+/* c has passed intake_look with it. */
+void http2_known_add(struct http2 *h, const struct http2_block *b, const struct connection *c);
+/* Puts c, with a new exchange and room for a small head, where intake_look left the earlier one. */
+void http2_known_fill(struct http2 *h, const struct http2_known *k, struct connection *c);
+void http2_known_free(struct http2_thread *t);
+
 /* http2_stream.c */
+struct http2_stream *http2_stream_new(struct http2 *h, int32_t id); /* NULL: no memory */
 /* NULL: the listener knows no such stream. */
 struct http2_stream *http2_find(struct http2 *h, int32_t id);
 extern const struct stream_ops http2_stream_ops;
 /* Callbacks of nghttp2 that are about one stream. */
-int http2_on_begin_headers(nghttp2_session *s, const nghttp2_frame *f, void *user);
-int http2_on_header(nghttp2_session *s, const nghttp2_frame *f, const uint8_t *name, size_t name_n,
-                    const uint8_t *value, size_t value_n, uint8_t flags, void *user);
 int http2_on_data_chunk(nghttp2_session *s, uint8_t flags, int32_t id, const uint8_t *data,
                         size_t n, void *user);
 int http2_on_stream_close(nghttp2_session *s, int32_t id, uint32_t error, void *user);
-void http2_headers_in(struct http2 *h, const nghttp2_frame *f); /* a header block is complete */
 void http2_data_in(struct http2 *h, const nghttp2_frame *f);    /* a DATA frame is complete */
+void http2_request_ended(struct http2_stream *s); /* nothing more will come on this stream */
+/* The request breaks a rule of the protocol: no answer (RFC 9113 8.1.1). */
+void http2_refuse_malformed(struct http2_stream *s);
+/* The same where there is none; for http2_make_room. */
+bool http2_grow_input(struct connection *c, size_t n, size_t most);
 void http2_may_be_late(struct http2_stream *s);
 /* Timers for streams whose output could not leave at once, and references to what they send. */
 void http2_time_late_streams(struct http2 *h);
@@ -163,6 +210,12 @@ void http2_guard_request(struct http2 *h);
 void http2_guard_sent(struct http2 *h, size_t n); /* a DATA frame with n bytes */
 /* Notes what the client did wrong; the first counts. */
 bool http2_condemn(struct http2 *h, uint32_t code, const char *text);
+
+/* Room for n more bytes in the stream's input, at most (but at least) up to `most` in all. */
+static inline bool http2_make_room(struct connection *c, size_t n, size_t most)
+{
+    return n <= c->in->cap - c->in->end || http2_grow_input(c, n, most);
+}
 
 static inline struct http2_thread *http2_of(const struct http2 *h)
 {

@@ -181,19 +181,44 @@ void http2_fields_release(struct http2_stream *s)
     s->fields = NULL;
 }
 
-static bool is_prepared(const struct http2_fields *f, const struct stream_head *head)
+/* Room for a line that says when it is. */
+enum { DATE_LINE = 6 + HTTP_DATE_LEN + 2 };
+
+static size_t lines_n(const struct stream_head *head)
 {
-    return f->lines_n == head->lines.n && f->status == head->status && f->length == head->length &&
-           memcmp(f->lines, head->lines.p, head->lines.n) == 0;
+    return head->lines.n + (head->dated ? DATE_LINE : 0);
 }
 
-static void prepare(struct http2_fields *f, const struct stream_head *head)
+static bool is_prepared(const struct http2_fields *f, const struct stream_head *head,
+                        const char *date)
 {
-    struct str text = str_n(f->text, head->lines.n);
+    if (f->kept != head->kept || f->status != head->status || f->length != head->length ||
+        f->dated != head->dated || (f->dated && memcmp(f->date, date, HTTP_DATE_LEN) != 0))
+        return false;
+    return f->kept ||
+           (f->lines_n == head->lines.n && memcmp(f->lines, head->lines.p, head->lines.n) == 0);
+}
 
+static struct str put_date(char *at, const char *date)
+{
+    memcpy(at, "Date: ", 6);
+    memcpy(at + 6, date, HTTP_DATE_LEN);
+    memcpy(at + 6 + HTTP_DATE_LEN, "\r\n", 2);
+    return str_n(at, DATE_LINE);
+}
+
+static void prepare(struct http2_fields *f, const struct stream_head *head, const char *date)
+{
+    struct str text = str_n(f->text, lines_n(head));
+
+    f->lines_n = head->lines.n;
     memcpy(f->lines, head->lines.p, head->lines.n);
     memcpy(f->text, head->lines.p, head->lines.n);
-    f->lines_n = head->lines.n;
+    f->dated = head->dated;
+    memcpy(f->date, date, HTTP_DATE_LEN);
+    if (head->dated)
+        put_date(f->text + head->lines.n, date);
+    f->kept = head->kept;
     f->status = head->status;
     f->length = head->length;
     f->nv[0] = field(STR(":status"), str_n(f->status_text, fmt_u64(f->status_text, head->status)));
@@ -210,26 +235,29 @@ static void prepare(struct http2_fields *f, const struct stream_head *head)
 
 /* The fields of an answer, prepared by an earlier one or now. NULL: they are not worth keeping, or
  * their place is taken by others that are still to be sent. */
-static struct http2_fields *fields_of(struct http2_thread *t, const struct stream_head *head)
+static struct http2_fields *fields_of(struct http2_thread *t, const struct stream_head *head,
+                                      const char *date)
 {
     struct http2_fields *f;
+    uint64_t hash;
 
-    if (head->lines.n == 0 || head->lines.n > HTTP2_LINES_KEPT)
+    if (head->lines.n == 0 || lines_n(head) > HTTP2_LINES_KEPT)
         return NULL;
-    f = &t->heads[hash_bytes(head->lines.p, head->lines.n) % HTTP2_HEADS_KEPT];
-    if (LIKELY(is_prepared(f, head)))
+    hash = head->kept ? head->kept + head->status : hash_bytes(head->lines.p, head->lines.n);
+    f = &t->heads[hash % HTTP2_HEADS_KEPT];
+    if (LIKELY(is_prepared(f, head, date)))
         return f;
-    if (f->users || count_lines(head->lines) + 2 > HTTP2_FIELDS_KEPT)
+    if (f->users || count_lines(head->lines) + 3 > HTTP2_FIELDS_KEPT)
         return NULL;
-    prepare(f, head);
+    prepare(f, head, date);
     return f;
 }
 
 /* The same for once: nghttp2 copies them. */
-static size_t copy_fields(struct http2_thread *t, const struct stream_head *head, char status[20],
-                          char length[20])
+static size_t copy_fields(struct http2_thread *t, const struct stream_head *head, const char *date,
+                          char status[20], char length[20])
 {
-    size_t room = count_lines(head->lines) + 2, n = 1;
+    size_t room = count_lines(head->lines) + 3, n = 1;
 
     if (room > t->nv_cap) {
         t->nv = xrealloc(t->nv, room * sizeof(nghttp2_nv));
@@ -237,6 +265,8 @@ static size_t copy_fields(struct http2_thread *t, const struct stream_head *head
     }
     t->nv[0] = field(STR(":status"), str_n(status, fmt_u64(status, head->status)));
     n += split_lines(head->lines, t->nv + n);
+    if (head->dated)
+        t->nv[n++] = field(STR("date"), str_n(date, HTTP_DATE_LEN));
     if (head->length != UINT64_MAX)
         t->nv[n++] = field(STR("content-length"), str_n(length, fmt_u64(length, head->length)));
     return n;
@@ -246,22 +276,23 @@ static int submit(struct http2_stream *s, const struct stream_head *head)
 {
     struct http2 *h = s->session;
     struct http2_thread *t = http2_of(h);
+    const char *date = h->c->thread->date;
     nghttp2_data_provider body = {.source.ptr = s, .read_callback = on_read};
     char status[20], length[20];
 
     if (head->status < 200) {
-        size_t n = copy_fields(t, head, status, length);
+        size_t n = copy_fields(t, head, date, status, length);
         return nghttp2_submit_headers(h->frames, NGHTTP2_FLAG_NONE, s->id, NULL, t->nv, n, NULL);
     }
     s->answered = true;
     s->ended = head->no_body || head->length == 0;
-    s->fields = fields_of(t, head);
+    s->fields = fields_of(t, head, date);
     if (LIKELY(s->fields != NULL)) {
         s->fields->users++;
         return nghttp2_submit_response(h->frames, s->id, s->fields->nv, s->fields->n,
                                        s->ended ? NULL : &body);
     }
-    size_t n = copy_fields(t, head, status, length);
+    size_t n = copy_fields(t, head, date, status, length);
 
     return nghttp2_submit_response(h->frames, s->id, t->nv, n, s->ended ? NULL : &body);
 }
@@ -281,7 +312,7 @@ void http2_answer_head(struct connection *c, const struct stream_head *head)
     if (c->timer_kind == T_QUEUE)
         conn_set_timer(c, T_NONE, 0); /* an own answer to one that waited: its exchange goes now */
     if (c->x)
-        response_sent(c, head->lines.n, 0); /* as text: compressed it depends on what went before */
+        response_sent(c, lines_n(head), 0); /* as text: compressed it depends on what went before */
     http2_mark(s->session);
 }
 
@@ -293,16 +324,22 @@ bool http2_answer_whole(struct connection *c, const struct stream_head *head,
     struct http2_stream *s = c->stream_data;
     struct http2 *h = s->session;
 
-    if (!r->in_memory || r->body_len == 0 || r->body_len > HTTP2_WHOLE_MAX || s->closed || h->c->out ||
+    if (!r->in_memory || r->body_len == 0 || r->body_len > HTTP2_WHOLE_MAX || s->closed ||
+        h->c->out ||
         /* Nothing has been sent yet, so its window is at least what each begins with. */
         nghttp2_session_get_remote_settings(h->frames, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE) <
             r->body_len ||
         nghttp2_session_get_remote_window_size(h->frames) < HTTP2_WHOLE_MAX)
         return false;
     s->cached = r;
+    if (submit(s, head) != 0) {
+        s->answered = s->ended = false;
+        s->cached = NULL;
+        http2_fields_release(s);
+        return false;
+    }
     http2_may_be_late(s);
-    http2_answer_head(c, head);
-    if (c->stream)
-        response_sent(c, r->body_len, 0);
+    response_sent(c, lines_n(head) + r->body_len, 0);
+    http2_mark(h);
     return true;
 }

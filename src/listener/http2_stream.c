@@ -1,4 +1,4 @@
-/* A stream of HTTP/2 as a connection of one exchange: its head and body on the way in, its end. */
+/* A stream of HTTP/2 as a connection of one exchange: its body on the way in, its end. */
 #include <stdlib.h>
 
 #include "listener/connection.h"
@@ -15,7 +15,7 @@ enum { OWN_ANSWER_MS = 30000 };
 
 /* --- its memory --- */
 
-static struct http2_stream *stream_new(struct http2 *h, int32_t id)
+struct http2_stream *http2_stream_new(struct http2 *h, int32_t id)
 {
     struct http2_thread *t = http2_of(h);
     struct http2_stream *s = t->free_streams;
@@ -79,13 +79,9 @@ static void moved(struct str *view, const struct input *from, const struct input
         view->p = to->data + (view->p - from->data);
 }
 
-/* Room for n more bytes in the stream's input, at most (but at least) up to `most` in all. */
-static bool make_room(struct connection *c, size_t n, size_t most)
+bool http2_grow_input(struct connection *c, size_t n, size_t most)
 {
     struct input *in = c->in;
-
-    if (n <= in->cap - in->end)
-        return true;
     size_t cap = (size_t)in->end + n;
 
     if (cap < 2 * (size_t)in->cap)
@@ -108,103 +104,9 @@ static bool make_room(struct connection *c, size_t n, size_t most)
     return true;
 }
 
-/* --- the head --- */
+/* --- the body --- */
 
-static struct connection *begin_exchange(struct http2 *h, struct http2_stream *s)
-{
-    struct connection *c = conn_new_stream(h->c, &http2_stream_ops);
-
-    if (!c)
-        return NULL;
-    c->in = input_new(c->thread, INPUT_SMALL_BYTES);
-    if (!c->in) {
-        c->stream = NULL; /* it has not become one */
-        conn_free(c);
-        return NULL;
-    }
-    c->stream_data = s;
-    c->stream_id = (uint32_t)s->id;
-    struct exchange *x = c->x = exchange_new(c->thread);
-
-    x->conn = c;
-    x->gen = thread_hold_generation(c->thread);
-    x->begin_ms = thread_now_ms(c->thread);
-    x->begin_wall_us = c->thread->wall_us;
-    x->request_id = ++c->thread->next_request;
-    s->c = c;
-    h->n_attached++;
-    return c;
-}
-
-int http2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, void *user)
-{
-    struct http2 *h = user;
-    const struct generation *g = h->c->thread->current->generation;
-
-    h->in_block = true;
-    h->has_priority = false;
-    if (f->headers.cat != NGHTTP2_HCAT_REQUEST) {
-        h->block = nghttp2_session_get_stream_user_data(session, f->hd.stream_id);
-        http2_trailer_begin(&h->head, &g->http1);
-        return 0;
-    }
-    struct http2_stream *s = stream_new(h, f->hd.stream_id);
-
-    h->block = s;
-    if (!s)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    nghttp2_session_set_stream_user_data(session, s->id, s);
-    if (!begin_exchange(h, s))
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    http2_head_begin(&h->head, &g->http1, &s->c->x->head);
-    return 0;
-}
-
-static void note_priority(struct http2 *h, struct str name, struct str value)
-{
-    static const char text[] = "priority";
-
-    if (name.n != sizeof(text) - 1 || memcmp(name.p, text, sizeof(text) - 1) != 0)
-        return;
-    if (!h->has_priority) {
-        h->urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY;
-        h->incremental = false;
-    }
-    h->has_priority = http2_priority_parse(value, &h->urgency, &h->incremental);
-}
-
-int http2_on_header(nghttp2_session *session, const nghttp2_frame *f, const uint8_t *name,
-                    size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *user)
-{
-    struct http2 *h = user;
-    struct connection *c = h->block ? h->block->c : NULL;
-    struct str key = str_n((const char *)name, name_n), text = str_n((const char *)value, value_n);
-    char *buf = NULL;
-
-    if (!h->head.is_trailer) {
-        if (!c)
-            return 0;
-        if (!make_room(c, http2_head_needs(&h->head, key, text), SIZE_MAX))
-            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-        note_priority(h, key, text);
-        buf = c->in->data;
-    }
-    http2_head_field(&h->head, buf, key, text);
-    if (buf)
-        c->in->end = h->head.used;
-    return http2_guard_head(h) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
-}
-
-static void set_priority(struct http2 *h, const struct http2_stream *s)
-{
-    nghttp2_extpri p = {.urgency = h->urgency, .inc = h->incremental};
-
-    if (h->has_priority && s->id != h->updated_id) /* which is newer than the head */
-        (void)nghttp2_session_change_extpri_stream_priority(h->frames, s->id, &p, 0);
-}
-
-/* The request breaks a rule of the protocol: no answer (RFC 9113 8.1.1). */
-static void refuse_malformed(struct http2_stream *s)
+void http2_refuse_malformed(struct http2_stream *s)
 {
     struct connection *c = s->c;
 
@@ -213,34 +115,6 @@ static void refuse_malformed(struct http2_stream *s)
     s->error = NGHTTP2_PROTOCOL_ERROR;
     conn_reset(c);
 }
-
-static void request_in(struct http2 *h, struct http2_stream *s, bool is_last)
-{
-    struct connection *c = s->c;
-    struct exchange *x = c->x;
-
-    if (!make_room(c, http2_head_needs_at_end(&h->head), SIZE_MAX)) {
-        conn_reset(c);
-        return;
-    }
-    enum rc rc = http2_head_end(&h->head, c->in->data, is_last);
-
-    http2_guard_request(h);
-    c->in->end = h->head.used;
-    c->read_eof = s->request_whole = is_last;
-    if (rc == RC_OK) {
-        set_priority(h, s);
-        c->state = C_BUSY;
-        x->bytes_received = x->head.head_len;
-        intake_request(c);
-    } else if (h->head.malformed) {
-        refuse_malformed(s);
-    } else {
-        own_response(c, h->head.reason);
-    }
-}
-
-/* --- the body --- */
 
 /* Bytes that no worker will see count for the windows as well. */
 static void give_back(struct http2_stream *s)
@@ -279,10 +153,10 @@ int http2_on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, con
 
     s->received += n;
     if (s->received > body_length(c)) {
-        refuse_malformed(s);
+        http2_refuse_malformed(s);
         return 0;
     }
-    if (!make_room(c, n, body_room(s))) {
+    if (!http2_make_room(c, n, body_room(s))) {
         conn_reset(c);
         return 0;
     }
@@ -291,8 +165,7 @@ int http2_on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, con
     return 0;
 }
 
-/* Nothing more will come on this stream. */
-static void request_ended(struct http2_stream *s)
+void http2_request_ended(struct http2_stream *s)
 {
     struct connection *c = s->c;
 
@@ -303,29 +176,10 @@ static void request_ended(struct http2_stream *s)
     if (c->state != C_BUSY)
         return;
     if (body_length(c) != UINT64_MAX && s->received != body_length(c)) {
-        refuse_malformed(s);
+        http2_refuse_malformed(s);
         return;
     }
     conn_advance(c);
-}
-
-void http2_headers_in(struct http2 *h, const nghttp2_frame *f)
-{
-    struct http2_stream *s = h->block;
-    bool is_last = f->hd.flags & NGHTTP2_FLAG_END_STREAM;
-
-    h->block = NULL;
-    h->in_block = false;
-    if (!s)
-        return;
-    if (!s->c)
-        s->request_whole |= is_last; /* answered already */
-    else if (!h->head.is_trailer)
-        request_in(h, s, is_last);
-    else if (http2_head_end(&h->head, NULL, is_last) != RC_OK)
-        refuse_malformed(s);
-    else
-        request_ended(s);
 }
 
 void http2_data_in(struct http2 *h, const nghttp2_frame *f)
@@ -335,7 +189,7 @@ void http2_data_in(struct http2 *h, const nghttp2_frame *f)
     if (!s)
         return;
     if (f->hd.flags & NGHTTP2_FLAG_END_STREAM)
-        request_ended(s);
+        http2_request_ended(s);
     else if (s->c && s->c->state == C_BUSY)
         conn_advance(s->c);
 }

@@ -79,36 +79,54 @@ static enum httperr_reason route(struct connection *c)
     case ROUTE_FOUND:
         break;
     }
-    const struct site *site = to.site;
-    const struct application *app = to.app;
+    x->site = to.site;
+    x->app = to.app;
+    return HTTPERR_NONE;
+}
 
-    x->site = site;
-    c->idle_ms = site->connection_timeout_ms;
-    if (!app->pool)
+enum httperr_reason intake_may(struct connection *c)
+{
+    struct exchange *x = c->x;
+    struct pool *pool = x->app->pool;
+
+    c->idle_ms = x->site->connection_timeout_ms;
+    if (!pool)
         return HTTPERR_NOT_AVAILABLE;
-    x->pool = thread_pool_of(c->thread, app->pool);
-    enum httperr_reason closed = (enum httperr_reason)atomic_load(&app->pool->closed);
+    x->pool = thread_pool_of(c->thread, pool);
+    enum httperr_reason closed = (enum httperr_reason)atomic_load(&pool->closed);
 
     if (closed != HTTPERR_NONE)
         return closed;
-    if (!count_connection(c, site))
+    if (!count_connection(c, x->site))
         return HTTPERR_CONN_LIMIT;
     return HTTPERR_NONE;
 }
 
-void intake_request(struct connection *c)
+bool intake_look(struct connection *c)
 {
-    struct exchange *x = c->x;
     enum httperr_reason why = body_begin(c); /* first: it may move the head */
 
     if (why == HTTPERR_NONE)
         why = cook(c);
     if (why == HTTPERR_NONE)
         why = route(c);
-    if (why != HTTPERR_NONE) {
+    if (why != HTTPERR_NONE)
         own_response(c, why);
-        return;
-    }
-    if (!cached_answer(c))
-        pool_enqueue(c, x->pool);
+    return why == HTTPERR_NONE;
+}
+
+void intake_admit(struct connection *c)
+{
+    enum httperr_reason why = intake_may(c);
+
+    if (why != HTTPERR_NONE)
+        own_response(c, why);
+    else if (!cached_answer(c))
+        pool_enqueue(c, c->x->pool);
+}
+
+void intake_request(struct connection *c)
+{
+    if (intake_look(c))
+        intake_admit(c);
 }

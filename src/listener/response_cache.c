@@ -178,7 +178,7 @@ const struct cached_response *response_cache_find(struct response_cache *c, unsi
                                                   uint64_t now_ms)
 {
     struct slot *s = &c->slots[thread];
-    uint64_t hash = cached_key_hash(key);
+    uint64_t hash = key->hash ? key->hash : response_cache_key_hash(key);
     struct table *t = QUIESCENCE_LOAD(&c->table);
     struct cached_response *r = QUIESCENCE_LOAD(&t->buckets[hash & t->mask]);
 
@@ -482,9 +482,9 @@ static enum response_cache_why store_locked(struct response_cache *c,
     atomic_fetch_add_explicit(&c->held_bytes, r->cost, memory_order_relaxed);
     if (r->fd >= 0)
         atomic_fetch_add_explicit(&c->held_files, 1, memory_order_relaxed);
+    r->serial = ++c->stored;
     insert(c, r);
     grow(c);
-    c->stored++;
     return CACHE_OK;
 }
 

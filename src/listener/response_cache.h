@@ -40,6 +40,7 @@ struct response_cache_key {
     struct str path; /* cooked */
     struct str raw;  /* the path as sent: an unusual spelling is for the filters to judge first */
     struct str accept, accept_encoding; /* p NULL: absent */
+    uint64_t hash; /* response_cache_key_hash of the others, if known; else 0 */
     uint64_t generation;
     uint32_t site;
     uint16_t port; /* of the binding */
@@ -57,6 +58,7 @@ struct cached_response {
     uint8_t tls;
     uint8_t coding;          /* set of codings it is for, or CODING_ANY: response_cache_rules.h */
     uint16_t host_len, path_len, raw_len; /* raw_len 0: the same as the path */
+    uint64_t serial;         /* no two entries have the same, nor 0 */
     const char *names;       /* host in lower case, path, raw path */
     uint64_t type_hash;      /* of the media type that Accept must allow; 0: any */
 
@@ -100,6 +102,9 @@ void response_cache_set_limits(struct response_cache *cache,
 /* Around the sleep in the event loop: online after it, offline as the last thing before it. */
 void response_cache_online(struct response_cache *cache, unsigned thread);
 void response_cache_offline(struct response_cache *cache, unsigned thread);
+
+/* Of host, path, site, port and tls. */
+uint64_t response_cache_key_hash(const struct response_cache_key *key);
 
 /* The entry that answers, or NULL. Counts a hit or a miss. The thread is online; the request has
  * passed response_cache_request. */

@@ -14,7 +14,7 @@ enum {
     ALLOCATION_COST = 32,
 };
 
-uint64_t cached_key_hash(const struct response_cache_key *key)
+uint64_t response_cache_key_hash(const struct response_cache_key *key)
 {
     uint64_t path = hash_bytes(key->path.p, key->path.n);
     uint64_t host = hash_ibytes(key->host.p, key->host.n);
@@ -129,7 +129,7 @@ static void set_key(struct cached_response *r, const struct response_cache_key *
         put_str(p, k->raw);
         r->raw_len = (uint16_t)k->raw.n;
     }
-    r->hash = cached_key_hash(k);
+    r->hash = response_cache_key_hash(k);
     r->generation = k->generation;
     r->site = k->site;
     r->port = k->port;

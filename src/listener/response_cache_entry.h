@@ -12,8 +12,6 @@ enum response_cache_why cached_response_new(const struct response_cache_offer *o
 /* Frees the memory and closes the file. */
 void cached_response_free(struct cached_response *r);
 
-uint64_t cached_key_hash(const struct response_cache_key *key);
-
 static inline struct str cached_host(const struct cached_response *r)
 {
     return str_n(r->names, r->host_len);

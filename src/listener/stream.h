@@ -20,12 +20,14 @@ struct carrier_ops {
 };
 
 /* What leaves a stream as the head of its answer. lines: "Name: value\r\n", checked; valid during
- * the call. */
+ * the call. dated: a Date line of now goes behind them. */
 struct stream_head {
     uint16_t status;
+    bool no_body;  /* nothing follows */
+    bool dated;
+    uint64_t kept; /* serial of the cached answer that the lines are of; 0: of none */
     struct str lines;
     uint64_t length; /* Content-Length; UINT64_MAX: none is stated */
-    bool no_body;    /* nothing follows */
 };
 
 struct stream_ops {
@@ -41,8 +43,13 @@ struct stream_ops {
     void (*end)(struct connection *c, bool reset);
 };
 
-/* A stream of carrier, ready for its head; NULL: no memory. */
-struct connection *conn_new_stream(struct connection *carrier, const struct stream_ops *ops);
+/* A stream of carrier, ready for its head, but only for as long as the caller is at work: it is in
+ * no list, and its addresses are its carrier's. c: an earlier one that has not been kept; NULL: in
+ * fresh memory. NULL: there is none. */
+struct connection *conn_lend_stream(struct connection *c, struct connection *carrier,
+                                    const struct stream_ops *ops);
+/* It is one of the thread's connections from now on, until conn_close and its like. */
+void conn_keep_stream(struct connection *c);
 
 /* http2.c */
 void http2_begin(struct connection *c); /* c carries streams from now on; c->in is HTTP/2's, too */

@@ -94,17 +94,23 @@ static void take_generation(struct thread *t, struct generation *g)
     }
 }
 
+void exchange_reset(struct exchange *x)
+{
+    uint32_t slot = x->slot, serial = x->serial + 1;
+
+    memset(x, 0, offsetof(struct exchange, head));
+    x->slot = slot;
+    x->serial = serial;
+    http1_head_reset(&x->head);
+}
+
 struct exchange *exchange_new(struct thread *t)
 {
     struct exchange *x = t->free_exchanges;
 
     if (x) {
         t->free_exchanges = x->next;
-        uint32_t slot = x->slot, serial = x->serial + 1;
-        memset(x, 0, offsetof(struct exchange, head));
-        x->slot = slot;
-        x->serial = serial;
-        http1_head_reset(&x->head);
+        exchange_reset(x);
         return x;
     }
     x = xcalloc(1, sizeof(*x));
