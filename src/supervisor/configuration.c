@@ -15,7 +15,10 @@
 #include "supervisor/sites.h"
 #include "base/poison.h"
 
-enum { SETTLE_MS = 100, CONFIG_TEXT_MAX = 16 << 20, FINDINGS_TEXT_MAX = 1 << 20 };
+/* A change is taken once no other follows for so long; one that never ends waits no longer than the
+ * second. */
+enum { SETTLE_MS = 100, SETTLE_MAX_MS = 2000 };
+enum { CONFIG_TEXT_MAX = 16 << 20, FINDINGS_TEXT_MAX = 1 << 20 };
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
@@ -232,8 +235,7 @@ static void make_log_folder(struct supervisor *s, const char *path)
         SUP_EVENT(s, EV_CND_LOG_OPEN_FAILED, NULL, path, strerror(errno));
 }
 
-/* The listener may not be allowed to make them itself. */
-static void make_log_folders(struct supervisor *s)
+void configuration_make_log_folders(struct supervisor *s)
 {
     size_t n;
     const struct config_site *sites = config_sites(s->config, &n);
@@ -295,8 +297,13 @@ static void on_change(void *arg, const struct config_change *change)
 
     if (!change->is_server_file)
         return; /* a web.config: the workers' affair */
+    uint64_t now = loop_now_ms(s->loop);
+
     s->reload.on_time = on_reload_time;
-    loop_timer_set(s->loop, &s->reload, loop_now_ms(s->loop) + SETTLE_MS);
+    if (!s->reload_by_ms)
+        s->reload_by_ms = now + SETTLE_MAX_MS;
+    loop_timer_set(s->loop, &s->reload,
+                   now + SETTLE_MS < s->reload_by_ms ? now + SETTLE_MS : s->reload_by_ms);
 }
 
 static void begin_watch(struct supervisor *s)
@@ -355,7 +362,7 @@ bool configuration_begin(struct supervisor *s)
     if (!s->config)
         return false;
     s->generation = 1;
-    make_log_folders(s);
+    configuration_make_log_folders(s);
     take_pools(s);
     sites_plan(s);
     begin_watch(s);
@@ -386,6 +393,7 @@ void configuration_reload(struct supervisor *s)
     struct http_bindings bindings = {0};
 
     loop_timer_clear(s->loop, &s->reload);
+    s->reload_by_ms = 0;
     if (s->stopping || !s->is_ready)
         return;
     notify_manager("RELOADING=1");
@@ -411,7 +419,7 @@ void configuration_reload(struct supervisor *s)
     s->generation++;
     if (s->watch)
         config_watch_switch(s->watch, c);
-    make_log_folders(s);
+    configuration_make_log_folders(s);
     if (other_file)
         send_to_workers(s);
     take_pools(s);

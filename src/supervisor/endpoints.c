@@ -245,6 +245,9 @@ static void describe_failure(const struct endpoints *e, const struct endpoint *e
         snprintf(f->why, sizeof(f->why), "ports below 1024 need root or CAP_NET_BIND_SERVICE");
     } else if (err == EADDRNOTAVAIL) {
         snprintf(f->why, sizeof(f->why), "this machine has no such address");
+    } else if (err == EMFILE) {
+        snprintf(f->why, sizeof(f->why),
+                 "there are no file descriptors left; raise the limit (ulimit -n, LimitNOFILE)");
     } else {
         snprintf(f->why, sizeof(f->why), "%s", strerror(err));
     }

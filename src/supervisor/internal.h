@@ -55,10 +55,12 @@ struct supervisor {
     char *said_of_parameters;      /* the findings told last */
     struct config_watch *watch;
     struct loop_timer reload; /* a change has been seen; waits for it to settle */
+    uint64_t reload_by_ms;    /* no longer than that; 0: none has been seen */
     struct loop_timer tick;   /* for what is looked at now and then */
     uint64_t generation;
     uint16_t port; /* of the folder, once it is chosen */
     unsigned threads;
+    uint64_t descriptors; /* that are allowed */
     struct endpoints endpoints;
     struct identity listener_identity;
     struct listener_process listener;

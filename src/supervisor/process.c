@@ -36,14 +36,19 @@ void process_fini(void)
     own_executable = -1;
 }
 
-void process_raise_limits(void)
+uint64_t process_raise_limits(void)
 {
     struct rlimit r;
 
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+        return UINT64_MAX;
+    if (r.rlim_cur < r.rlim_max) {
+        rlim_t before = r.rlim_cur;
         r.rlim_cur = r.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &r);
+        if (setrlimit(RLIMIT_NOFILE, &r) < 0)
+            r.rlim_cur = before;
     }
+    return r.rlim_cur;
 }
 
 static bool is_private(const char *assignment)
@@ -142,8 +147,10 @@ static void default_signals(void)
     for (int s = 1; s < NSIG; s++)
         if (s != SIGKILL && s != SIGSTOP)
             signal(s, SIG_DFL);
-    /* A client that goes away must be an error code, in every role. */
+    /* A client that goes away must be an error code, in every role; so must a file that reaches the
+     * limit of sizes (ulimit -f). */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -156,8 +163,8 @@ static _Noreturn void run_child(const struct process_options *o, char **env, int
     default_signals();
     setpgid(0, 0); /* Ctrl-C is for the supervisor; it tells the others */
     /* Both must be out of the way of descriptors 0..4 before anything is put there. */
-    control = fcntl(control, F_DUPFD_CLOEXEC, 64);
-    int executable = fcntl(own_executable, F_DUPFD_CLOEXEC, 64);
+    control = fcntl(control, F_DUPFD_CLOEXEC, CONTROL_FD + 2);
+    int executable = fcntl(own_executable, F_DUPFD_CLOEXEC, CONTROL_FD + 2);
     if (control < 0 || executable < 0)
         child_failed("dup");
     arrange_descriptors(control, executable, o->keeps_stdout);

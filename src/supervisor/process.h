@@ -34,7 +34,7 @@ void process_fini(void);
  * with errno: not started. *ret_control is the caller's to close. */
 MUST_CHECK bool process_start(const struct process_options *o, pid_t *ret_pid, int *ret_control);
 
-/* Raises the soft limit on descriptors to the hard one; children inherit it. */
-void process_raise_limits(void);
+/* Raises the soft limit on descriptors to the hard one; children inherit it. Returns the limit. */
+uint64_t process_raise_limits(void);
 
 #endif

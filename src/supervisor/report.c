@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/ipc.h"
+#include "supervisor/configuration.h"
 #include "supervisor/internal.h"
 #include "base/poison.h"
 
@@ -91,6 +92,8 @@ static bool log_event_of_listener(struct supervisor *s, const char *code, const 
                       sup_number(count < 0 ? 0 : (uint64_t)count).z);
         else
             SUP_EVENT(s, rows[i].id, json_incref(data), text);
+        if (rows[i].id == EV_CND_LOG_OPEN_FAILED && !s->stopping)
+            configuration_make_log_folders(s); /* it tries again by itself */
         return true;
     }
     return false;

@@ -1,6 +1,8 @@
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +28,9 @@
 #include "base/poison.h"
 
 enum { TICK_MS = 10000, AT_ONCE_MS = 2000 };
+/* Without the first nothing starts; below the second, or with less than the third to spare, it is
+ * said how few there are. */
+enum { DESCRIPTORS_MIN = 64, DESCRIPTORS_FEW = 1024, DESCRIPTORS_SPARE = 256 };
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
@@ -128,6 +133,20 @@ static bool open_control(struct supervisor *s)
     return true;
 }
 
+/* Connections need descriptors in the listener, sockets and workers need them here as well. */
+static void say_descriptors(struct supervisor *s)
+{
+    _cleanup_close_ int lowest_free = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+    uint64_t used = lowest_free < 0 ? s->descriptors : (uint64_t)lowest_free;
+
+    if (s->descriptors >= DESCRIPTORS_FEW && s->descriptors - used >= DESCRIPTORS_SPARE)
+        return;
+    sup_say("only %" PRIu64 " file descriptors are allowed, and %" PRIu64
+            " are in use already: raise the limit (ulimit -n, LimitNOFILE)",
+            s->descriptors, used);
+    SUP_EVENT(s, EV_CND_DESCRIPTOR_LIMIT, NULL, sup_number(s->descriptors).z);
+}
+
 static void say_start(struct supervisor *s)
 {
     const char *what = s->o->folder ? s->o->folder : s->o->config_path;
@@ -137,6 +156,7 @@ static void say_start(struct supervisor *s)
     certificates_say(s->certificates);
     metrics_say_address(s);
     readable_say(s);
+    say_descriptors(s);
     sup_say("ready");
     notify_manager("READY=1");
 }
@@ -281,6 +301,8 @@ static void take_signal(struct supervisor *s, uint32_t number)
         break;
     case SIGUSR1:
         event_log_reopen(s->events);
+        if (s->is_ready && !s->stopping)
+            configuration_make_log_folders(s);
         listener_send(s, json_pack("{s:s}", "type", "reopen_logs"), NULL, 0);
         break;
     default:
@@ -310,6 +332,7 @@ static void begin_signals(struct supervisor *s)
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
         sigaddset(&set, numbers[i]);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     sigprocmask(SIG_BLOCK, &set, NULL);
     /* What a parent ignores its children ignore: with SIGCHLD nobody would ever be waited for. */
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
@@ -325,7 +348,13 @@ static bool begin(struct supervisor *s)
 {
     const char *why = NULL;
 
-    process_raise_limits();
+    s->descriptors = process_raise_limits();
+    if (s->descriptors < DESCRIPTORS_MIN) {
+        sup_say("only %" PRIu64 " file descriptors are allowed, and %d are needed at least: raise "
+                "the limit (ulimit -n, LimitNOFILE)",
+                s->descriptors, DESCRIPTORS_MIN);
+        return false;
+    }
     if (!process_init()) {
         sup_say("/proc/self/exe: %s", strerror(errno));
         return false;
