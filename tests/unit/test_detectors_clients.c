@@ -397,6 +397,51 @@ static void test_trace(void **state)
     scene_fini(&s);
 }
 
+static void add_trace(struct scene *s, int number, const char *status, const char *module)
+{
+    char name[32];
+    struct buf text;
+
+    snprintf(name, sizeof(name), "fr%06d.xml", number);
+    buf_init(&text, 1 << 16);
+    buf_printf(
+        &text,
+        "<failedRequest url=\"http://localhost:80/x\" siteId=\"1\" appPoolId=\"P\" "
+        "processId=\"1\" verb=\"GET\" failureReason=\"STATUS_CODE\" statusCode=\"%s\" "
+        "triggerStatusCode=\"%s\" timeTaken=\"15\" "
+        "xmlns:freb=\"http://schemas.microsoft.com/win/2006/06/iis/freb\"><Event><System><Opcode>16"
+        "</Opcode></System><EventData><Data Name=\"ModuleName\">%s</Data></EventData>"
+        "<RenderingInfo><Opcode>MODULE_SET_RESPONSE_ERROR_STATUS</Opcode></RenderingInfo></Event>"
+        "</failedRequest>",
+        status, status, module);
+    scene_file(s, name, buf_view(&text));
+    buf_fini(&text);
+}
+
+/* Each end has its module, not only the most frequent one. */
+static void test_traces_of_several_ends(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    add_trace(&s, 1, "404", "IIS Web Core");
+    add_trace(&s, 2, "500", "FastCgiModule");
+    add_trace(&s, 3, "500", "FastCgiModule");
+    add_trace(&s, 4, "500", "ManagedPipelineHandler");
+    scene_run(&s);
+    const struct finding *f = scene_finding(&s, "traces");
+
+    assert_int_equal(f->count, 4);
+    assert_true(says(f->title, "4 failed request traces, most for 500"));
+    assert_true(says(f->why, "2 of them ended with 500"));
+    assert_true(says(f->why, "FastCgiModule was the first module"));
+    assert_true(says(f->why, "ManagedPipelineHandler was the first module"));
+    assert_true(says(f->why, "IIS Web Core was the first module"));
+    assert_true(relates(f, "404") && relates(f, "500"));
+    scene_fini(&s);
+}
+
 static void test_aspnetcore_log(void **state)
 {
     struct scene s;
@@ -469,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_clocks),
         cmocka_unit_test(test_order_and_layout),
         cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_traces_of_several_ends),
         cmocka_unit_test(test_aspnetcore_log),
         cmocka_unit_test(test_commands_are_safe),
         cmocka_unit_test(test_list),

@@ -89,6 +89,62 @@ static void test_app_offline_after_errors(void **state)
     scene_fini(&s);
 }
 
+/* Deaths of another pool's workers, and errors of another site, are none of its business. */
+static void test_app_offline_of_one_pool(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    scene_traffic(&s, 0, 200, 20);
+    for (int i = 0; i < 9; i++)
+        ERR(&s, .at_s = 190 + i, .method = "GET", .url = i < 5 ? "/cart" : "/other",
+            .reason = "Connection_Abandoned_By_ReqQueue", .queue = i < 5 ? "ShopPool" : "Other");
+    for (int i = 0; i < 50; i++)
+        ERR(&s, .at_s = 210 + i, .method = "GET", .url = "/", .status = 503, .reason = "AppOffline",
+            .queue = "ShopPool");
+    scene_run(&s);
+    const struct finding *f = scene_finding(&s, "app-offline");
+
+    assert_true(says(f->why, "5 requests were abandoned"));
+    for (size_t i = 0; i < f->evidence_n; i++)
+        assert_int_equal(str_find(f->evidence[i]->text, STR("/other")), SIZE_MAX);
+    assert_true(says(scene_finding(&s, "worker-died")->title, "Workers of 2 pools ended"));
+    scene_fini(&s);
+
+    scene_init(&s);
+    scene_traffic(&s, 0, 200, 20);
+    for (int i = 0; i < 9; i++)
+        ERR(&s, .at_s = 190 + i, .method = "GET", .url = "/other",
+            .reason = "Connection_Abandoned_By_ReqQueue", .queue = "Other");
+    ERR(&s, .at_s = 210, .method = "GET", .url = "/", .status = 503, .reason = "AppOffline",
+        .queue = "ShopPool");
+    scene_run(&s);
+    f = scene_finding(&s, "app-offline");
+    assert_int_equal(str_find(f->why, STR("abandoned")), SIZE_MAX);
+    assert_false(relates(f, "Connection_Abandoned_By_ReqQueue"));
+    scene_fini(&s);
+}
+
+/* Errors from one moment on are not said to spread over the whole time. */
+static void test_error_rate_from_a_moment_on(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    scene_traffic(&s, 0, 1800, 20);
+    for (int i = 0; i < 1800; i++)
+        SITE(&s, .at_s = 1800 + i, .url = "/cart", .status = i % 2 ? 200 : 500, .ms = 5);
+    scene_run(&s);
+    const struct finding *f = scene_finding(&s, "error-rate");
+
+    assert_int_equal(str_find(f->why, STR("whole time")), SIZE_MAX);
+    assert_true(says(f->why, "from 2026-03-10 08:30:00 to 2026-03-10 08:59:58"));
+    assert_true(says(f->why, "50.0 % of the 1800 requests"));
+    scene_fini(&s);
+}
+
 static void test_worker_limits(void **state)
 {
     struct scene s;
@@ -318,6 +374,8 @@ int main(void)
         cmocka_unit_test(test_worker_died),
         cmocka_unit_test(test_pools_stopped),
         cmocka_unit_test(test_app_offline_after_errors),
+        cmocka_unit_test(test_app_offline_of_one_pool),
+        cmocka_unit_test(test_error_rate_from_a_moment_on),
         cmocka_unit_test(test_worker_limits),
         cmocka_unit_test(test_burst),
         cmocka_unit_test(test_steady_errors_are_no_burst),

@@ -16,6 +16,53 @@ static const struct model_bucket *worst_bucket(const struct model *m)
     return worst;
 }
 
+/* Whether no quarter of the time has much less than its share. */
+static bool is_even(const struct model *m, double share)
+{
+    int64_t span_s = m->last_s - m->first_s + 1;
+
+    for (int i = 0; i < 4; i++) {
+        struct model_bucket b =
+            timeline_between(m, m->first_s + span_s * i / 4, m->first_s + span_s * (i + 1) / 4 - 1);
+        if (b.requests && ratio(b.errors_5xx, b.requests) < share / 3)
+            return false;
+    }
+    return true;
+}
+
+static void say_when(const struct model *m, struct findings *fs, struct finding *f)
+{
+    const struct model_bucket *worst = worst_bucket(m);
+
+    if (worst && worst->errors_5xx * 2 > m->status_5xx && m->bucket_n > 2) {
+        say(fs, f,
+            "Most of them fall into one stretch of %u seconds, with %llu of %llu requests failing "
+            "there: look for what happened just before.",
+            m->bucket_seconds, (unsigned long long)worst->errors_5xx,
+            (unsigned long long)worst->requests);
+        return;
+    }
+    if (f->first_s == RECORD_NO_TIME || is_even(m, f->share)) {
+        say(fs, f,
+            "They spread over the whole time: a page that always fails, or a dependency that fails "
+            "now and then, is more likely than an outage.");
+        return;
+    }
+    struct model_bucket in = timeline_between(m, f->first_s, f->last_s);
+
+    if (in.requests < m->requests)
+        say(fs, f,
+            "They are from %.*s to %.*s, and make %.1f %% of the %llu requests of that time: look "
+            "for what happened just before.",
+            STR_ARG(time_text(fs, f->first_s)), STR_ARG(time_text(fs, f->last_s)),
+            ratio(in.errors_5xx, in.requests) * 100, (unsigned long long)in.requests);
+    else
+        say(fs, f,
+            "There are times with many of them and times with few, and the worst begins at %.*s: "
+            "look for what happened just before.",
+            STR_ARG(time_text(fs, worst->start_s)));
+}
+
 static void run(const struct model *m, struct findings *fs)
 {
     double share = m->requests ? (double)m->status_5xx / (double)m->requests : 0;
@@ -34,18 +81,8 @@ static void run(const struct model *m, struct findings *fs)
     }
     f->share = share;
     f->title = findings_text(fs, "%.1f %% of the requests ended with a server error", share * 100);
-    const struct model_bucket *worst = worst_bucket(m);
-
-    if (worst && worst->errors_5xx * 2 > m->status_5xx && m->bucket_n > 2) {
-        f->why = findings_text(fs,
-                               "Most of them fall into one stretch of %u seconds, with %llu of %llu "
-                               "requests failing there: look for what happened just before.",
-                               m->bucket_seconds, (unsigned long long)worst->errors_5xx,
-                               (unsigned long long)worst->requests);
-    } else {
-        f->why = STR("They spread over the whole time: a page that always fails, or a dependency "
-                     "that fails now and then, is more likely than an outage.");
-    }
+    f->why = STR("");
+    say_when(m, fs, f);
     finding_step(f, STR("Take the most frequent code first, and the URL that has most of it."));
     finding_step(f, STR("Turn on failed request tracing for that URL and code, and read the first "
                         "module that reports an error."));

@@ -63,9 +63,13 @@ static void run(const struct model *m, struct findings *fs)
     if (!f)
         return;
     f->title =
-        findings_text(fs, "A worker process ended with %llu request%s in its hands%s%.*s",
-                      (unsigned long long)f->count, plural(f->count), f->pools.n ? ", pool " : "",
-                      STR_ARG(f->pools.n ? f->pools.at[0].name : STR("")));
+        f->pools.n > 1
+            ? findings_text(fs, "Workers of %zu pools ended with %llu requests in their hands",
+                            f->pools.n, (unsigned long long)f->count)
+            : findings_text(fs, "A worker process ended with %llu request%s in its hands%s%.*s",
+                            (unsigned long long)f->count, plural(f->count),
+                            f->pools.n ? ", pool " : "",
+                            STR_ARG(f->pools.n ? f->pools.at[0].name : STR("")));
     f->share = ratio(f->count, m->httperr_records);
     f->why = STR("The worker crashed, was killed, or was recycled without the time to finish. Its "
                  "clients saw the connection close without an answer, and only HTTPERR knows of "
