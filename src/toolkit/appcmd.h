@@ -46,6 +46,8 @@ struct appcmd_verb {
 
 struct appcmd_object {
     const char *name; /* on the command line; an "s" behind it is allowed */
+    /* How the control socket knows it and which of them it is, for verbs that go there. */
+    const char *asked, *key;
     const char *tag;  /* "APPPOOL" */
     const char *form; /* what stands in brackets, with {FIELD} for values */
     const struct appcmd_field fields[APPCMD_FIELDS_MAX]; /* the first is the identifier */

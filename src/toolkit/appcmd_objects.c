@@ -198,19 +198,14 @@ static bool order(struct appcmd_run *run, json_t *request, char **ret_why)
     return answer != NULL;
 }
 
-static bool order_site(struct appcmd_run *run, const struct appcmd_item *item, char **ret_why)
+/* A verb of the control socket for one site or pool. */
+static bool order_state(struct appcmd_run *run, const struct appcmd_item *item, char **ret_why)
 {
-    return order(run,
-                 json_pack("{s:s, s:s, s:I}", "verb", "site", "action", run->verb->name, "id",
-                           ipc_get_int(item->source, "id", 0)),
-                 ret_why);
-}
+    const struct appcmd_object *o = run->object;
 
-static bool order_pool(struct appcmd_run *run, const struct appcmd_item *item, char **ret_why)
-{
     return order(run,
-                 json_pack("{s:s, s:s, s:O}", "verb", "pool", "action", run->verb->name, "name",
-                           json_object_get(item->source, "name")),
+                 json_pack("{s:s, s:s, s:O}", "verb", o->asked, "action", run->verb->name, o->key,
+                           json_object_get(item->source, o->key)),
                  ret_why);
 }
 
@@ -230,54 +225,38 @@ static bool clear_cache(struct appcmd_run *run, const struct appcmd_item *item, 
 #define RUNNING_ALREADY "80070420"
 #define NOT_STARTED "80070426"
 
+/* Verbs that the server obeys unless the item is in that state already. */
+#define ORDER(verb, past, no_state, code)                                                     \
+    {                                                                                         \
+        .name = verb, .done = past, .state = no_state, .hresult = code, .needs_target = true, \
+        .act = order_state                                                                    \
+    }
+#define START ORDER("start", "started", "Started", RUNNING_ALREADY)
+#define STOP ORDER("stop", "stopped", "Stopped", NOT_STARTED)
+#define RECYCLE ORDER("recycle", "recycled", "Stopped", NOT_STARTED)
+
 static const struct appcmd_object sites = {
     .name = "site",
+    .asked = "site",
+    .key = "id",
     .tag = "SITE",
     .form = "id:{SITE.ID},bindings:{bindings},state:{state}",
     .fields = {{"SITE.NAME", "name"}, {"SITE.ID", "id"}, {"bindings", NULL}, {"state", NULL}},
-    .verbs = {{.name = "list"},
-              {.name = "start",
-               .done = "started",
-               .state = "Started",
-               .hresult = RUNNING_ALREADY,
-               .needs_target = true,
-               .act = order_site},
-              {.name = "stop",
-               .done = "stopped",
-               .state = "Stopped",
-               .hresult = NOT_STARTED,
-               .needs_target = true,
-               .act = order_site}},
+    .verbs = {{.name = "list"}, START, STOP},
     .list = list_sites,
 };
 
 static const struct appcmd_object pools = {
     .name = "apppool",
+    .asked = "pool",
+    .key = "name",
     .tag = "APPPOOL",
     .form = "MgdVersion:{RuntimeVersion},MgdMode:{PipelineMode},state:{state}",
     .fields = {{"APPPOOL.NAME", "name"},
                {"PipelineMode", NULL},
                {"RuntimeVersion", NULL},
                {"state", NULL}},
-    .verbs = {{.name = "list"},
-              {.name = "start",
-               .done = "started",
-               .state = "Started",
-               .hresult = RUNNING_ALREADY,
-               .needs_target = true,
-               .act = order_pool},
-              {.name = "stop",
-               .done = "stopped",
-               .state = "Stopped",
-               .hresult = NOT_STARTED,
-               .needs_target = true,
-               .act = order_pool},
-              {.name = "recycle",
-               .done = "recycled",
-               .state = "Stopped",
-               .hresult = NOT_STARTED,
-               .needs_target = true,
-               .act = order_pool}},
+    .verbs = {{.name = "list"}, START, STOP, RECYCLE},
     .list = list_pools,
 };
 
