@@ -22,3 +22,10 @@ void cpu_pin_thread(unsigned index)
         return;
     }
 }
+
+unsigned cpu_usable(void)
+{
+    cpu_set_t allowed;
+
+    return sched_getaffinity(0, sizeof(allowed), &allowed) < 0 ? 1 : (unsigned)CPU_COUNT(&allowed);
+}

@@ -8,4 +8,7 @@
  * kernel does not allow it the thread stays free. */
 void cpu_pin_thread(unsigned index);
 
+/* How many processors the process may use; at least 1. */
+unsigned cpu_usable(void);
+
 #endif

@@ -191,6 +191,8 @@ void loop_turn(struct loop *l, int timeout_ms)
         }
     if (l->hooks.after_wait)
         l->hooks.after_wait(l->hooks.arg); /* may take out what has events pending */
+    if (l->hooks.on_events && l->pending)
+        l->hooks.on_events(l->hooks.arg, l->events, l->pending);
     while (l->current < l->pending) {
         struct epoll_event *ev = &l->events[l->current++];
         struct loop_io *io = ev->data.ptr;

@@ -24,10 +24,12 @@ struct loop_timer {
 };
 
 /* Called once per turn: before the wait (may return true to keep the loop from sleeping), right
- * after it, and after the turn's events and timers. Any may be NULL. */
+ * after it, with the events that are about to be handed out one by one (data.ptr: its loop_io, or
+ * NULL), and after the turn's events and timers. Any may be NULL. */
 struct loop_hooks {
     bool (*before_wait)(void *arg);
     void (*after_wait)(void *arg);
+    void (*on_events)(void *arg, const struct epoll_event *events, int n);
     void (*after_events)(void *arg);
     void *arg;
 };

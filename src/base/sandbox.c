@@ -1,6 +1,7 @@
 #include "base/sandbox.h"
 
 #include <errno.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -97,6 +98,10 @@ static int listener_rules(scmp_filter_ctx f)
 
     if (e == 0)
         e = hide_clone3(f);
+    if (e == 0) /* what is in the rings made before: socket_batch.h; to wait there is epoll */
+        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(io_uring_enter), 2,
+                             SCMP_A2(SCMP_CMP_EQ, 0),
+                             SCMP_A3(SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)IORING_ENTER_GETEVENTS, 0));
     if (SANITIZED) {
         if (e == 0)
             e = add_names(f, SCMP_ACT_ALLOW, sanitizer_calls, ARRAY_LEN(sanitizer_calls));

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "listener/accept.h"
+#include "listener/batch.h"
 #include "listener/connection.h"
 #include "listener/exchange.h"
 #include "listener/generation.h"
@@ -179,6 +180,8 @@ void conn_watch_young(struct thread *t)
 
 static void close_transport(struct connection *c, bool reset)
 {
+    if (c->batched)
+        batch_leave(c);
     if (c->carrier)
         transport_end_carrier(c);
     if (c->stream)

@@ -78,12 +78,15 @@ struct connection {
     bool read_eof, read_paused;
     bool reads_on, sends_on; /* why it is in the thread's list of ready ones */
     bool is_hung_up; /* the client's end has come behind what is to be read */
+    bool has_received;
     bool parked;                      /* throttled: must not send before its turn */
     bool advancing, advance_again;    /* conn_advance is at work; it was called from within */
     struct proxy_parser *proxy;       /* malloc: while the header of a balancer is read */
     struct throttle *throttle;        /* NULL: never met a limit */
     uint16_t bind_port;
+    uint16_t batched; /* its answer leaves at the end of the turn: its place there, from 1 */
     uint32_t idle_ms;
+    int received; /* while has_received: what the turn's reading gave, see batch.h */
     uint32_t linger_left; /* bytes that it may still send for nothing; 0: not yet lingering */
     uint64_t accepted_ms;
     /* set at once with the connection, or with each request; everything above starts as zero */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "listener/batch.h"
 #include "listener/connection.h"
 #include "listener/exchange.h"
 #include "listener/generation.h"
@@ -108,7 +109,8 @@ void input_read(struct connection *c)
         return;
     }
     struct input *in = c->in;
-    ssize_t n = transport_recv(c, in->data + in->end, in->cap - in->end);
+    ssize_t n = c->has_received ? batch_received(c)
+                                : transport_recv(c, in->data + in->end, in->cap - in->end);
 
     if (n > 0) {
         in->end += (uint32_t)n;

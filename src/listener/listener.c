@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/cpu.h"
 #include "base/hash.h"
 #include "base/ipc.h"
 #include "base/sandbox.h"
+#include "base/socket_batch.h"
 #include "listener/generation.h"
 #include "listener/letters.h"
 #include "listener/metrics_facts.h"
@@ -184,6 +186,7 @@ int listener_run(void)
 
 int listener_main(void)
 {
+    socket_batch_prepare(cpu_usable());
     /* From here on it meets strangers. */
     if (!sandbox_listener()) {
         perror("candor: the listener could not give up its privileges");

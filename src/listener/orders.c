@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/ipc.h"
+#include "base/socket_batch.h"
 #include "http/httperr_reason.h"
 #include "listener/generation.h"
 #include "listener/letters.h"
@@ -206,6 +207,7 @@ static void take_generation(struct listener *l, const json_t *msg)
     } else {
         for (unsigned i = 0; i < l->n_threads; i++)
             thread_start(l, i);
+        socket_batch_end_rest();
     }
     listener_tell(l, json_pack("{s:s, s:I}", "type", "generation_ok", "id", (json_int_t)g->id));
 }

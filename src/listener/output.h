@@ -36,7 +36,9 @@ ssize_t out_take(struct connection *c, char *buf, size_t n, bool *ret_last);
 /* All that was taken has been framed: ends the exchange if it was the last. c may be gone. */
 void out_taken(struct connection *c);
 
-
+/* What became of n bytes of the last answer, which were sent apart: as send, or the negative error
+ * code. Goes on with the connection, which may be gone then. */
+void out_sent(struct connection *c, const void *p, size_t n, uint64_t credit, int sent);
 
 /* throttle.c */
 void throttle_begin(struct connection *c); /* with each response, whose site and generation count */

@@ -433,7 +433,7 @@ bool response_check_done(struct connection *c)
 {
     struct exchange *x = c->x;
 
-    if (!x || !x->ended || c->out || c->state != C_BUSY)
+    if (!x || !x->ended || c->out || c->batched || c->state != C_BUSY)
         return true;
     site_log(x);
     if (!x->no_body && x->length_left != 0 && x->length_left != UINT64_MAX) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "listener/batch.h"
 #include "listener/connection.h"
 #include "listener/exchange.h"
 #include "listener/generation.h"
@@ -150,14 +151,12 @@ static uint64_t part_of_credit(uint64_t sent, uint64_t credit)
     return sent < credit ? sent : credit;
 }
 
-bool out_bytes(struct connection *c, const void *p, size_t n, bool more, uint64_t credit)
+/* Accounts for what has left of n bytes and queues the rest. */
+static bool account(struct connection *c, const void *p, size_t n, uint64_t credit, ssize_t sent,
+                    int error)
 {
-    if (c->out || c->stream)
-        return queue_bytes(c, p, n, credit);
-    ssize_t sent = send_some(c, p, n, more);
-
     if (UNLIKELY(sent < 0)) {
-        if (errno != EAGAIN && errno != EINTR) {
+        if (error != EAGAIN && error != EINTR) {
             conn_client_gone(c);
             return false;
         }
@@ -170,6 +169,24 @@ bool out_bytes(struct connection *c, const void *p, size_t n, bool more, uint64_
     if ((size_t)sent == n)
         return true;
     return queue_bytes(c, (const char *)p + sent, n - (size_t)sent, credit - paid);
+}
+
+bool out_bytes(struct connection *c, const void *p, size_t n, bool more, uint64_t credit)
+{
+    INVARIANT(!c->batched); /* that was the answer's end */
+    if (c->out || c->stream)
+        return queue_bytes(c, p, n, credit);
+    if (!more && batch_answer(c, p, n, credit))
+        return true;
+    ssize_t sent = send_some(c, p, n, more);
+
+    return account(c, p, n, credit, sent, errno);
+}
+
+void out_sent(struct connection *c, const void *p, size_t n, uint64_t credit, int sent)
+{
+    if (account(c, p, n, credit, sent, -sent))
+        response_check_done(c);
 }
 
 /* 1: all of it has left; 0: the socket is full, or others are to have their turn; -1: the

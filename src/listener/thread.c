@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "listener/accept.h"
+#include "listener/batch.h"
 #include "listener/connection.h"
 #include "listener/exchange.h"
 #include "listener/generation.h"
@@ -328,8 +329,10 @@ static bool before_wait(void *arg)
         next = k->next_all;
         link_receive(k);
     }
-    more = conn_read_ready(t);
+    (void)conn_read_ready(t);
     http2_flush(t);
+    batch_send(t);
+    more = t->ready != NULL;
     link_wake_dirty(t);
     for (struct link *k = t->links; k; k = k->next_all)
         if (!k->gone && !ring_sleep_begin(&k->responses))
@@ -353,11 +356,17 @@ static void after_wait(void *arg)
         read_mail(t);
 }
 
+static void on_events(void *arg, const struct epoll_event *events, int n)
+{
+    batch_receive(arg, events, n);
+}
+
 static void after_events(void *arg)
 {
     struct thread *t = arg;
 
     http2_flush(t);
+    batch_send(t);
     link_wake_dirty(t);
     if (t->dead)
         conn_bury(t);
@@ -440,6 +449,7 @@ void thread_fini(struct thread *t)
     http2_thread_fini(t);
     tls_table_unref(t->tls);
     metrics_free(t->metrics);
+    t->batch = batch_free(t->batch);
     free(t->slots);
     free(t->pools);
     free(t->scratch);
@@ -484,12 +494,14 @@ void thread_init(struct listener *l, unsigned index)
     pthread_mutex_init(&t->lock, NULL);
     timer_wheel_init(&t->wheel, thread_now_ms(t));
     t->metrics = metrics_new();
+    t->batch = batch_new();
     t->scratch = xmalloc(SCRATCH_BYTES);
     t->next_request = (uint64_t)index << 56;
     refresh_clock(t);
     take_generation(t, generation_ref(l->generation));
     loop_set_hooks(t->loop, (struct loop_hooks){.before_wait = before_wait,
                                                 .after_wait = after_wait,
+                                                .on_events = on_events,
                                                 .after_events = after_events,
                                                 .arg = t});
     t->tick.on_time = on_tick;

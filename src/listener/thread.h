@@ -10,6 +10,7 @@
 #include "listener/timer_wheel.h"
 
 struct acceptor;
+struct batch;
 struct connection;
 struct exchange;
 struct generation;
@@ -51,6 +52,7 @@ struct thread {
     unsigned index;
     pthread_t id;
     struct loop *loop;
+    struct batch *batch; /* NULL: no io_uring */
     struct metrics *metrics;
     struct held_generation *current;
     struct thread_pool **pools; /* by pool index */

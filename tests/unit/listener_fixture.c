@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/ipc.h"
+#include "base/socket_batch.h"
 #include "listener/listener.h"
 #include "queue/control.h"
 
@@ -123,7 +124,11 @@ unsigned short fixture_start_with(const char *dir, const struct fixture_options 
     control = fcntl(pair[0], F_DUPFD_CLOEXEC, 100);
     for (int i = 0; i < n_threads; i++)
         listen_fds[i] = listen_on(&bound_port);
+    for (int i = 0; o->send_buffer && i < n_threads; i++) /* accepted ones have it from there */
+        INVARIANT(setsockopt(listen_fds[i], SOL_SOCKET, SO_SNDBUF, &o->send_buffer,
+                             sizeof(o->send_buffer)) == 0);
     INVARIANT(dup2(other, CONTROL_FD) == CONTROL_FD);
+    socket_batch_prepare((unsigned)n_threads);
     INVARIANT(pthread_create(&listener_thread, NULL, run_listener, NULL) == 0);
     order(json_pack("{s:s, s:i}", "type", "start", "threads", n_threads), NULL, 0);
     fixture_expect("ready");

@@ -28,6 +28,7 @@ struct fixture_options {
     int max_global_bandwidth; /* [no limit] */
     int http2_cleartext;     /* [no] */
     int http2_resets;        /* [400] a minute */
+    int send_buffer;         /* of the sockets, as SO_SNDBUF takes it [the kernel's choice] */
     const char *chain, *key; /* of a certificate: the endpoint is one of https [http] */
 };
 

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -25,6 +26,7 @@
 #endif
 
 #include "base/rc.h"
+#include "base/socket_batch.h"
 
 #include "base/poison.h"
 
@@ -93,6 +95,61 @@ static void listener_may_look_for_leaks(void **state)
 }
 #endif
 
+static struct socket_batch *batch; /* made before the filter */
+static int ends[2];
+
+/* Enough at once to go through the ring. */
+static int use_batch(void)
+{
+    char text[4][8];
+
+    for (int i = 0; i < 4; i++)
+        if (!socket_batch_send(batch, ends[0], "ab", 2) ||
+            !socket_batch_recv(batch, ends[1], text[i], sizeof(text[i])))
+            return WRONG;
+    const int *results = socket_batch_run(batch);
+
+    for (int i = 0; i < 8; i++)
+        if (results[i] != 2)
+            return WRONG;
+    socket_batch_free(batch);
+    return 0;
+}
+
+static void listener_may_use_its_batch(void **state)
+{
+    socket_batch_prepare(1);
+    batch = socket_batch_take();
+    if (!batch)
+        skip(); /* a kernel without */
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    int status = in_child(sandbox_listener, use_batch);
+
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    close(ends[0]);
+    close(ends[1]);
+    batch = socket_batch_free(batch);
+}
+
+static int make_batch(void)
+{
+    socket_batch_prepare(1);
+    return WRONG;
+}
+
+static int change_batch(void)
+{
+    syscall(SYS_io_uring_register, 0, 0, NULL, 0);
+    return WRONG;
+}
+
+static int wait_in_batch(void)
+{
+    syscall(SYS_io_uring_enter, 0, 0, 1, 0, NULL, 0);
+    return WRONG;
+}
+
 static int make_network_socket(void)
 {
     return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 ? WRONG : 0;
@@ -132,7 +189,10 @@ static void listener_dies_of_anything_else(void **state)
     } rows[] = {{"network socket", make_network_socket},
                 {"execve", start_program},
                 {"chroot", change_root},
-                {"socketpair", make_pair}};
+                {"socketpair", make_pair},
+                {"io_uring_setup", make_batch},
+                {"io_uring_register", change_batch},
+                {"io_uring_enter that waits", wait_in_batch}};
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         int status = in_child(sandbox_listener, rows[i].fn);
@@ -185,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listener_may_work),
+        cmocka_unit_test(listener_may_use_its_batch),
         cmocka_unit_test(listener_dies_of_anything_else),
 #if defined(__SANITIZE_ADDRESS__)
         cmocka_unit_test(listener_may_look_for_leaks),
