@@ -29,8 +29,10 @@ void conn_set_remote(struct connection *c, const struct ip_address *ip, uint16_t
 bool opening_is_needed(const struct connection *c, bool https);
 void opening_begin(struct connection *c, bool https);
 void opening_step(struct connection *c);
-/* It is about to be closed because its time is up, or because its socket has failed. */
-void opening_given_up(const struct connection *c, bool is_late);
+/* It is about to be closed because its time is up, or its socket has failed: for the counters. Not
+ * only of connections that are being opened. */
+void opening_is_late(const struct connection *c);
+void opening_is_lost(struct connection *c);
 void opening_retry(struct thread *t); /* the supervisor has answered about a certificate */
 
 #endif

@@ -55,7 +55,7 @@ void conn_on_event(struct loop_io *io, uint32_t events)
     if (UNLIKELY(c->io.fd < 0))
         return; /* freed earlier in this turn */
     if (UNLIKELY(events & EPOLLERR)) {
-        opening_given_up(c, /* is_late = */ false);
+        opening_is_lost(c);
         conn_client_gone(c);
         return;
     }
@@ -434,7 +434,7 @@ void conn_timer_fired(struct timer_entry *e)
 
     switch ((enum timer_kind)c->timer_kind) {
     case T_IDLE:
-        opening_given_up(c, /* is_late = */ true);
+        opening_is_late(c);
         own_log(c, HTTPERR_TIMER_CONNECTION_IDLE);
         conn_close(c);
         return;

@@ -80,10 +80,17 @@ static void first_request(struct connection *c)
         input_read(c);
 }
 
-static void handshake(struct connection *c)
+static void failed(struct connection *c)
 {
     struct tls_failure_facts failure;
 
+    tls_get_failure(c->tls, &failure);
+    count_failure(c, failure.cause);
+    tell_failure(c, &failure);
+}
+
+static void handshake(struct connection *c)
+{
     switch (tls_handshake(c->tls)) {
     case TLS_DONE:
         metrics_count(c->thread->metrics, METRIC_TLS_HANDSHAKES_OK);
@@ -101,18 +108,27 @@ static void handshake(struct connection *c)
         loop_io_set(c->thread->loop, &c->io, EPOLLHUP);
         return; /* for opening_retry */
     case TLS_FAILED:
-        tls_get_failure(c->tls, &failure);
-        count_failure(c, failure.cause);
-        tell_failure(c, &failure);
+        failed(c);
         conn_close(c);
         return;
     }
 }
 
-void opening_given_up(const struct connection *c, bool is_late)
+void opening_is_late(const struct connection *c)
 {
     if (c->state == C_OPENING && c->tls)
-        count_failure(c, is_late ? TLS_CAUSE_TIMEOUT : TLS_CAUSE_CLOSED);
+        count_failure(c, TLS_CAUSE_TIMEOUT);
+}
+
+/* A reset often follows an alert, which is still there to be read. */
+void opening_is_lost(struct connection *c)
+{
+    if (c->state != C_OPENING || !c->tls)
+        return;
+    if (tls_handshake(c->tls) == TLS_FAILED)
+        failed(c);
+    else
+        count_failure(c, TLS_CAUSE_CLOSED);
 }
 
 static void after_proxy(struct connection *c)
