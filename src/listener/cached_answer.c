@@ -116,6 +116,8 @@ const struct cached_response *cached_answer_find(struct connection *c)
         response_cache_find(t->listener->cache, t->index, &key, thread_now_ms(t));
 
     if (r) {
+        if (UNLIKELY(!throttle_begin(c)))
+            return NULL; /* there may be memory when the worker has answered */
         metrics_count(t->metrics, METRIC_CACHE_HITS);
     } else {
         metrics_count(t->metrics, METRIC_CACHE_MISSES);
@@ -148,7 +150,6 @@ static void begin(struct connection *c, const struct cached_response *r, bool no
     x->close = !x->head.keep_alive || c->thread->stopping;
     x->started = x->ended = true;
     x->state = X_OWN;
-    throttle_begin(c);
     x->response_begin_ms = thread_now_ms(c->thread);
     x->response_bytes = r->head_len + (x->no_body ? 0 : r->body_len);
     keep_lines_for_log(x, not_modified ? r->lines_304 : r->lines);

@@ -213,6 +213,8 @@ void conn_free(struct connection *c)
     if (c->x)
         exchange_free(t, c->x);
     input_free(t, c->in);
+    if (t->walk == c)
+        t->walk = c->next;
     *c->prev = c->next;
     if (c->next)
         c->next->prev = c->prev;
@@ -491,13 +493,25 @@ void conn_timer_fired(struct timer_entry *e)
     }
 }
 
+/* Whoever frees the one that comes next moves the walk on (conn_free). */
+void conn_visit(struct thread *t, void (*visit)(struct connection *c))
+{
+    INVARIANT(!t->walk);
+    for (struct connection *c = t->connections; c; c = t->walk) {
+        t->walk = c->next;
+        visit(c);
+    }
+}
+
+static void drop_if_idle(struct connection *c)
+{
+    if (c->carrier)
+        c->carrier->finish(c); /* closes once its streams have ended */
+    else if (c->state == C_READING || c->state == C_DRAINING || c->state == C_OPENING)
+        conn_close(c);
+}
+
 void conn_drop_idle(struct thread *t)
 {
-    for (struct connection *c = t->connections, *next; c; c = next) {
-        next = c->next;
-        if (c->carrier)
-            c->carrier->finish(c); /* closes once its streams have ended */
-        else if (c->state == C_READING || c->state == C_DRAINING || c->state == C_OPENING)
-            conn_close(c);
-    }
+    conn_visit(t, drop_if_idle);
 }

@@ -117,6 +117,8 @@ void conn_client_gone(struct connection *c);  /* the socket failed */
 void conn_linger(struct connection *c);
 void conn_free(struct connection *c);
 void conn_arm(struct connection *c);
+/* All connections of the thread, those of streams too; visit may end any of them. */
+void conn_visit(struct thread *t, void (*visit)(struct connection *c));
 void conn_drop_idle(struct thread *t);
 void conn_watch_young(struct thread *t); /* those that no event was needed for so far */
 void conn_bury(struct thread *t);        /* at the end of a turn */

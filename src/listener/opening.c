@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "base/alloc.h"
 #include "http/proxy_protocol.h"
 #include "listener/accept.h"
 #include "listener/connection.h"
@@ -210,13 +209,15 @@ void opening_step(struct connection *c)
         handshake(c);
 }
 
+static void retry(struct connection *c)
+{
+    if (c->state == C_OPENING && c->io.fd >= 0 && c->tls)
+        handshake(c);
+}
+
 void opening_retry(struct thread *t)
 {
-    for (struct connection *c = t->connections, *next; c; c = next) {
-        next = c->next;
-        if (c->state == C_OPENING && c->io.fd >= 0 && c->tls)
-            handshake(c);
-    }
+    conn_visit(t, retry);
 }
 
 bool opening_is_needed(const struct connection *c, bool https)
@@ -237,7 +238,11 @@ void opening_begin(struct connection *c, bool https)
     c->is_tls = https;
     conn_set_timer(c, T_IDLE, g->header_wait_ms < c->idle_ms ? g->header_wait_ms : c->idle_ms);
     if (p && proxy_policy_trusts(p, &c->remote)) {
-        c->proxy = xmalloc(sizeof(*c->proxy));
+        c->proxy = malloc(sizeof(*c->proxy));
+        if (!c->proxy) {
+            conn_close(c);
+            return;
+        }
         proxy_parser_init(c->proxy);
         read_proxy(c);
     } else {

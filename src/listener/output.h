@@ -41,7 +41,8 @@ void out_taken(struct connection *c);
 void out_sent(struct connection *c, const void *p, size_t n, uint64_t credit, int sent);
 
 /* throttle.c */
-void throttle_begin(struct connection *c); /* with each response, whose site and generation count */
+/* With each response, whose site and generation count. False: out of memory; it must not be sent. */
+bool throttle_begin(struct connection *c);
 uint64_t throttle_take(struct connection *c, uint64_t want); /* 0: c is parked until its turn */
 void throttle_give_back(struct connection *c, uint64_t unsent, bool try_again);
 void throttle_end(struct connection *c);

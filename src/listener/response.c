@@ -273,6 +273,8 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
         return false;
     keep_for_log(x, &h, parts);
     x->started = true;
+    if (!x->client_gone && !throttle_begin(c))
+        conn_reset(c);
     if (x->client_gone) {
         if (closing)
             close_exchange(x);
@@ -284,7 +286,6 @@ bool response_head(struct exchange *x, const struct ring_record *rec)
         str_n(out + STATUS_LINE_BYTES, (size_t)(lines - 2 - out) - STATUS_LINE_BYTES);
 
     p = write_framing(p, x);
-    throttle_begin(c);
     x->response_begin_ms = thread_now_ms(c->thread);
     x->response_bytes = (uint64_t)(p - out) +
                         (h.flags & MSGR_LENGTH ? (uint64_t)h.content_length : 0);

@@ -60,6 +60,7 @@ struct thread {
     struct link *links, *dirty;
     struct acceptor *acceptors;
     struct connection *connections; /* the youngest first */
+    struct connection *walk;        /* the next one of a walk over them: conn_visit */
     struct connection *dead;        /* freed in this turn; an event for one may still come */
     struct connection *ready;       /* to be gone on with without an event */
     struct tls_table *tls;          /* certificates in force; NULL: none yet */

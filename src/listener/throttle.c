@@ -2,7 +2,6 @@
  * its next turn. Streams of HTTP/2 are not throttled (nor does HTTP.sys). */
 #include <stdlib.h>
 
-#include "base/alloc.h"
 #include "listener/bandwidth.h"
 #include "listener/connection.h"
 #include "listener/exchange.h"
@@ -28,20 +27,23 @@ static void on_turn(struct loop_timer *timer)
         out_flush(c);
 }
 
-void throttle_begin(struct connection *c)
+bool throttle_begin(struct connection *c)
 {
     const struct exchange *x = c->x;
     struct bandwidth *site = x->site->bandwidth, *global = x->gen->generation->bandwidth;
 
     if (LIKELY(!site && !global) || c->is_stream)
-        return;
+        return true;
     if (!c->throttle) {
-        c->throttle = xcalloc(1, sizeof(*c->throttle));
+        c->throttle = calloc(1, sizeof(*c->throttle));
+        if (!c->throttle)
+            return false;
         c->throttle->turn.on_time = on_turn;
         c->throttle->conn = c;
     }
     c->throttle->pledged = 0;
     c->throttle->share = (struct bandwidth_share){.site = site, .global = global};
+    return true;
 }
 
 uint64_t throttle_take(struct connection *c, uint64_t want)

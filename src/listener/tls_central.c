@@ -145,6 +145,7 @@ static void make_room(void)
     drop(oldest);
 }
 
+/* NULL: out of memory. */
 static struct central_cert *get(struct str name)
 {
     struct central_cert *x = find(name);
@@ -152,7 +153,9 @@ static struct central_cert *get(struct str name)
     if (x)
         return x;
     make_room();
-    x = xcalloc(1, sizeof(*x));
+    x = calloc(1, sizeof(*x));
+    if (!x)
+        return NULL;
     memcpy(x->name, name.p, name.n);
     x->next = *slot_of(name);
     *slot_of(name) = x;
@@ -172,8 +175,11 @@ enum tls_rc tls_central_find(const struct tls_table *t, struct str host, struct 
 
     pthread_mutex_lock(&central.lock);
     struct central_cert *x = get(str_z(name));
-    x->used_ms = now;
-    if (x->state == LOADED) {
+    if (x)
+        x->used_ms = now;
+    if (!x) {
+        rc = TLS_FAILED;
+    } else if (x->state == LOADED) {
         *ret = tls_cert_ref(x->cert);
         rc = TLS_DONE;
     } else if (x->state == UNUSABLE) {
@@ -202,11 +208,13 @@ bool tls_take_certificate(const json_t *msg)
 
     pthread_mutex_lock(&central.lock);
     struct central_cert *x = get(name);
-    old = x->cert;
-    x->cert = cert;
-    x->state = cert ? LOADED : UNUSABLE;
-    x->used_ms = clock_mono_ms();
+    if (x) {
+        old = x->cert;
+        x->cert = cert;
+        x->state = cert ? LOADED : UNUSABLE;
+        x->used_ms = clock_mono_ms();
+    }
     pthread_mutex_unlock(&central.lock);
-    tls_cert_unref(old);
+    tls_cert_unref(x ? old : cert);
     return true;
 }

@@ -61,6 +61,12 @@ void fixture_generation(const struct fixture_options *o)
         "applications", "path", "/", "pool", "P", "logFile", "directory", log_dir, "enabled", 1);
     json_t *parameters = json_object();
 
+    if (o->proxy_trusted) {
+        json_t *binding = json_array_get(json_object_get(site, "bindings"), 0);
+        json_object_set_new(binding, "proxyProtocol", json_string("v1v2"));
+        json_object_set_new(binding, "proxyTrusted", json_string(o->proxy_trusted));
+    }
+
     max_request_bytes = o->max_request_bytes ? o->max_request_bytes : 16384;
     if (o->max_request_bytes)
         json_object_set_new(parameters, "MaxRequestBytes", json_integer(o->max_request_bytes));

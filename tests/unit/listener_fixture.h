@@ -29,6 +29,7 @@ struct fixture_options {
     int http2_cleartext;     /* [no] */
     int http2_resets;        /* [400] a minute */
     int send_buffer;         /* of the sockets, as SO_SNDBUF takes it [the kernel's choice] */
+    const char *proxy_trusted; /* balancers that send PROXY headers [none] */
     const char *chain, *key; /* of a certificate: the endpoint is one of https [http] */
 };
 
