@@ -24,6 +24,7 @@ VERSIONS = {
     "ARR": "ARR 3.0.1916 and later",
     "ANCM": "ASP.NET Core Module",
     "iisnode": "iisnode",
+    "all": "all versions",
     "-": "this server",
 }
 LOGS = {"iis": "STATUS_LOG_IIS", "httperr": "STATUS_LOG_HTTPERR", "none": "STATUS_LOG_NONE"}

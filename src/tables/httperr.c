@@ -56,7 +56,11 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .causes = LIST("rapid-fail protection counted too many crashes within its interval",
                            "the pool's identity cannot log on, or its program cannot start"),
             .remedies = LIST("look for the crash in the events and cure it",
-                             "start the pool again: appcmd start apppool \"NAME\""),
+                             "start the pool again: appcmd start apppool \"NAME\"",
+                             "give a pool that crashes now and then more chances, until it is "
+                             "cured\n<add name=\"ShopPool\"><failure "
+                             "rapidFailProtectionMaxCrashes=\"20\" "
+                             "rapidFailProtectionInterval=\"00:05:00\" /></add>"),
             .settings = LIST(
                 "system.applicationHost/applicationPools/add/failure/"
                 "@rapidFailProtectionMaxCrashes",
@@ -90,7 +94,10 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
                 "The application pool was shut down by a rule of its own, such as its CPU limit.",
             .causes =
                 LIST("the pool used more processor time than its limit and the action is KillW3wp"),
-            .remedies = LIST("find what burns the processor, or raise the limit"),
+            .remedies =
+                LIST("find what burns the processor, or raise the limit\n<add name=\"ShopPool\">"
+                     "<cpu limit=\"80000\" action=\"Throttle\" "
+                     "resetInterval=\"00:05:00\" /></add>"),
             .settings = LIST("system.applicationHost/applicationPools/add/cpu/@limit",
                              "system.applicationHost/applicationPools/add/cpu/@action"),
             .reproduce = "set a low cpu limit with action KillW3wp and keep the worker busy",
@@ -153,7 +160,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .causes =
                 LIST("the worker crashed", "the worker was ended while it stopped or recycled"),
             .remedies = LIST("look for a crash in the events at that time",
-                             "give long requests time to finish: raise shutdownTimeLimit"),
+                             "give long requests time to finish: raise shutdownTimeLimit\n<add "
+                             "name=\"ShopPool\"><processModel shutdownTimeLimit=\"00:05:00\" "
+                             "/></add>"),
             .settings =
                 LIST("system.applicationHost/applicationPools/add/processModel/@shutdownTimeLimit"),
             .reproduce = "end the worker while it handles a request",
@@ -199,8 +208,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .meaning = "The site has as many connections as it may have.",
             .causes = LIST("maxConnections of the site is low",
                            "clients keep idle connections open", "a flood of connections"),
-            .remedies = LIST(
-                "count connections by client, then raise the limit or shorten connectionTimeout"),
+            .remedies = LIST("count connections by client, then raise the limit or shorten "
+                             "connectionTimeout\n<limits maxConnections=\"10000\" "
+                             "connectionTimeout=\"00:01:00\" />"),
             .settings = LIST("system.applicationHost/sites/site/limits/@maxConnections",
                              "system.applicationHost/sites/site/limits/@connectionTimeout"),
             .reproduce = "set maxConnections to 1 and open two connections",
@@ -233,7 +243,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .logged = true,
             .meaning = "An administrator stopped the application pool.",
             .causes = LIST("the pool is stopped, or does not start by itself (autoStart false)"),
-            .remedies = LIST("start it: appcmd start apppool \"NAME\""),
+            .remedies = LIST("start it: appcmd start apppool \"NAME\"",
+                             "let it start with the server\n<add name=\"ShopPool\" "
+                             "autoStart=\"true\" />"),
             .settings = LIST("system.applicationHost/applicationPools/add/@autoStart"),
             .reproduce = "stop the pool and GET a page",
         },
@@ -319,7 +331,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
                            "the machine was called by its address while only "
                            "bindings by name exist",
                            "HTTP/1.1 without Host"),
-            .remedies = LIST("add the name as a binding of the site",
+            .remedies = LIST("add the name as a binding of the site\n<binding protocol=\"http\" "
+                             "bindingInformation=\"*:80:www.example.com\" />",
                              "add a binding without a name if the address alone shall do"),
             .settings =
                 LIST("system.applicationHost/sites/site/bindings/binding/@bindingInformation"),
@@ -416,7 +429,10 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .logged = true,
             .meaning = "The host is known on this port, but no application claims the path.",
             .causes = LIST("only a part of the paths is registered for this host"),
-            .remedies = LIST("add an application or a site for the path"),
+            .remedies =
+                LIST("add an application or a site for the path\n<application path=\"/shop\">"
+                     "<virtualDirectory path=\"/\" physicalPath=\"D:\\shop\" />"
+                     "</application>"),
             .settings = LIST("system.applicationHost/sites/site/application/@path"),
             .reproduce = "register /sub/ only and GET /",
         },
@@ -460,7 +476,9 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .meaning = "As many requests as allowed wait for a worker of the pool.",
             .causes = LIST("workers hang or are slow: a data base, a lock, too few threads",
                            "queueLength is too low for a burst"),
-            .remedies = LIST("find what the workers wait for", "raise queueLength only after that"),
+            .remedies = LIST("find what the workers wait for",
+                             "raise queueLength only after that\n<add name=\"ShopPool\" "
+                             "queueLength=\"5000\" />"),
             .settings = LIST("system.applicationHost/applicationPools/add/@queueLength"),
             .reproduce = "set queueLength to 10, hang the worker and send more",
         },
@@ -526,7 +544,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .causes =
                 LIST("a slow or broken network", "a client that announces more than it sends"),
             .remedies = LIST("compare Content-Length with what the client sends",
-                             "raise connectionTimeout for slow uploads"),
+                             "raise connectionTimeout for slow uploads\n<limits "
+                             "connectionTimeout=\"00:05:00\" />"),
             .settings = LIST("system.applicationHost/sites/site/limits/@connectionTimeout"),
             .reproduce = "POST with Content-Length: 10, send five bytes and wait",
         },
@@ -541,7 +560,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .meaning = "The headers did not arrive in time.",
             .causes = LIST("a client that opens connections and sends nothing whole",
                            "an attack that holds connections with slow headers"),
-            .remedies = LIST("look at the addresses; lower headerWaitTimeout against such attacks"),
+            .remedies = LIST("look at the addresses; lower headerWaitTimeout against such attacks\n"
+                             "<webLimits headerWaitTimeout=\"00:00:30\" />"),
             .settings =
                 LIST("system.applicationHost/webLimits/@headerWaitTimeout", "HeaderWaitTimeout"),
             .reproduce = "send half of a header and wait",
@@ -556,7 +576,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .logged = true,
             .meaning = "The client took the answer more slowly than minBytesPerSecond.",
             .causes = LIST("a very slow network", "a client that stops reading"),
-            .remedies = LIST("lower minBytesPerSecond if such clients shall be served"),
+            .remedies = LIST("lower minBytesPerSecond if such clients shall be served\n<webLimits "
+                             "minBytesPerSecond=\"100\" />"),
             .settings = LIST("system.applicationHost/webLimits/@minBytesPerSecond"),
             .reproduce = "begin a large download and do not read",
         },
@@ -570,7 +591,8 @@ static const struct httperr_row rows[HTTPERR_MAX] = {
             .meaning = "The request waited too long for a worker.",
             .causes = LIST("workers hang or are too slow", "a worker takes too long to start"),
             .remedies = LIST("find the slow request with a failed request trace",
-                             "start the pool ahead of the first request: startMode AlwaysRunning"),
+                             "start the pool ahead of the first request: startMode AlwaysRunning\n"
+                             "<add name=\"ShopPool\" startMode=\"AlwaysRunning\" />"),
             .settings = LIST("system.applicationHost/sites/site/limits/@connectionTimeout",
                              "system.applicationHost/applicationPools/add/@startMode"),
             .reproduce = "hang the worker and let a request wait in the queue for two minutes",

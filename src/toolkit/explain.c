@@ -121,11 +121,14 @@ static int explain_words(struct answer *a, const struct options *o)
 {
     struct explain_term terms[EXPLAIN_WORDS_MAX];
     size_t n = explain_parse(&a->c, o->words, o->word_count, terms);
-    size_t unknown = 0;
+    size_t unknown = 0, numbers = 0;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         unknown += terms[i].n == 0;
-    if (unknown && show_search(a, o))
+        numbers += terms[i].n == 0 && explain_is_number(terms[i].text);
+    }
+    /* A number is no word to search for: in a text it is a limit, or part of another number. */
+    if (unknown > numbers && show_search(a, o))
         return 0;
     for (size_t i = 0; i < n; i++)
         show_term(a, &terms[i]);

@@ -17,7 +17,7 @@ enum {
     EXPLAIN_WORDS_MAX = 64,   /* words of one command line */
     EXPLAIN_WORD_BYTES = 200, /* of one word */
     EXPLAIN_TERM_ENTRIES = 8, /* that one term may stand for */
-    EXPLAIN_HITS_MAX = 25,    /* shown by a search */
+    EXPLAIN_HITS_MAX = 30,    /* shown by a search */
     EXPLAIN_OUTPUT_MAX = 1 << 24,
 };
 
@@ -113,6 +113,9 @@ struct explain_term {
  * least 1. A word that is no term gets one with no entries. Gives their number. */
 size_t explain_parse(struct explain_catalogue *c, const struct str *words, size_t n,
                      struct explain_term *ret_terms);
+
+/* A number in one of the forms in which codes are written: "404.99", "0x80070999", "-5". */
+bool explain_is_number(struct str word);
 
 /* What the number of an unknown error code tells about it, or NULL. */
 const char *explain_decode(struct explain_catalogue *c, struct str word);

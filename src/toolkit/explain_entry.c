@@ -403,8 +403,8 @@ static void make_parameter(struct arena *a, struct explain_entry *e,
     e->logged =
         row->violated ? "What it refuses is in HTTPERR, with the reason named above." : NULL;
     e->logged_in = row->violated && strstr(row->violated, "reason") ? "httperr" : "none";
-    e->note = row->no_effect ? TEXT(a, "In Candor it has no effect: %s.", row->no_effect)
-                             : row->warning;
+    e->note =
+        row->no_effect ? TEXT(a, "In Candor it has no effect: %s.", row->no_effect) : row->warning;
     e->versions = list_of(a, row->versions, NULL, NULL);
     e->settings = list_of(a, TEXT(a, "%s\\%s", key, row->name), NULL, NULL);
     e->causes = list_of(a, row->change, NULL, NULL);

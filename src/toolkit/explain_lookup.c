@@ -283,6 +283,25 @@ static void add_number(struct explain_catalogue *c, struct explain_term *t, stru
     buf_fini(&note);
 }
 
+/* "80070021": eight digits of an HRESULT or NTSTATUS without 0x before them. */
+static void add_bare_hex(struct explain_catalogue *c, struct explain_term *t, struct str word)
+{
+    char text[2 + 8 + 1] = "0x";
+    uint32_t code;
+
+    if (t->n || word.n != 8 || (word.p[0] != '8' && ascii_lower(word.p[0]) != 'c'))
+        return;
+    memcpy(text + 2, word.p, word.n);
+    if (!parse_error(str_z(text), &code))
+        return;
+    add(t, explain_find_error(c, code, true));
+    if (t->n && is_number(word))
+        t->note = arena_printf(&c->arena,
+                               "No code has the decimal number %.*s, so it was taken as 0x%.*s.",
+                               STR_ARG(word), STR_ARG(word))
+                      .p;
+}
+
 /* One word without a prefix. */
 static void add_word(struct explain_catalogue *c, struct explain_term *t, struct str word)
 {
@@ -293,6 +312,7 @@ static void add_word(struct explain_catalogue *c, struct explain_term *t, struct
 
     if (is_number(word)) {
         add_number(c, t, word);
+        add_bare_hex(c, t, word);
         return;
     }
     if (parse_pair(word, &status, &substatus)) {
@@ -307,6 +327,27 @@ static void add_word(struct explain_catalogue *c, struct explain_term *t, struct
     }
     for (size_t i = 0; i < ARRAY_LEN(named) && t->n == 0; i++)
         add(t, find_name(c, named[i], word));
+    add_bare_hex(c, t, word);
+}
+
+/* Status and sub-status side by side: "404 8". "200 64" is none, and stays two terms. */
+static bool take_two_columns(struct explain_catalogue *c, struct explain_term *t,
+                             const struct str *words)
+{
+    uint64_t status, substatus;
+
+    if (!str_u64(words[0], 999, &status) || !str_u64(words[1], 9999, &substatus))
+        return false;
+
+    const struct explain_entry *e =
+        substatus ? explain_find_http(c, (uint32_t)status, (uint32_t)substatus) : NULL;
+
+    if (!e)
+        return false;
+    add(t, e);
+    t->note = "Two numbers were taken as sc-status and sc-substatus.";
+    t->text = arena_printf(&c->arena, "%.*s %.*s", STR_ARG(words[0]), STR_ARG(words[1]));
+    return true;
 }
 
 /* Status, sub-status and Windows error as they stand side by side in a log: "404 8 0". */
@@ -330,6 +371,15 @@ static bool take_log_columns(struct explain_catalogue *c, struct explain_term *t
     t->text = arena_printf(&c->arena, "%.*s %.*s %.*s", STR_ARG(words[0]), STR_ARG(words[1]),
                            STR_ARG(words[2]));
     return true;
+}
+
+bool explain_is_number(struct str word)
+{
+    for (size_t i = 0; i < word.n; i++)
+        if (ascii_hex(word.p[i]) < 0 && !str_eq(str_sub(word, i, i + 1), STR(".")) &&
+            !(i == 0 && word.p[i] == '-') && !(i == 1 && ascii_lower(word.p[i]) == 'x'))
+            return false;
+    return word.n > 0 && (ascii_is_digit(word.p[0]) || word.p[0] == '-' || word.p[0] == '.');
 }
 
 const char *explain_decode(struct explain_catalogue *c, struct str word)
@@ -367,7 +417,8 @@ size_t explain_parse(struct explain_catalogue *c, const struct str *words, size_
     size_t terms = 0;
 
     *ret_terms = (struct explain_term){0};
-    if (n == 3 && take_log_columns(c, ret_terms, words))
+    if ((n == 3 && take_log_columns(c, ret_terms, words)) ||
+        (n == 2 && take_two_columns(c, ret_terms, words)))
         return 1;
     for (size_t i = 0; i < n;) {
         struct explain_term *t = &ret_terms[terms++];

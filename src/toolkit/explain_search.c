@@ -14,6 +14,7 @@ enum {
     WEIGHT_OTHER = 5,
     WEIGHT_PHRASE = 2, /* times, when all words stand together */
     SUGGEST_BYTES = 64,
+    STEM_MIN = 4, /* "cors" is no form of "core" */
 };
 
 static bool is_word_char(char c)
@@ -53,7 +54,7 @@ static struct str stem(struct str word)
     for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
         struct str ending = str_z(endings[i]);
 
-        if (word.n >= ending.n + 3 && str_iends(word, ending))
+        if (word.n >= ending.n + STEM_MIN && str_iends(word, ending))
             return str_sub(word, 0, word.n - ending.n);
     }
     return word;
@@ -124,7 +125,8 @@ static int weigh_kind(const struct explain_entry *e, int score, bool ftp_is_mean
         return score + 4;
     case EXPLAIN_WIN32:
     case EXPLAIN_HRESULT:
-        return score + 2;
+        /* What the number means by itself says less than the status it comes with. */
+        return score / 2 + 2;
     case EXPLAIN_FTP:
         return ftp_is_meant ? score : score / 2 + 1;
     case EXPLAIN_EVENT:
@@ -135,10 +137,10 @@ static int weigh_kind(const struct explain_entry *e, int score, bool ftp_is_mean
     return score;
 }
 
-/* Whether the words put together are the name: "timer header wait" is Timer_HeaderWait. */
-static bool is_name_of(const struct explain_entry *e, struct str phrase)
+/* Whether the words put together are the name: "timer header wait" is Timer_HeaderWait, "access
+ * denied" ERROR_ACCESS_DENIED. */
+static bool is_name(struct str code, struct str phrase)
 {
-    struct str code = str_z(e->code);
     size_t i = 0;
 
     for (size_t k = 0; k < phrase.n; k++) {
@@ -151,6 +153,15 @@ static bool is_name_of(const struct explain_entry *e, struct str phrase)
         i++;
     }
     return i == code.n;
+}
+
+static bool is_name_of(const struct explain_entry *e, struct str phrase)
+{
+    struct str name = str_z(e->kind == EXPLAIN_WIN32 ? e->name : NULL);
+
+    if (str_istarts(name, STR("ERROR_")))
+        name = str_sub(name, 6, name.n);
+    return is_name(str_z(e->code), phrase) || (name.n && is_name(name, phrase));
 }
 
 struct hit {
@@ -182,7 +193,7 @@ static int score_entry(const struct explain_entry *e, const struct str *words, s
                        struct str phrase)
 {
     bool ftp_is_meant = false;
-    int sum = is_name_of(e, phrase) ? 4 * WEIGHT_CODE : 0;
+    int sum = 0;
 
     for (size_t i = 0; i < n; i++) {
         int score = score_word(e, words[i]);
@@ -195,7 +206,20 @@ static int score_entry(const struct explain_entry *e, const struct str *words, s
     }
     if (n > 1)
         sum += WEIGHT_PHRASE * score_word(e, phrase);
-    return weigh_kind(e, sum, ftp_is_meant);
+    return weigh_kind(e, sum, ftp_is_meant) + (is_name_of(e, phrase) ? 4 * WEIGHT_CODE : 0);
+}
+
+/* "4xx": the statuses of a class, in their order. 0: it is not that. */
+static int class_of(const struct str *words, size_t n)
+{
+    bool is_class = n == 1 && words[0].n == 3 && str_ieq(str_sub(words[0], 1, 3), STR("xx"));
+
+    return is_class && words[0].p[0] >= '1' && words[0].p[0] <= '5' ? words[0].p[0] - '0' : 0;
+}
+
+static bool is_of_class(const struct explain_entry *e, int class)
+{
+    return e->kind == EXPLAIN_HTTP && e->substatus == 0 && (int)e->status / 100 == class;
 }
 
 size_t explain_search(const struct explain_catalogue *c, const struct str *words, size_t n,
@@ -204,15 +228,19 @@ size_t explain_search(const struct explain_catalogue *c, const struct str *words
     struct hit *hits = calloc(c->n, sizeof(*hits));
     struct buf phrase;
     size_t found = 0;
+    int class = class_of(words, n);
 
     INVARIANT(hits);
     buf_init(&phrase, EXPLAIN_OUTPUT_MAX);
     join(&phrase, words, n);
     for (size_t i = 0; i < c->n; i++) {
-        int score = n ? score_entry(&c->entries[i], words, n, buf_view(&phrase)) : 0;
+        const struct explain_entry *e = &c->entries[i];
+        int score = class    ? is_of_class(e, class) * (1000 - (int)e->status)
+                    : n == 0 ? 0
+                             : score_entry(e, words, n, buf_view(&phrase));
 
         if (score)
-            hits[found++] = (struct hit){&c->entries[i], score};
+            hits[found++] = (struct hit){e, score};
     }
     qsort(hits, found, sizeof(*hits), compare_hits);
     for (size_t i = 0; i < found && i < max; i++)

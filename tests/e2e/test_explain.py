@@ -128,6 +128,41 @@ def test_number_that_http_does_not_have():
     assert done.stdout.startswith("HTTP has no status 64, so it was taken as win32 64.\n\nwin32 64  ERROR_NETNAME")
 
 
+def test_numbers_as_logs_have_them():
+    assert [e["term"] for e in explain_json("404 8")] == ["404.8"]
+    assert explain("503", "2").stdout.startswith("Two numbers were taken as sc-status and sc-substatus.\n\n503.2  ")
+    assert [e["term"] for e in explain_json("200 64")] == ["200", "win32 64"]      # there is no 200.64
+    assert [e["term"] for e in explain_json("404 500")] == ["404", "500"]
+    done = explain("80070021")
+    assert done.stdout.startswith("No code has the decimal number 80070021, so it was taken as 0x80070021.\n\n0x80070021")
+    assert [e["term"] for e in explain_json("c0000005")] == ["0xc0000005"]
+
+
+@pytest.mark.parametrize("status", [409, 410, 415, 417, 421, 422, 426, 429, 451, 511])
+def test_statuses_of_applications(status):
+    """No module of IIS raises them: they are in logs all the same, and are no replies of FTP."""
+    (entry,) = explain_json(str(status))
+    assert (entry["kind"], entry["status"], entry["raised_by_candor"]) == (
+        "http", status, "not raised by the server itself; an application's answer may carry it")
+
+
+def test_class_of_statuses():
+    lines = explain("5xx").stdout.splitlines()
+    codes = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert codes[:4] == ["500", "501", "502", "503"] and all(code[0] == "5" and len(code) == 3 for code in codes)
+    four = explain("4XX").stdout
+    assert four.startswith("28 entries") and "more: add" not in four
+    assert explain("9xx").returncode == 1
+
+
+def test_number_that_is_nothing():
+    """It is not searched for in texts: there it would be a limit or a part of another number."""
+    for number in ("999", "600", "404.999", "0x"):
+        done = explain(number)
+        assert (done.returncode, done.stdout) == (1, ""), number
+        assert done.stderr.startswith(f"candor: explain: nothing is known about {number}")
+
+
 @pytest.mark.smoke
 def test_nothing_asked():
     done = explain()
@@ -145,7 +180,7 @@ def test_search():
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[0] == "2 entries, best first:"
-    assert [line.split("  ")[1] for line in lines if line.startswith("  ")] == ["win32 33", "500.19"]
+    assert [line.split("  ")[1] for line in lines if line.startswith("  ")] == ["500.19", "win32 33"]
     assert explain("section locked").stdout == done.stdout
     assert {e["code"] for e in explain_json("section locked")} == {"33", "500.19"}
     many = explain("the").stdout.splitlines()

@@ -330,7 +330,10 @@ static void test_search_ranks(void **state)
         {"upgrade websocket", "400.11"},
         {"home directory", "ftp substatus 33"},
         {"time taken", "time-taken"},
-        {"section locked", "win32 33"},
+        {"section locked", "500.19"},
+        {"cannot add duplicate collection entry", "500.19"},
+        {"access denied", "win32 5"},
+        {"app pool stopped", "Disabled"},
     };
     const struct explain_entry *hits[EXPLAIN_HITS_MAX];
 
