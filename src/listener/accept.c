@@ -167,12 +167,17 @@ struct connection *conn_lend_stream(struct connection *c, struct connection *car
     c->is_stream = true;
     c->is_tls = carrier->is_tls;
     c->stream = ops;
+    conn_lend_again(c, carrier);
+    return c;
+}
+
+void conn_lend_again(struct connection *c, struct connection *carrier)
+{
     c->parent = carrier;
     c->log_remote = carrier->log_remote;
     c->log_local = carrier->log_local;
     c->idle_ms = carrier->idle_ms;
     c->accepted_ms = thread_now_ms(carrier->thread);
-    return c;
 }
 
 void conn_keep_stream(struct connection *c)

@@ -130,6 +130,9 @@ static bool is_not_modified(const struct connection *c, const struct cached_resp
 {
     const struct http1_head *h = &c->x->head;
     const char *buf = c->in->data + c->in->start;
+
+    if (!http1_has(h, HDR_IF_NONE_MATCH) && !http1_has(h, HDR_IF_MODIFIED_SINCE))
+        return false;
     struct http_conditions conditions = {
         .if_none_match = http1_value(h, buf, HDR_IF_NONE_MATCH),
         .if_modified_since = http1_value(h, buf, HDR_IF_MODIFIED_SINCE)};

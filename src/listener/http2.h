@@ -34,11 +34,15 @@ enum {
     HTTP2_FRAME_HEAD = 9,
 };
 
-/* The fields of a head as they came: two lengths of 16 bits, name, value. */
+/* The fields of a head as they came: lengths, name, value. */
 struct http2_block {
     uint32_t n;
-    bool is_secret; /* the client does not want one of them to be kept */
+    uint8_t flags; /* nghttp2's, of any of them */
     char bytes[HTTP2_BLOCK_MAX];
+};
+
+struct http2_field_lengths {
+    uint16_t name, value;
 };
 
 /* The fields of an answer, ready to be sent again: answers of one file differ in nothing but the date,
@@ -129,6 +133,7 @@ struct http2_thread {
     struct connection *lent;
     struct exchange *lent_x;
     struct input *lent_in;
+    const struct http2_known *lent_for; /* it still says what http2_known_fill wrote; or NULL */
     struct http2_known *known[HTTP2_KNOWN];
     uint64_t seen[HTTP2_KNOWN]; /* hashes of heads that have come once */
     struct http2_block block;   /* being read by the session at work */
@@ -165,6 +170,7 @@ const struct http2_known *http2_known_find(struct http2 *h, const struct http2_b
 void http2_known_add(struct http2 *h, const struct http2_block *b, const struct connection *c);
 /* Puts c, with a new exchange and room for a small head, where intake_look left the earlier one. */
 void http2_known_fill(struct http2 *h, const struct http2_known *k, struct connection *c);
+void http2_known_priority(struct http2 *h, const struct http2_known *k);
 void http2_known_free(struct http2_thread *t);
 
 /* http2_stream.c */

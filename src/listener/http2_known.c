@@ -32,39 +32,35 @@ struct http2_known {
 
 /* --- a block --- */
 
-struct field_lengths {
-    uint16_t name, value;
-};
-
 void http2_block_begin(struct http2_block *b)
 {
     b->n = 0;
-    b->is_secret = false;
+    b->flags = 0;
 }
 
 bool http2_block_add(struct http2_block *b, struct str name, struct str value, uint8_t flags)
 {
-    struct field_lengths f = {(uint16_t)name.n, (uint16_t)value.n};
+    struct http2_field_lengths f = {(uint16_t)name.n, (uint16_t)value.n};
     size_t room = sizeof(b->bytes) - b->n;
 
     if (name.n > room || value.n > room || sizeof(f) + name.n + value.n > room)
         return false;
     char *p = b->bytes + b->n;
 
+    b->n += (uint32_t)(sizeof(f) + name.n + value.n);
+    b->flags |= flags;
     memcpy(p, &f, sizeof(f));
     p += sizeof(f);
     memcpy(p, name.p, name.n);
     if (value.n)
         memcpy(p + name.n, value.p, value.n);
-    b->n += (uint32_t)(sizeof(f) + name.n + value.n);
-    b->is_secret |= (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0;
     return true;
 }
 
 bool http2_block_next(const struct http2_block *b, const char **at, struct str *name,
                       struct str *value)
 {
-    struct field_lengths f;
+    struct http2_field_lengths f;
 
     if (*at == b->bytes + b->n)
         return false;
@@ -115,9 +111,9 @@ static bool may_be_kept(const struct http2_block *b, const struct connection *c)
 {
     const struct exchange *x = c->x;
 
-    return !b->is_secret && x->body == BODY_NONE && !x->path_copy && !x->head.more &&
-           x->url.form == URL_ORIGIN && x->url.host.name.n == 0 && c->in->start == 0 &&
-           c->in->end <= HTTP2_BLOCK_MAX;
+    return !(b->flags & NGHTTP2_NV_FLAG_NO_INDEX) && x->body == BODY_NONE && !x->path_copy &&
+           !x->head.more && x->url.form == URL_ORIGIN && x->url.host.name.n == 0 &&
+           c->in->start == 0 && c->in->end <= HTTP2_BLOCK_MAX;
 }
 
 void http2_known_add(struct http2 *h, const struct http2_block *b, const struct connection *c)
@@ -137,6 +133,8 @@ void http2_known_add(struct http2 *h, const struct http2_block *b, const struct 
     }
     if (!k && !(k = *at = malloc(sizeof(*k))))
         return;
+    if (t->lent_for == k)
+        t->lent_for = NULL;
     k->hash = hash;
     k->generation = x->gen->generation->id;
     k->local = c->local;
@@ -156,13 +154,18 @@ void http2_known_add(struct http2 *h, const struct http2_block *b, const struct 
     http1_head_copy(&k->head, &x->head);
 }
 
+void http2_known_priority(struct http2 *h, const struct http2_known *k)
+{
+    h->has_priority = k->has_priority;
+    h->incremental = k->incremental;
+    h->urgency = k->urgency;
+}
+
 void http2_known_fill(struct http2 *h, const struct http2_known *k, struct connection *c)
 {
     struct exchange *x = c->x;
 
-    h->has_priority = k->has_priority;
-    h->incremental = k->incremental;
-    h->urgency = k->urgency;
+    http2_known_priority(h, k);
     memcpy(c->in->data, k->text, k->text_n);
     c->in->end = k->text_n;
     http1_head_copy(&x->head, &k->head);

@@ -41,16 +41,50 @@ static struct connection *lend(const struct http2 *h, const struct http2_stream 
     return c;
 }
 
+/* The same for a known head. What was lent for it the last time has changed in nothing but what the
+ * answer says anew, and what stands here. */
+static struct connection *lend_known(struct http2 *h, const struct http2_stream *s,
+                                     const struct http2_known *k)
+{
+    struct http2_thread *t = http2_of(h);
+    struct thread *thread = h->c->thread;
+    struct connection *c = t->lent;
+
+    if (UNLIKELY(t->lent_for != k)) {
+        t->lent_for = NULL;
+        c = lend(h, s);
+        if (c)
+            http2_known_fill(h, k, c);
+        return c;
+    }
+    struct exchange *x = c->x;
+
+    http2_known_priority(h, k);
+    conn_lend_again(c, h->c);
+    c->stream_data = (void *)(uintptr_t)s;
+    c->stream_id = (uint32_t)s->id;
+    x->serial++;
+    x->gen = thread->current;
+    x->begin_ms = thread_now_ms(thread);
+    x->begin_wall_us = thread->wall_us;
+    x->request_id = ++thread->next_request;
+    x->bytes_sent = 0;
+    x->logged = false;
+    return c;
+}
+
 /* They are the stream's from now on. */
 static void keep(struct http2 *h, struct http2_stream *s, struct connection *c)
 {
     struct http2_thread *t = http2_of(h);
 
     conn_keep_stream(c);
+    (void)nghttp2_session_set_stream_user_data(h->frames, s->id, s);
     c->x->gen = thread_hold_generation(c->thread);
     s->c = c;
     h->n_attached++;
     t->lent = NULL;
+    t->lent_for = NULL;
     t->lent_x = NULL;
     t->lent_in = NULL;
 }
@@ -87,7 +121,6 @@ int http2_on_begin_headers(nghttp2_session *session, const nghttp2_frame *f, voi
     h->block = s;
     if (!s)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    nghttp2_session_set_stream_user_data(session, s->id, s);
     http2_block_begin(&http2_of(h)->block);
     h->collects = true;
     return 0;
@@ -211,6 +244,7 @@ static void no_memory(struct http2 *h, struct http2_stream *s)
         return;
     }
     s->was_reset = true;
+    (void)nghttp2_session_set_stream_user_data(h->frames, s->id, s);
     (void)nghttp2_submit_rst_stream(h->frames, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
 }
 
@@ -227,13 +261,12 @@ static void collected_in(struct http2 *h, struct http2_stream *s, bool is_last)
         return;
     }
     h->collects = false;
-    struct connection *c = lend(h, s);
+    struct connection *c = lend_known(h, s, k);
 
     if (!c) {
         no_memory(h, s);
         return;
     }
-    http2_known_fill(h, k, c);
     http2_guard_request(h);
     c->read_eof = s->request_whole = true;
     begin_request(h, s, c);
@@ -242,6 +275,7 @@ static void collected_in(struct http2 *h, struct http2_stream *s, bool is_last)
 
     if (LIKELY(r != NULL) && cached_answer_at_once(c, r)) {
         h->c->idle_ms = c->idle_ms; /* the site's */
+        http2_of(h)->lent_for = k;
         return;
     }
     keep(h, s, c);

@@ -38,7 +38,17 @@ struct http2_stream *http2_find(struct http2 *h, int32_t id)
 {
     if (h->framed && h->framed->id == id)
         return h->framed;
-    return nghttp2_session_get_stream_user_data(h->frames, id);
+    struct http2_stream *s = nghttp2_session_get_stream_user_data(h->frames, id);
+
+    if (LIKELY(s != NULL))
+        return s;
+    /* nghttp2 is not told of a stream whose head is still coming, nor of one that is answered at
+     * once, and gone with the turn. */
+    if (h->block && h->block->id == id)
+        return h->block;
+    for (s = h->late; s && s->id != id;)
+        s = s->late_next;
+    return s;
 }
 
 static void not_late(struct http2_stream *s)
@@ -314,6 +324,8 @@ void http2_time_late_streams(struct http2 *h)
         struct connection *c = s->c;
 
         not_late(s);
+        if (UNLIKELY(!c)) /* no more to be found among the late ones */
+            (void)nghttp2_session_set_stream_user_data(h->frames, s->id, s);
         if (UNLIKELY(s->cached && !s->cached_held)) {
             cached_response_ref(s->cached);
             s->cached_held = true;

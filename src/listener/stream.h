@@ -48,6 +48,8 @@ struct stream_ops {
  * fresh memory. NULL: there is none. */
 struct connection *conn_lend_stream(struct connection *c, struct connection *carrier,
                                     const struct stream_ops *ops);
+/* c is what it gave; for a stream of another carrier at the same endpoint. */
+void conn_lend_again(struct connection *c, struct connection *carrier);
 /* It is one of the thread's connections from now on, until conn_close and its like. */
 void conn_keep_stream(struct connection *c);
 

@@ -350,10 +350,10 @@ static void heads_in_pieces_do_not_mix(void **state)
         worker_answer(w, ours, 200, "", "", MSGR_LENGTH, 0, true);
         worker_answer(w, its, 200, "", "", MSGR_LENGTH, 0, true);
     }
+    expect_lines("/pieces/a -", 30); /* before the clients go: the worker is not to hear of it */
+    expect_lines("/pieces/b -", 30);
     h2_close(a);
     h2_close(b);
-    expect_lines("/pieces/a -", 30);
-    expect_lines("/pieces/b -", 30);
 }
 
 /* The last test: it changes the limits for good. */
