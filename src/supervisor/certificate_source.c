@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/ip.h"
 #include "supervisor/certificate_store.h"
 #include "supervisor/internal.h"
 #include "base/poison.h"
@@ -40,6 +41,42 @@ void certificate_entry_free(struct certificate_entry *e)
     free(e);
 }
 
+/* ---- the registry --------------------------------------------------------------------------- */
+
+const struct ssl_binding *certificate_registry_entry(const struct http_bindings *all,
+                                                     const struct config_binding *b)
+{
+    struct ip_address address;
+    bool has_address = b->ip.n && !str_eq(b->ip, STR("*")) && ip_parse(b->ip, &address);
+
+    return ssl_binding_find(all, has_address, has_address ? &address : NULL, b->port,
+                            b->ssl_flags & CERTIFICATE_FLAG_SNI ? b->host : STR(""),
+                            (b->ssl_flags & CERTIFICATE_FLAG_CENTRAL) != 0);
+}
+
+/* A store's name is a folder's name: nothing else is let through. */
+static bool is_store_name(const char *z)
+{
+    for (const char *p = z; *p; p++)
+        if (!ascii_is_alpha(*p) && !ascii_is_digit(*p) && *p != '-' && *p != '_')
+            return false;
+    return z[0] != '\0';
+}
+
+bool certificate_registry_source(const struct ssl_binding *r, const char *stores, char **ret_folder,
+                                 char **ret_thumbprint)
+{
+    char hex[2 * SSL_HASH_MAX + 1] = "";
+
+    if (!r || r->hash_len == 0 || !is_store_name(r->store))
+        return false;
+    for (size_t i = 0; i < r->hash_len; i++)
+        snprintf(hex + 2 * i, 3, "%02x", r->hash[i]);
+    *ret_folder = xasprintf("%s/%s", stores, r->store);
+    *ret_thumbprint = xstrdup(hex);
+    return true;
+}
+
 /* ---- dates ---------------------------------------------------------------------------------- */
 
 static enum certificate_state state_of(const struct certificate *c, int64_t now_s)
@@ -49,13 +86,9 @@ static enum certificate_state state_of(const struct certificate *c, int64_t now_
     return c->to_s - now_s < SOON_S ? CERTIFICATE_ENDS_SOON : CERTIFICATE_VALID;
 }
 
-struct date_text {
-    char z[32];
-};
-
-static struct date_text date_of(int64_t s)
+static struct certificate_date date_of(int64_t s)
 {
-    struct date_text d = {"?"};
+    struct certificate_date d = {"?"};
     time_t t = (time_t)s;
     struct tm tm;
 
@@ -64,19 +97,28 @@ static struct date_text date_of(int64_t s)
     return d;
 }
 
+const char *certificate_dates(const struct certificate *c, int64_t now_s,
+                              struct certificate_date *ret_date, enum certificate_state *ret_state)
+{
+    bool early = now_s < c->from_s;
+
+    *ret_state = state_of(c, now_s);
+    *ret_date = date_of(early ? c->from_s : c->to_s);
+    if (*ret_state == CERTIFICATE_VALID)
+        return NULL;
+    return early                                   ? "is not valid before"
+           : *ret_state == CERTIFICATE_OUT_OF_DATE ? "is not valid since"
+                                                   : "ends on";
+}
+
 static void judge_dates(struct supervisor *s, struct certificate_entry *e)
 {
-    int64_t now_s = clock_wall_us() / 1000000;
     enum certificate_state was = e->state;
+    struct certificate_date when;
+    const char *what = certificate_dates(&e->good, clock_wall_us() / 1000000, &when, &e->state);
 
-    e->state = state_of(&e->good, now_s);
-    if (e->state == was || e->state == CERTIFICATE_VALID)
+    if (e->state == was || !what)
         return;
-    bool early = now_s < e->good.from_s;
-    const char *what = early                                 ? "is not valid before"
-                       : e->state == CERTIFICATE_OUT_OF_DATE ? "is not valid since"
-                                                             : "ends on";
-    struct date_text when = date_of(early ? e->good.from_s : e->good.to_s);
 
     SUP_EVENT(s, EV_CND_CERTIFICATE_DATES, NULL, e->label, what, when.z);
     sup_say("certificate %s %s %s", e->label, what, when.z);
@@ -84,8 +126,8 @@ static void judge_dates(struct supervisor *s, struct certificate_entry *e)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
-static bool read_entry(const struct certificate_entry *e, STACK_OF(X509) * intermediates,
-                       struct certificate *ret, char why[CERTIFICATE_WHY_MAX])
+bool certificate_entry_read(const struct certificate_entry *e, STACK_OF(X509) * intermediates,
+                            struct certificate *ret, char why[CERTIFICATE_WHY_MAX])
 {
     _cleanup_free_ char *found =
         e->folder ? certificate_store_find(e->folder, e->thumbprint, e->password) : NULL;
@@ -136,7 +178,7 @@ bool certificate_entry_look(struct supervisor *s, struct certificate_entry *e,
 {
     struct certificate fresh;
     char why[CERTIFICATE_WHY_MAX];
-    bool ok = read_entry(e, intermediates, &fresh, why);
+    bool ok = certificate_entry_read(e, intermediates, &fresh, why);
 
     if (ok && is_step_back(e, &fresh)) {
         snprintf(why, sizeof(why), "%s: the new certificate is not valid now; renew it", e->label);

@@ -4,11 +4,20 @@
 
 #include <jansson.h>
 
+#include "config/config.h"
 #include "supervisor/certificate_file.h"
+#include "tables/http_bindings.h"
 
 struct supervisor;
 
 enum certificate_state { CERTIFICATE_VALID, CERTIFICATE_ENDS_SOON, CERTIFICATE_OUT_OF_DATE };
+
+/* sslFlags of a binding. */
+enum { CERTIFICATE_FLAG_SNI = 1, CERTIFICATE_FLAG_CENTRAL = 2, CERTIFICATE_FLAG_NO_STAPLING = 8 };
+
+struct certificate_date {
+    char z[32];
+};
 
 struct certificate_entry {
     struct certificate_entry *next;
@@ -28,7 +37,21 @@ struct certificate_entry {
     bool wants_staple;
 };
 
+/* What the registry says of a binding; NULL: nothing. */
+const struct ssl_binding *certificate_registry_entry(const struct http_bindings *all,
+                                                     const struct config_binding *b);
+/* The folder of the stores and the thumbprint that r names, to be freed. False: it names none. */
+bool certificate_registry_source(const struct ssl_binding *r, const char *stores, char **ret_folder,
+                                 char **ret_thumbprint);
+
 void certificate_entry_free(struct certificate_entry *e);
+/* Reads what e names, which stays as it is. As certificate_read. */
+MUST_CHECK bool certificate_entry_read(const struct certificate_entry *e,
+                                       STACK_OF(X509) * intermediates, struct certificate *ret,
+                                       char why[CERTIFICATE_WHY_MAX]);
+/* "is not valid before", "is not valid since" or "ends on" that date; NULL: nothing to be told. */
+const char *certificate_dates(const struct certificate *c, int64_t now_s,
+                              struct certificate_date *ret_date, enum certificate_state *ret_state);
 /* Reads it anew. What is bad is told, once, and the certificate before it stays. True: good has
  * changed. */
 bool certificate_entry_look(struct supervisor *s, struct certificate_entry *e,

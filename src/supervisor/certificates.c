@@ -6,7 +6,6 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "base/ip.h"
 #include "base/ipc.h"
 #include "supervisor/certificate_dev.h"
 #include "supervisor/certificate_source.h"
@@ -19,7 +18,6 @@
 #include "base/poison.h"
 
 enum { LOOK_AGAIN_MS = 6 * 3600 * 1000, CENTRAL_LOADED_MAX = 4096 };
-enum { SSL_FLAG_SNI = 1, SSL_FLAG_CENTRAL = 2, SSL_FLAG_NO_STAPLING = 8 };
 struct certificates {
     struct supervisor *s;
     char *stores; /* the folder that holds MY, ROOT, CA and central */
@@ -103,24 +101,15 @@ static struct certificate_entry *entry_of_file(struct certificates *c,
     return e;
 }
 
-/* A store's name is a folder's name: nothing else is let through. */
-static bool is_store_name(const char *z)
-{
-    for (const char *p = z; *p; p++)
-        if (!ascii_is_alpha(*p) && !ascii_is_digit(*p) && *p != '-' && *p != '_')
-            return false;
-    return z[0] != '\0';
-}
-
+/* NULL: the registry names none. */
 static struct certificate_entry *entry_of_store(struct certificates *c, const struct ssl_binding *r,
                                                 const struct config_binding *b)
 {
-    char thumbprint[2 * SSL_HASH_MAX + 1] = "";
-    _cleanup_free_ char *folder = store_folder(c, r->store);
+    _cleanup_free_ char *folder = NULL, *thumbprint = NULL;
     _cleanup_free_ char *password = text_or_null(b->certificate_password);
 
-    for (size_t i = 0; i < r->hash_len; i++)
-        snprintf(thumbprint + 2 * i, 3, "%02x", r->hash[i]);
+    if (!certificate_registry_source(r, c->stores, &folder, &thumbprint))
+        return NULL;
     _cleanup_free_ char *label = xasprintf("%s %s", r->store, thumbprint);
     struct certificate_entry *e = get_entry(&c->entries, label, NULL, password);
 
@@ -147,17 +136,6 @@ static struct certificate_entry *entry_of_development(struct certificates *c, bo
         e->path = xstrdup(path);
     folder_watch_add(c->watch, c->stores);
     return e;
-}
-
-static const struct ssl_binding *registry_entry(const struct certificates *c,
-                                                const struct config_binding *b)
-{
-    struct ip_address address;
-    bool has_address = b->ip.n && !str_eq(b->ip, STR("*")) && ip_parse(b->ip, &address);
-
-    return ssl_binding_find(&c->s->bindings, has_address, has_address ? &address : NULL, b->port,
-                            b->ssl_flags & SSL_FLAG_SNI ? b->host : STR(""),
-                            (b->ssl_flags & SSL_FLAG_CENTRAL) != 0);
 }
 
 /* True: it has changed. */
@@ -214,7 +192,7 @@ static void add_binding(struct certificates *c, json_t *msg, const struct config
                         const struct certificate_entry *e, const struct ssl_binding *r)
 {
     json_t *list = json_object_get(msg, "bindings");
-    bool by_name = e && (b->ssl_flags & SSL_FLAG_SNI) && b->host.n;
+    bool by_name = e && (b->ssl_flags & CERTIFICATE_FLAG_SNI) && b->host.n;
     json_t *address = text(e && !by_name ? b->ip : STR("*")),
            *host = text(by_name ? b->host : STR(""));
     uint32_t flags = r ? r->flags : 0;
@@ -257,29 +235,29 @@ static void say_without(struct certificates *c, const struct config_site *site,
 
 static bool staples(const struct config_binding *b, const struct ssl_binding *r)
 {
-    return !(b->ssl_flags & SSL_FLAG_NO_STAPLING) &&
+    return !(b->ssl_flags & CERTIFICATE_FLAG_NO_STAPLING) &&
            !(r && (r->flags & SSL_BINDING_NO_OCSP_STAPLING));
 }
 
 static void take_binding(struct certificates *c, json_t *msg, const struct config_site *site,
                          const struct config_binding *b, bool looks, struct str *password)
 {
-    const struct ssl_binding *r = registry_entry(c, b);
+    const struct ssl_binding *r = certificate_registry_entry(&c->s->bindings, b);
     struct certificate_entry *e = NULL;
 
     if (b->certificate_file.n) {
         e = entry_of_file(c, b);
-    } else if (b->ssl_flags & SSL_FLAG_CENTRAL) {
+    } else if (b->ssl_flags & CERTIFICATE_FLAG_CENTRAL) {
         c->uses_central = true;
         if (!password->n)
             *password = b->certificate_password;
         c->central_staples = c->central_staples || staples(b, r);
         add_binding(c, msg, b, NULL, r);
         return;
-    } else if (r && r->hash_len && is_store_name(r->store)) {
+    } else {
         e = entry_of_store(c, r, b);
-    } else if (c->s->o->https) {
-        e = entry_of_development(c, looks);
+        if (!e && c->s->o->https)
+            e = entry_of_development(c, looks);
     }
     if (!e) {
         if (looks)

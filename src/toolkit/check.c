@@ -12,7 +12,7 @@
 #include "base/alloc.h"
 #include "config/conflict.h"
 #include "config/inspect.h"
-#include "tables/http_parameters.h"
+#include "toolkit/check_certificates.h"
 #include "toolkit/check_report.h"
 #include "base/poison.h"
 
@@ -23,6 +23,7 @@ struct check {
     struct check_report report;
     char *system_drive;
     const char *config_path;
+    const char *http_parameters; /* NULL: http.reg beside the file that is checked */
     struct config *config; /* of config_path, or NULL */
     bool is_json;
     unsigned folders;
@@ -320,6 +321,7 @@ static void check_server_file(struct check *k, const char *path)
         check_bindings(k, c, &sites[i]);
         check_site(k, c, &sites[i]);
     }
+    check_certificates(&k->report, c, k->http_parameters, k->system_drive);
     config_unref(c);
 }
 
@@ -379,33 +381,6 @@ static bool check_in_config(struct check *k, const char *dir, bool below)
     return true;
 }
 
-static void check_registry(struct check *k, const char *path)
-{
-    static const enum check_severity severities[] = {
-        [HTTP_PARAMETERS_NOTE] = CHECK_NOTE,
-        [HTTP_PARAMETERS_WARNING] = CHECK_WARNING,
-        [HTTP_PARAMETERS_ERROR] = CHECK_ERROR,
-    };
-    struct http_parameters p;
-    struct http_parameters_finding *list = NULL;
-    struct http_bindings bindings;
-    enum rc rc = http_parameters_load(path, &p, &bindings, &list);
-
-    check_report_file(&k->report, str_z(path));
-    for (const struct http_parameters_finding *f = list; f; f = f->next)
-        check_report_add(&k->report, &(struct check_finding){.severity = severities[f->severity],
-                                                             .file = str_z(path),
-                                                             .line = f->line,
-                                                             .column = f->column,
-                                                             .text = str_z(f->text)});
-    if (rc == RC_FAIL && !list)
-        check_report_add(&k->report, &(struct check_finding){.severity = CHECK_ERROR,
-                                                             .file = str_z(path),
-                                                             .text = STR("Not a registry export")});
-    http_parameters_findings_free(list);
-    http_bindings_fini(&bindings);
-}
-
 /* Server-level files are known by what they hold, whatever their name. */
 static bool is_server_file(const char *path, const char *name)
 {
@@ -444,7 +419,7 @@ static void check_path(struct check *k, const char *path)
     char *slash = strrchr(real, '/');
     const char *name = slash + 1;
     if (str_iends(str_z(name), STR(".reg"))) {
-        check_registry(k, real);
+        check_registry(&k->report, real, NULL);
     } else if (is_server_file(real, name)) {
         check_server_file(k, real);
     } else {
@@ -466,14 +441,19 @@ static int usage_error(const char *what, const char *arg)
 static void help(void)
 {
     printf("Usage: candor check [PATH...] [--config FILE] [--system-drive DIR] "
-           "[--format text|json]\n"
+           "[--http-parameters FILE]\n"
+           "                    [--format text|json]\n"
            "\n"
-           "Validates applicationHost.config, web.config files, site folders and .reg files\n"
-           "without serving. Without PATH: FILE and its sites, or else the current folder.\n"
+           "Validates applicationHost.config with the certificates of its bindings, web.config\n"
+           "files, site folders and .reg files without serving. Without PATH: FILE and its sites,\n"
+           "or else the current folder.\n"
            "\n"
-           "  --config FILE       applicationHost.config whose sites and locks count\n"
-           "  --system-drive DIR  folder behind %%SystemDrive%% and drive letters\n"
-           "  --format FORMAT     text (default) or json\n"
+           "  --config FILE           applicationHost.config whose sites and locks count\n"
+           "  --system-drive DIR      folder behind %%SystemDrive%% and drive letters; the stores of\n"
+           "                          certificates are below it\n"
+           "  --http-parameters FILE  registry export that names certificates (default: http.reg\n"
+           "                          beside applicationHost.config)\n"
+           "  --format FORMAT         text (default) or json\n"
            "\n"
            "Exit status: 0 nothing wrong, 1 errors found, 2 wrong usage.\n");
 }
@@ -530,6 +510,8 @@ static int parse_options(struct check *k, int argc, char **argv, int *ret_paths)
         } else if ((value = option_value(argc, argv, &i, "--system-drive", &missing)) != NULL) {
             free(k->system_drive);
             k->system_drive = xstrdup(value);
+        } else if ((value = option_value(argc, argv, &i, "--http-parameters", &missing)) != NULL) {
+            k->http_parameters = value;
         } else if ((value = option_value(argc, argv, &i, "--format", &missing)) != NULL) {
             k->is_json = strcmp(value, "json") == 0;
             if (!k->is_json && strcmp(value, "text") != 0)
