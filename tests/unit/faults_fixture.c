@@ -15,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "stopwatch.h"
 
 struct faults faults = {.dir = "/tmp/candor-test-faults-XXXXXX"};
 
@@ -71,15 +72,20 @@ size_t faults_lines_of(const char *what)
     return found + count_in(path, what);
 }
 
-void faults_expect_line(const char *what)
+void faults_expect_lines(const char *what, size_t n)
 {
-    uint64_t until = clock_mono_ms() + 5000;
+    size_t found = faults_lines_of(what);
 
-    while (faults_lines_of(what) == 0) {
+    for (uint64_t until = clock_mono_ms() + PATIENCE_MS; found < n; found = faults_lines_of(what)) {
         if (clock_mono_ms() > until)
-            fail_msg("in no log: %s\n%s", what, faults.text);
+            fail_msg("%zu times in the logs: %s\n%s", found, what, faults.text);
         usleep(20000);
     }
+}
+
+void faults_expect_line(const char *what)
+{
+    faults_expect_lines(what, 1);
 }
 
 void faults_expect_one_line(const char *path, const char *line)
@@ -91,13 +97,7 @@ void faults_expect_one_line(const char *path, const char *line)
 
 uint64_t faults_take(struct fake_worker *w, const char *path)
 {
-    struct request_message m;
-    uint64_t id = 0;
-
-    assert_true(worker_take(w, faults.data, sizeof(faults.data), &m, &id));
-    assert_int_equal(m.path.n, strlen(path));
-    assert_memory_equal(m.path.p, path, m.path.n);
-    return id;
+    return worker_take_path(w, faults.data, sizeof(faults.data), path);
 }
 
 void faults_expect_abort(struct fake_worker *w, uint64_t id)
@@ -118,7 +118,7 @@ void faults_reset_answer(struct fake_worker *w, uint64_t id)
     worker_send(w, MSG_RESPONSE_RESET, 0, id, &end, sizeof(end));
 }
 
-void faults_settle(void)
+void faults_pause(void)
 {
     usleep(300000); /* more than two ticks */
 }
@@ -137,7 +137,7 @@ int faults_narrow_client(void)
     struct sockaddr_in a = {.sin_family = AF_INET,
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                             .sin_port = htons(faults.port)};
-    struct timeval patience = {.tv_sec = 5};
+    struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
 
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &narrow, sizeof(narrow));
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
@@ -168,12 +168,8 @@ size_t faults_body_of(struct fake_worker *w, uint64_t id)
 
 void faults_nothing_is_left(void)
 {
-    uint64_t until = clock_mono_ms() + 4000;
-
-    while (fixture_connections() > 0 && clock_mono_ms() < until)
-        usleep(50000);
-    assert_int_equal(fixture_connections(), 0);
-    assert_int_equal(fixture_queued(), 0);
+    fixture_wait_connections(0);
+    fixture_wait_queued(0);
 }
 
 char *faults_many_headers(size_t n, const char *line)

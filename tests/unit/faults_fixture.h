@@ -20,8 +20,9 @@ int faults_tear_down(void **state);
 
 /* Lines that name what, in HTTPERR and in the site's log. */
 size_t faults_lines_of(const char *what);
-/* Waits for the first, 5 seconds at most. */
+/* Waits for the first, or for n. */
 void faults_expect_line(const char *what);
+void faults_expect_lines(const char *what, size_t n);
 /* The request has left this line and no other. */
 void faults_expect_one_line(const char *path, const char *line);
 
@@ -42,9 +43,10 @@ void faults_send_all(int fd, const char *s);
 /* A head for /many with line n times; the caller's to free. */
 char *faults_many_headers(size_t n, const char *line);
 
-/* Long enough for the listener to have done what can be done without anybody's word. */
-void faults_settle(void);
-/* No connection is open and no request queued, at once or within 4 seconds. */
+/* Some time passes, in which the listener may do what it should not; to wait for what it should do, see
+ * fixture_settle and client_wait_read. */
+void faults_pause(void);
+/* Waits until no connection is open and no request queued. */
 void faults_nothing_is_left(void);
 
 #endif

@@ -11,8 +11,9 @@
 #include "base/clock.h"
 #include "base/rc.h"
 #include "listener_fixture.h"
+#include "stopwatch.h"
 
-enum { PATIENCE_MS = 5000, FIELDS_MAX = 256 };
+enum { FIELDS_MAX = 256 };
 
 struct upload {
     const char *p;

@@ -1,14 +1,22 @@
 #include "listener_fixture.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,8 +26,7 @@
 #include "base/socket_batch.h"
 #include "listener/listener.h"
 #include "queue/control.h"
-
-enum { PATIENCE_MS = 5000 };
+#include "stopwatch.h"
 
 static int control = -1;
 static pthread_t listener_thread;
@@ -230,6 +237,32 @@ int fixture_connections(void)
     return n;
 }
 
+static void wait_for(int (*count)(void), int n, const char *what)
+{
+    int found = count();
+
+    for (uint64_t until = clock_mono_ms() + PATIENCE_MS; found != n; found = count()) {
+        if (clock_mono_ms() > until)
+            fail_msg("%d %s, %d wanted", found, what, n);
+        usleep(2000);
+    }
+}
+
+void fixture_wait_queued(int n)
+{
+    wait_for(fixture_queued, n, "requests wait");
+}
+
+void fixture_wait_connections(int n)
+{
+    wait_for(fixture_connections, n, "connections are open");
+}
+
+void fixture_settle(void)
+{
+    json_decref(status()); /* goes through the mail of every thread */
+}
+
 void fixture_expect(const char *type)
 {
     json_decref(expect(type));
@@ -355,6 +388,18 @@ bool worker_take(struct fake_worker *w, void *data, size_t cap, struct request_m
     return message_decode_request(data, rec.len, ret);
 }
 
+uint64_t worker_take_path(struct fake_worker *w, void *data, size_t cap, const char *path)
+{
+    struct request_message m;
+    uint64_t id = 0;
+
+    if (!worker_take(w, data, cap, &m, &id))
+        fail_msg("no request for %s", path);
+    if (!str_eq(m.path, str_z(path)))
+        fail_msg("%.*s, not %s", STR_ARG(m.path), path);
+    return id;
+}
+
 void worker_send(struct fake_worker *w, uint16_t type, uint16_t flags, uint64_t id, const void *p,
                  uint32_t n)
 {
@@ -383,6 +428,23 @@ void worker_answer(struct fake_worker *w, uint64_t id, unsigned status, const ch
     worker_send(w, MSG_RESPONSE, end ? MSG_END : 0, id, record, (uint32_t)n);
 }
 
+void worker_answer_with_file(struct fake_worker *w, uint64_t id, size_t n)
+{
+    static uint32_t handle;
+    struct msg_file part = {.handle = ++handle, .length = n};
+    _cleanup_free_ char *content = xmalloc(n);
+    FILE *f = tmpfile();
+
+    assert_non_null(f);
+    memset(content, 'a', n);
+    assert_int_equal(fwrite(content, 1, n, f), n);
+    fflush(f);
+    assert_true(region_send_file(w->file_sock, handle, fileno(f)));
+    fclose(f);
+    worker_answer(w, id, 200, "", "", MSGR_LENGTH, (int64_t)n, false);
+    worker_send(w, MSG_RESPONSE_FILE, MSG_END, id, &part, sizeof(part));
+}
+
 int client_connect(unsigned short port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -401,6 +463,51 @@ void client_send(int fd, const char *text)
     size_t n = strlen(text);
 
     INVARIANT(send(fd, text, n, MSG_NOSIGNAL) == (ssize_t)n);
+}
+
+int client_other_end(int fd)
+{
+    struct sockaddr_in own, peer;
+    socklen_t n = sizeof(own);
+
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &n), 0);
+    for (int other = 3; other < 4096; other++) {
+        n = sizeof(peer);
+        if (other != fd && getpeername(other, (struct sockaddr *)&peer, &n) == 0 &&
+            peer.sin_family == AF_INET && peer.sin_port == own.sin_port)
+            return other;
+    }
+    return -1;
+}
+
+static bool has_read(int fd)
+{
+    int other = client_other_end(fd), unsent = 1, unread = 1;
+
+    return other >= 0 && ioctl(fd, SIOCOUTQ, &unsent) == 0 && ioctl(other, SIOCINQ, &unread) == 0 &&
+           unsent == 0 && unread == 0;
+}
+
+void client_wait_read(int fd)
+{
+    for (uint64_t until = clock_mono_ms() + PATIENCE_MS; !has_read(fd); usleep(1000))
+        if (clock_mono_ms() > until)
+            fail_msg("the listener does not read");
+    fixture_settle();
+}
+
+void client_wait_stuck(int fd)
+{
+    uint64_t until = clock_mono_ms() + PATIENCE_MS;
+    int other = client_other_end(fd), waits = 0, before = 0;
+
+    for (int quiet = 0; quiet < 20; quiet = waits && waits == before ? quiet + 1 : 0) {
+        if (clock_mono_ms() > until)
+            fail_msg("the answer is not stuck");
+        before = waits;
+        usleep(10000);
+        assert_int_equal(ioctl(other, SIOCOUTQ, &waits), 0);
+    }
 }
 
 size_t client_read_until(int fd, char *buf, size_t cap, const char *text)

@@ -51,12 +51,18 @@ int fixture_remove_logs(void);
 /* Requests that the pool counts as waiting, and open connections. */
 int fixture_queued(void);
 int fixture_connections(void);
+/* Wait until there are so many; fail if that never happens. */
+void fixture_wait_queued(int n);
+void fixture_wait_connections(int n);
+/* Waits until what has been ordered so far is in force in every thread, and until each has worked off
+ * what it had read before. */
+void fixture_settle(void);
 
 /* A worker for the pool "P"; w[0, threads) stay the caller's. */
 void fixture_attach(struct fake_worker *w);
 /* Its process has ended. */
 void fixture_worker_gone(struct fake_worker *w);
-/* Next message of that type from the listener's control socket, within 5 seconds. */
+/* Next message of that type from the listener's control socket. */
 void fixture_expect(const char *type);
 void fixture_pool(const char *state, const char *reason, int queue_length);
 /* The same with loadBalancerCapabilities TcpLevel. */
@@ -66,9 +72,11 @@ void fixture_drain(struct fake_worker *w);
 int fixture_cache_clear(const char *url, bool subtree);
 int fixture_cache_entries(void);
 
-/* The next request within 5 seconds, copied to data (16-byte aligned), taken off the ring. */
+/* The next request, copied to data (16-byte aligned), taken off the ring. */
 bool worker_take(struct fake_worker *w, void *data, size_t cap, struct request_message *ret,
                  uint64_t *ret_id);
+/* The same; fails unless it is for that path. Its id. */
+uint64_t worker_take_path(struct fake_worker *w, void *data, size_t cap, const char *path);
 /* The next record of any type. */
 bool worker_take_record(struct fake_worker *w, void *data, size_t cap, struct ring_record *ret);
 /* A whole answer. headers: complete lines. flags: MSGR_… ; MSG_END is set if end. */
@@ -76,13 +84,21 @@ void worker_answer(struct fake_worker *w, uint64_t id, unsigned status, const ch
                    const char *body, unsigned flags, int64_t content_length, bool end);
 void worker_send(struct fake_worker *w, uint16_t type, uint16_t flags, uint64_t id, const void *p,
                  uint32_t n);
+/* A whole answer whose body is a file of n bytes, each an 'a'. */
+void worker_answer_with_file(struct fake_worker *w, uint64_t id, size_t n);
 
-/* A client. Reading waits at most 5 seconds. */
+/* A client. Reading waits at most PATIENCE_MS (stopwatch.h). */
 int client_connect(unsigned short port);
 void client_send(int fd, const char *text);
+/* The listener's end of the connection, which is a descriptor of this process; -1 before it is accepted. */
+int client_other_end(int fd);
+/* Waits until the listener has read what the client has sent, and has worked it off. */
+void client_wait_read(int fd);
+/* Waits until nothing has moved for a while, and some of the answer waits in the kernel. */
+void client_wait_stuck(int fd);
 /* Reads until the text is contained (or end of stream); NUL-terminated in buf. */
 size_t client_read_until(int fd, char *buf, size_t cap, const char *text);
-/* True if the peer closes or resets within 5 seconds. */
+/* True if the peer closes or resets. */
 bool client_closed(int fd);
 
 #endif

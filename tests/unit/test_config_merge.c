@@ -3,10 +3,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "config_fixture.h"
 
 #define WS(x) "<system.webServer>" x "</system.webServer>"
@@ -555,10 +555,10 @@ static void test_a_lock_of_many_names(void **state)
     fixture_write(&f, "root/web.config", lock.p);
     fixture_write(&f, "root/sub/web.config", items.p);
     fixture_load(&f, "");
-    uint64_t began = clock_mono_ns();
+    clock_t began = clock(); /* processor time */
     buf_clear(&items);
     render_at(&f, "/sub", DOC, &items);
-    assert_in_range(clock_mono_ns() - began, 0, UINT64_C(2000000000));
+    assert_in_range(clock() - began, 0, 2 * CLOCKS_PER_SEC);
     assert_true(str_starts(buf_view(&items), STR("files{[add{value=0}")));
     buf_fini(&lock);
     buf_fini(&items);

@@ -16,8 +16,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "listener_fixture.h"
+#include "stopwatch.h"
 
 enum { BIG = 400000, NARROW = 32 * 1024, WIDE = 4 << 20 };
 
@@ -51,8 +53,8 @@ static void stop_the_listener(void)
         if (str_u64(str_z(e->d_name), INT32_MAX, &tid) && (pid_t)tid != gettid())
             syscall(SYS_tgkill, getpid(), (pid_t)tid, SIGUSR1);
     closedir(tasks);
-    usleep(100000);
-    assert_true(atomic_load(&standing) >= 2); /* control and event thread */
+    for (uint64_t until = clock_mono_ms() + PATIENCE_MS; atomic_load(&standing) < 2; usleep(1000))
+        assert_true(clock_mono_ms() < until); /* control and event thread */
 }
 
 static void let_it_go_on(void)
@@ -65,23 +67,6 @@ static void let_it_go_on(void)
 static void set_room(int fd, int option, int bytes)
 {
     assert_int_equal(setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes)), 0);
-}
-
-/* The listener's end of a client's connection. */
-static int other_end(int c)
-{
-    struct sockaddr_in own, peer;
-    socklen_t n = sizeof(own);
-
-    assert_int_equal(getsockname(c, (struct sockaddr *)&own, &n), 0);
-    for (int fd = 3; fd < 1024; fd++) {
-        n = sizeof(peer);
-        if (fd != c && getpeername(fd, (struct sockaddr *)&peer, &n) == 0 &&
-            peer.sin_family == AF_INET && peer.sin_port == own.sin_port)
-            return fd;
-    }
-    fail_msg("the connection has no other end");
-    return -1;
 }
 
 static size_t read_what_is_there(int c)
@@ -105,28 +90,7 @@ static size_t read_what_is_there(int c)
 
 static uint64_t take(struct fake_worker *w, const char *path)
 {
-    struct request_message m;
-    uint64_t id;
-
-    assert_true(worker_take(w, data, sizeof(data), &m, &id));
-    assert_true(str_eq(m.path, str_z(path)));
-    return id;
-}
-
-static void answer_with_file(struct fake_worker *w, uint64_t id)
-{
-    static uint32_t handle;
-    struct msg_file part = {.handle = ++handle, .length = BIG};
-    FILE *f = tmpfile();
-
-    assert_non_null(f);
-    memset(text, 'a', BIG);
-    assert_int_equal(fwrite(text, 1, BIG, f), BIG);
-    fflush(f);
-    assert_true(region_send_file(w->file_sock, handle, fileno(f)));
-    fclose(f);
-    worker_answer(w, id, 200, "", "", MSGR_LENGTH, BIG, false);
-    worker_send(w, MSG_RESPONSE_FILE, MSG_END, id, &part, sizeof(part));
+    return worker_take_path(w, data, sizeof(data), path);
 }
 
 /* --- tests --- */
@@ -139,9 +103,9 @@ static int slow_reader(struct fake_worker *w, const char *request)
     set_room(c, SO_RCVBUF, NARROW);
     client_send(c, request);
     uint64_t id = take(w, "/big");
-    set_room(other_end(c), SO_SNDBUF, NARROW);
-    answer_with_file(w, id);
-    usleep(200000);
+    set_room(client_other_end(c), SO_SNDBUF, NARROW);
+    worker_answer_with_file(w, id, BIG);
+    client_wait_stuck(c);
     return c;
 }
 
@@ -150,7 +114,7 @@ static size_t room_and(int c, const char *more)
 {
     stop_the_listener();
     size_t n = read_what_is_there(c);
-    set_room(other_end(c), SO_SNDBUF, WIDE);
+    set_room(client_other_end(c), SO_SNDBUF, WIDE);
     set_room(c, SO_RCVBUF, WIDE);
     if (more)
         client_send(c, more);

@@ -66,7 +66,7 @@ static void leaving_is_noticed_whatever_the_head_said(void **state)
 
     for (int i = 0; i < CONNECTIONS; i++)
         ids[i] = faults_take(w, "/gone");
-    faults_settle();
+    fixture_wait_queued(0); /* the listener has seen that they were taken */
     for (int i = 0; i < CONNECTIONS; i++)
         faults_hard_close(c[i]);
     for (int i = 0; i < CONNECTIONS; i++) {
@@ -92,7 +92,7 @@ static void a_client_may_shut_its_side_after_the_body(void **state)
         client_send(c, bodies[i]);
         shutdown(c, SHUT_WR);
         uint64_t id = faults_take(w, "/half");
-        faults_settle(); /* the end of the stream has been seen */
+        client_wait_read(c); /* the end of the stream has been seen */
         faults_want(w, id, 1000);
         assert_int_equal(faults_body_of(w, id), 5);
         worker_answer(w, id, 200, "", "half", 0, 0, true);
@@ -243,7 +243,7 @@ static void a_head_for_which_no_ring_is_made_blocks_nobody(void **state)
 
     faults_send_all(c, s);
     free(s);
-    faults_settle();
+    faults_pause();
     client_send(after, "GET /after HTTP/1.1\r\nHost: a\r\n\r\n");
     worker_answer(w, faults_take(w, "/after"), 200, "", "after", 0, 0, true);
     client_read_until(after, faults.text, sizeof(faults.text), "\r\n\r\nafter");

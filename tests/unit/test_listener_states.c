@@ -16,6 +16,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "faults_fixture.h"
+#include "stopwatch.h"
 
 /* --- limits and states --- */
 
@@ -29,7 +30,7 @@ static void refused_connections_do_not_count(void **state)
     for (int tcp_level = 0; tcp_level < 2; tcp_level++) {
         if (tcp_level)
             fixture_pool_tcp_level("Started", "", 1000);
-        faults_settle();
+        fixture_settle();
         int first = client_connect(faults.port), second = client_connect(faults.port), third;
         client_send(first, get);
         worker_answer(w, faults_take(w, "/conn"), 200, "", "1", 0, 0, true);
@@ -38,7 +39,7 @@ static void refused_connections_do_not_count(void **state)
         client_read_until(second, faults.text, sizeof(faults.text), "</HTML>");
         assert_true(tcp_level || strstr(faults.text, "503 Service Unavailable"));
         close(first);
-        usleep(100000);
+        fixture_wait_connections(0); /* that of the second, which lingers, is not counted */
         third = client_connect(faults.port); /* while the second still lingers */
         client_send(third, get);
         worker_answer(w, faults_take(w, "/conn"), 200, "", "3", 0, 0, true);
@@ -58,16 +59,16 @@ static void requests_of_a_dead_worker_of_a_stopped_pool_are_refused(void **state
     int c = client_connect(faults.port);
 
     client_send(c, "GET /orphan HTTP/1.1\r\nHost: a\r\n\r\n");
-    faults_settle(); /* in the ring now */
+    client_wait_read(c); /* in the ring now */
     fixture_pool("Stopped", "AppOffline", 1000);
-    faults_settle();
+    fixture_settle();
     fixture_worker_gone(w);
     client_read_until(c, faults.text, sizeof(faults.text), "</HTML>");
     assert_non_null(strstr(faults.text, "503 Service Unavailable"));
     faults_expect_line("GET /orphan - 503 1 AppOffline P");
     close(c);
     fixture_pool("Started", "", 1000);
-    faults_settle();
+    fixture_settle();
     fixture_attach(w);
     faults_nothing_is_left();
 }
@@ -79,10 +80,10 @@ static void a_drained_worker_reports_when_it_is_empty(void **state)
     int c = client_connect(faults.port), d = client_connect(faults.port);
 
     client_send(c, "GET /old HTTP/1.1\r\nHost: a\r\n\r\n");
-    faults_settle();
+    client_wait_read(c);
     fixture_drain(w);
     fixture_attach(&next);
-    faults_settle();
+    fixture_settle();
     client_send(d, "GET /new HTTP/1.1\r\nHost: a\r\n\r\n");
     worker_answer(&next, faults_take(&next, "/new"), 200, "", "new", 0, 0, true);
     client_read_until(d, faults.text, sizeof(faults.text), "\r\n\r\nnew");
@@ -126,9 +127,9 @@ static void a_generation_changes_under_way(void **state)
     size_t half = strlen(s) / 2;
 
     assert_int_equal(send(d, s, half, MSG_NOSIGNAL), half);
-    faults_settle();
+    client_wait_read(d);
     fixture_generation(&less);
-    faults_settle();
+    fixture_settle();
     /* What has begun goes on under the limits it began with. */
     client_send(d, s + half);
     struct request_message m;
@@ -175,7 +176,7 @@ static void without_descriptors_connections_wait(void **state)
     client_send(c, "GET /has-one HTTP/1.1\r\nHost: a\r\n\r\n");
     worker_answer(w, faults_take(w, "/has-one"), 200, "", "one", 0, 0, true);
     client_read_until(c, faults.text, sizeof(faults.text), "\r\n\r\none");
-    faults_settle();
+    faults_pause();
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
     worker_answer(w, faults_take(w, "/emfile"), 200, "", "late", 0, 0, true);
     client_read_until(e, faults.text, sizeof(faults.text), "\r\n\r\nlate");
@@ -198,7 +199,7 @@ static int stop_while_busy(void **state)
     for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
         c[i] = client_connect(faults.port);
         client_send(c[i], requests[i]);
-        faults_settle();
+        client_wait_read(c[i]);
         struct request_message m;
         uint64_t id;
         if (i < 3 && !worker_take(w, faults.data, sizeof(faults.data), &m, &id))
@@ -206,11 +207,11 @@ static int stop_while_busy(void **state)
         if (i == 2)
             worker_answer(w, id, 200, "", "begun", MSGR_LENGTH, 100, false);
     }
-    faults_settle();
-    uint64_t from = clock_mono_ms();
+    client_read_until(c[2], faults.text, sizeof(faults.text), "begun");
+    struct stopwatch watch = stopwatch_start();
 
     fixture_stop_within(500);
-    if (clock_mono_ms() - from > 4000)
+    if (stopwatch_ms(&watch) > 4000)
         return -1;
     for (size_t i = 0; i < 4; i++) {
         const char *path = strchr(requests[i], '/');

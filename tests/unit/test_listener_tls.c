@@ -77,12 +77,7 @@ static size_t read_until(struct client *c, const char *what)
 
 static uint64_t take(struct fake_worker *w, const char *path)
 {
-    struct request_message m;
-    uint64_t id;
-
-    assert_true(worker_take(w, data, sizeof(data), &m, &id));
-    assert_true(str_eq(m.path, str_z(path)));
-    return id;
+    return worker_take_path(w, data, sizeof(data), path);
 }
 
 static void serve(struct fake_worker *w, struct client *c, const char *path)
@@ -124,22 +119,6 @@ static void answer_in_place_of_waiting_ends_the_worker(void **state)
     close_client(&c);
 }
 
-static void answer_with_file(struct fake_worker *w, uint64_t id)
-{
-    static uint32_t handle;
-    struct msg_file part = {.handle = ++handle, .length = BIG};
-    FILE *f = tmpfile();
-
-    assert_non_null(f);
-    memset(text, 'a', BIG);
-    assert_int_equal(fwrite(text, 1, BIG, f), BIG);
-    fflush(f);
-    assert_true(region_send_file(w->file_sock, handle, fileno(f)));
-    fclose(f);
-    worker_answer(w, id, 200, "", "", MSGR_LENGTH, BIG, false);
-    worker_send(w, MSG_RESPONSE_FILE, MSG_END, id, &part, sizeof(part));
-}
-
 /* A record that has been sealed has to leave as it is, whatever the next turn would allow. */
 static void throttled_answer_to_a_slow_reader_is_whole(void **state)
 {
@@ -153,7 +132,7 @@ static void throttled_answer_to_a_slow_reader_is_whole(void **state)
         int room = NARROW;
         setsockopt(c.fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
         say(&c, "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
-        answer_with_file(w, take(w, "/big"));
+        worker_answer_with_file(w, take(w, "/big"), BIG);
         size_t n = 0;
         int got;
         while (n < BIG && (got = SSL_read(c.ssl, text, 20000)) > 0) {

@@ -23,7 +23,7 @@
 #include "base/buf.h"
 #include "logging/logging.h"
 
-enum { EVENTS_KEPT = 64 };
+enum { EVENTS_KEPT = 64, PATIENCE_MS = 60000 };
 
 struct log_test {
     char dir[64];
@@ -122,13 +122,13 @@ static inline void log_test_sync(struct log_test *t)
 {
     logging_flush(t->lg);
     log_test_tick(t);
-    assert_true(logging_wait_written(t->lg, 10000));
+    assert_true(logging_wait_written(t->lg, PATIENCE_MS));
 }
 
 static inline void log_test_stop(struct log_test *t)
 {
     if (t->lg)
-        logging_stop(t->lg, 5000);
+        logging_stop(t->lg, PATIENCE_MS);
     t->lg = NULL;
 }
 

@@ -377,14 +377,14 @@ static void lines_come_in_time_and_by_count(void **state)
     log_at(&t, noon, "/1");
     log_at(&t, noon, "/2");
     logging_tick(t.lg, 0, t.now_ms + 249);
-    assert_true(logging_wait_written(t.lg, 10000));
+    assert_true(logging_wait_written(t.lg, PATIENCE_MS));
     assert_false(log_test_exists(&t, "W3SVC1"));
     log_at(&t, noon, "/3");
-    assert_true(logging_wait_written(t.lg, 10000));
+    assert_true(logging_wait_written(t.lg, PATIENCE_MS));
     assert_true(log_test_exists(&t, "W3SVC1"));
     log_at(&t, noon, "/4");
     logging_tick(t.lg, 0, t.now_ms + 500);
-    assert_true(logging_wait_written(t.lg, 10000));
+    assert_true(logging_wait_written(t.lg, PATIENCE_MS));
     _cleanup_free_ char *got = log_test_read(&t, "W3SVC1/u_ex261007.log");
 
     assert_non_null(strstr(got, "/4\r\n"));
@@ -419,7 +419,7 @@ static void reopens_by_name(void **state)
 /* Ticks and logs until the condition holds; the writer works in its own time. */
 #define WAIT_FOR(t, condition)                             \
     for (int tries_ = 0; !(condition); tries_++) {         \
-        if (tries_ > 1000)                                 \
+        if (tries_ > PATIENCE_MS / 10)                                 \
             fail_msg("waited in vain for %s", #condition); \
         usleep(10000);                                     \
         log_test_tick(t);                                  \

@@ -118,7 +118,7 @@ static void no_line_is_lost_or_torn(void **state)
     }
     for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(pthread_join(ids[i], NULL), 0);
-    assert_true(logging_wait_written(t.lg, 20000));
+    assert_true(logging_wait_written(t.lg, PATIENCE_MS));
     struct logging_counts c = logging_count(t.lg);
 
     assert_int_equal(c.lines_lost, 0);
@@ -169,14 +169,14 @@ static void losses_under_pressure_are_counted(void **state)
         assert_int_equal(pthread_create(&ids[i], NULL, press, &p[i]), 0);
     }
     for (int i = 0; logging_count(t.lg).lines_lost == 0; i++) {
-        assert_true(i < 2000);
+        assert_true(i < PATIENCE_MS / 5);
         usleep(5000);
     }
     unlink(file);
     uint64_t written = logging_count(t.lg).lines_written;
 
     for (int i = 0; logging_count(t.lg).lines_written == written; i++) {
-        assert_true(i < 2000);
+        assert_true(i < PATIENCE_MS / 5);
         usleep(5000);
     }
     for (unsigned i = 0; i < THREADS; i++)
@@ -184,7 +184,7 @@ static void losses_under_pressure_are_counted(void **state)
     for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(pthread_join(ids[i], NULL), 0);
     for (int i = 0; log_test_count(&t, LOG_EVENT_RECOVERED) == 0; i++) {
-        assert_true(i < 2000);
+        assert_true(i < PATIENCE_MS / 5);
         usleep(5000);
         log_test_tick(&t);
     }

@@ -484,7 +484,7 @@ static void test_threads(void **state)
                 continue;
             struct pollfd p = {.fd = f->listener_event, .events = POLLIN};
             uint64_t count;
-            if (poll(&p, 1, 5000) != 1)
+            if (poll(&p, 1, 60000) != 1)
                 fail_msg("asleep with %u of %u answers", done, pushed);
             (void)!read(f->listener_event, &count, sizeof(count));
             ring_sleep_end(&f->responses);
