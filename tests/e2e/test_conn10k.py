@@ -4,7 +4,6 @@ At most 2 KiB for a plain one and 12 KiB under TLS (docs/tls.md has what is in i
 thousand.
 """
 import pathlib
-import resource
 
 import pytest
 
@@ -16,14 +15,7 @@ COUNT = 10_000
 TLS_COUNT = 3000
 
 
-@pytest.fixture(autouse=True)
-def many_descriptors():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < COUNT + 500:
-        pytest.skip(f"only {hard} descriptors allowed")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, COUNT + 2000), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+pytestmark = pytest.mark.descriptors(COUNT + 500)
 
 
 def judge(binary, grown_kib, count, limit):

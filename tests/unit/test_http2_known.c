@@ -14,8 +14,9 @@
 #include "base/clock.h"
 #include "http2_client.h"
 #include "listener_fixture.h"
+#include "stopwatch.h"
 
-enum { AGAIN = 4, LOG_MS = 5000 };
+enum { AGAIN = 4 };
 
 #define AT(path) ":method: GET\n:scheme: http\n:authority: localhost\n:path: " path "\n"
 #define LINES "Content-Type: text/plain\r\nETag: \"e\"\r\n"
@@ -117,7 +118,7 @@ static unsigned count_in_log(const char *what)
 
 static void expect_lines(const char *what, unsigned n)
 {
-    uint64_t until = clock_mono_ms() + LOG_MS;
+    uint64_t until = clock_mono_ms() + PATIENCE_MS;
 
     while (count_in_log(what) < n && clock_mono_ms() < until)
         usleep(20000);
@@ -321,10 +322,10 @@ static void a_stopped_pool_refuses_known_heads(void **state)
     for (int i = 0; i < AGAIN; i++)
         expect_answer(c, h2_request(c, AT("/pool"), NULL, 0), 200, "some body");
     fixture_pool("Stopped", "Disabled", 1000);
-    usleep(100000);
+    fixture_settle();
     expect_answer(c, h2_request(c, AT("/pool"), NULL, 0), 503, NULL);
     fixture_pool("Started", "", 1000);
-    usleep(100000);
+    fixture_settle();
     expect_answer(c, h2_request(c, AT("/pool"), NULL, 0), 200, "some body");
     h2_close(c);
 }
@@ -368,7 +369,7 @@ static void another_generation_judges_anew(void **state)
     for (int i = 0; i < AGAIN; i++)
         expect_answer(c, h2_request(c, fields, NULL, 0), 200, "some body");
     fixture_generation(&(struct fixture_options){.http2_cleartext = 1, .max_request_bytes = 256});
-    usleep(100000);
+    fixture_settle();
     expect_answer(c, h2_request(c, fields, NULL, 0), 400, NULL);
     fixture_generation(&(struct fixture_options){.http2_cleartext = 1});
     h2_close(c);
