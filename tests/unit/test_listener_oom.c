@@ -59,7 +59,7 @@ static void still_serves(struct fake_worker *w)
 static void no_memory_to_read_a_balancers_header(void **state)
 {
     fixture_generation(&(struct fixture_options){.proxy_trusted = "127.0.0.0/8"});
-    faults_settle();
+    fixture_settle();
     atomic_store(&refused_size, sizeof(struct proxy_parser));
     int c = client_connect(faults.port);
 
@@ -67,7 +67,7 @@ static void no_memory_to_read_a_balancers_header(void **state)
     assert_int_equal(atomic_load(&refused_size), 0);
     close(c);
     fixture_generation(&(struct fixture_options){0});
-    faults_settle();
+    fixture_settle();
     still_serves(*state);
 }
 
@@ -77,7 +77,7 @@ static void no_memory_to_throttle(void **state)
     struct fake_worker *w = *state;
 
     fixture_generation(&(struct fixture_options){.max_bandwidth = 1 << 20});
-    faults_settle();
+    fixture_settle();
     int c = client_connect(faults.port);
 
     client_send(c, "GET /throttled HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -90,7 +90,7 @@ static void no_memory_to_throttle(void **state)
     close(c);
     faults_nothing_is_left();
     fixture_generation(&(struct fixture_options){0});
-    faults_settle();
+    fixture_settle();
     still_serves(w);
 }
 
