@@ -163,14 +163,13 @@ void link_push_unsent(struct link *k)
 void link_abort(struct exchange *x)
 {
     struct link *k = x->link;
-    struct msg_abort m = {.why = ABORT_CLIENT_GONE};
 
     if (x->state == X_PUSHED && !x->aborted)
         pool_remove(x);
     x->aborted = true;
     if (k->gone)
         return;
-    if (!ring_push(&k->requests, MSG_REQUEST_ABORT, 0, exchange_id(x), &m, sizeof(m)))
+    if (!ring_push(&k->requests, MSG_REQUEST_ABORT, 0, exchange_id(x), NULL, 0))
         link_owe(x, X_UNSENT_ABORT);
     link_mark_dirty(k);
 }

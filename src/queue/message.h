@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "http/headers.h"
 
-enum { MESSAGE_VERSION = 2 };
+enum { MESSAGE_VERSION = 3 };
 
 /* Bytes of response body that a worker may have under way before the listener grants more. */
 enum { RESPONSE_CREDIT = 256 * 1024 };
@@ -38,7 +38,7 @@ enum message_type {
     /* listener to worker */
     MSG_REQUEST = 1,      /* struct msg_request + header table + bytes; flags MSG_END: no body */
     MSG_REQUEST_BODY,     /* bytes; MSG_END on the last */
-    MSG_REQUEST_ABORT,    /* struct msg_abort: client gone, timer: stop; still needs its closing record */
+    MSG_REQUEST_ABORT,    /* no payload: nobody waits any more; still needs its closing record */
     MSG_CREDIT,           /* struct msg_amount: response bytes that left, to be added to the credit */
     MSG_CLIENT_CERT,      /* struct msg_client_cert + DER: the answer to MSG_CLIENT_CERT_WANTED */
     /* worker to listener */
@@ -146,12 +146,6 @@ struct msg_file {
 
 struct msg_amount {
     uint64_t amount; /* bytes, or a handle */
-};
-
-enum msg_abort_why { ABORT_CLIENT_GONE = 1, ABORT_TIMER, ABORT_BAD_BODY };
-
-struct msg_abort {
-    uint32_t why;
 };
 
 struct msg_end {

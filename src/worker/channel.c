@@ -471,10 +471,10 @@ static bool take_body(struct channel *c, struct request_core *core, const struct
     return !core->body.overflow;
 }
 
-static void abort_request(struct channel *c, struct request_core *core, uint32_t why)
+static void abort_request(struct channel *c, struct request_core *core)
 {
     core->aborted = true;
-    core->body_failed = !core->body_end || why == ABORT_BAD_BODY;
+    core->body_failed = !core->body_end;
     core->r.response.abort = true;
     if (core->responding) {
         send_or_wait(c, core);
@@ -489,7 +489,6 @@ static void take_other(struct channel *c, const struct ring_record *rec)
 {
     struct request_core *core = find_held(c, rec->id);
     struct msg_amount amount;
-    struct msg_abort abort;
     bool ok = true;
 
     /* Without a core: the closing record crossed it on its way. */
@@ -509,12 +508,10 @@ static void take_other(struct channel *c, const struct ring_record *rec)
             tell_certificate(core);
         break;
     case MSG_REQUEST_ABORT:
-        ok = rec->len == sizeof(abort);
-        if (ok)
-            memcpy(&abort, rec->payload, sizeof(abort));
+        ok = rec->len == 0;
         ring_pop(&c->requests, rec);
         if (ok && core)
-            abort_request(c, core, abort.why);
+            abort_request(c, core);
         break;
     case MSG_CREDIT:
         ok = rec->len == sizeof(amount);

@@ -276,9 +276,7 @@ void fx_push_certificate(struct fx *f, uint64_t id, enum client_cert_verdict ver
 
 void fx_push_abort(struct fx *f, uint64_t id)
 {
-    struct msg_abort m = {ABORT_CLIENT_GONE};
-
-    assert_true(ring_push(&f->requests, MSG_REQUEST_ABORT, 0, id, &m, sizeof(m)));
+    assert_true(ring_push(&f->requests, MSG_REQUEST_ABORT, 0, id, NULL, 0));
 }
 
 void fx_push_credit(struct fx *f, uint64_t id, uint64_t amount)
