@@ -17,8 +17,9 @@
 enum { INLINE = 'J', IN_MEMFD = 'M' };
 enum { MEMFD_MAX = 64 << 20 };
 
-static bool send_datagram(int sock, char kind, const char *text, size_t n, const int *fds,
-                          size_t n_fds)
+/* As ipc_try_send. */
+static int send_datagram(int sock, char kind, const char *text, size_t n, const int *fds,
+                         size_t n_fds)
 {
     struct iovec iov[2] = {{&kind, 1}, {(void *)(uintptr_t)text, n}};
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * IPC_MAX_FDS)] = {0};
@@ -33,27 +34,32 @@ static bool send_datagram(int sock, char kind, const char *text, size_t n, const
         c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
         memcpy(CMSG_DATA(c), fds, sizeof(int) * n_fds);
     }
-    for (;;) {
-        if (sendmsg(sock, &m, MSG_NOSIGNAL) >= 0)
-            return true;
-        if (errno == EAGAIN) {
-            struct pollfd p = {.fd = sock, .events = POLLOUT};
-            if (poll(&p, 1, 5000) > 0)
-                continue;
-        } else if (errno == EINTR) {
-            continue;
-        }
-        return false;
-    }
+    while (sendmsg(sock, &m, MSG_NOSIGNAL) < 0)
+        if (errno != EINTR)
+            return errno == EAGAIN ? 0 : -1;
+    return 1;
 }
 
 bool ipc_send(int sock, json_t *msg, const int *fds, size_t n_fds)
+{
+    for (;;) {
+        int rc = ipc_try_send(sock, msg, fds, n_fds);
+        if (rc != 0)
+            return rc > 0;
+        struct pollfd p = {.fd = sock, .events = POLLOUT};
+        int n = poll(&p, 1, 5000);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return false;
+    }
+}
+
+int ipc_try_send(int sock, json_t *msg, const int *fds, size_t n_fds)
 {
     _cleanup_free_ char *text = json_dumps(msg, JSON_COMPACT);
     int all[IPC_MAX_FDS];
 
     if (!text || n_fds + 1 > IPC_MAX_FDS)
-        return false;
+        return -1;
     size_t n = strlen(text);
 
     if (n <= IPC_INLINE_MAX)
@@ -61,11 +67,11 @@ bool ipc_send(int sock, json_t *msg, const int *fds, size_t n_fds)
     _cleanup_close_ int mem = memfd_create("candor-message", MFD_CLOEXEC);
 
     if (mem < 0)
-        return false;
+        return -1;
     for (size_t done = 0; done < n;) {
         ssize_t w = write(mem, text + done, n - done);
         if (w < 0)
-            return false;
+            return -1;
         done += (size_t)w;
     }
     all[0] = mem;

@@ -27,12 +27,6 @@
 
 enum { LOG_STOP_MS = 5000 };
 
-void listener_tell(struct listener *l, json_t *msg)
-{
-    ipc_send(l->control, msg, NULL, 0);
-    json_decref(msg);
-}
-
 /* On an event thread: a client names a host whose certificate lies in the central store. */
 static void want_certificate(void *arg, struct str name)
 {
@@ -45,6 +39,8 @@ static void on_control(struct loop_io *io, uint32_t events)
 {
     struct listener *l = CONTAINER_OF(io, struct listener, control_io);
 
+    if (events & EPOLLOUT)
+        listener_tell_rest(l);
     for (;;) {
         int fds[IPC_MAX_FDS];
         size_t n_fds = 0;
@@ -129,6 +125,7 @@ static void fini(struct listener *l)
         thread_fini(&l->threads[i]);
     generation_unref(l->generation);
     after_wait(l); /* what still lies in the inbox */
+    listener_tell_last(l);
     for (struct worker_process *w = l->workers, *next; w; w = next) {
         next = w->next;
         worker_unref(w);
@@ -169,6 +166,7 @@ int listener_run(void)
     l.loop = loop_new();
     tls_set_wanted(want_certificate, &l);
     l.inbox_end = &l.inbox;
+    l.untold_end = &l.untold;
     pthread_mutex_init(&l.inbox_lock, NULL);
     loop_set_hooks(l.loop, (struct loop_hooks){.after_wait = after_wait, .arg = &l});
     l.control_io = (struct loop_io){.on_event = on_control, .fd = l.control};

@@ -19,6 +19,7 @@ struct listener_metrics;
 struct logging;
 struct response_cache;
 struct thread;
+struct untold;
 
 /* How many connections of a site are open; for maxConnections. */
 struct site_state {
@@ -58,6 +59,9 @@ struct listener {
     struct listener_metrics *metrics; /* NULL: nobody asked for them */
     struct loop *loop;
     struct loop_io control_io;
+    struct untold *untold, **untold_end; /* for the supervisor, once it reads on */
+    size_t n_untold;
+    uint64_t lost; /* beyond what is kept of them */
     unsigned n_threads;
     struct thread *threads;
     struct logging *logging;
@@ -79,11 +83,15 @@ struct listener {
 };
 
 /* listener.c, orders.c: control thread */
-void listener_tell(struct listener *l, json_t *msg); /* to the supervisor; msg is taken over */
 /* Obeys one order; gives how many of the descriptors were taken over, from the first. */
 size_t listener_obey(struct listener *l, json_t *msg, const int *fds, size_t n_fds);
 void listener_answer_status(struct listener *l, json_int_t token);
 void listener_finish(struct listener *l, uint64_t timeout_ms);
+
+/* tell.c: control thread, to the supervisor */
+void listener_tell(struct listener *l, json_t *msg); /* msg is taken over; never waits */
+void listener_tell_rest(struct listener *l);         /* the socket has room again */
+void listener_tell_last(struct listener *l);         /* what is left, at the end of the process */
 
 /* link.c */
 void worker_unref(struct worker_process *w);

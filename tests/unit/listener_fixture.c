@@ -268,6 +268,17 @@ void fixture_expect(const char *type)
     json_decref(expect(type));
 }
 
+void fixture_many_orders(int n)
+{
+    for (int i = 0; i < n; i++)
+        order(json_pack("{s:s, s:i}", "type", "status", "token", i), NULL, 0);
+    for (int i = 0; i < n; i++) {
+        json_t *msg = expect("status");
+        INVARIANT(ipc_get_int(msg, "token", -1) == i);
+        json_decref(msg);
+    }
+}
+
 static void set_pool(json_t *msg)
 {
     json_object_set_new(msg, "type", json_string("pool_state"));

@@ -64,6 +64,9 @@ void fixture_attach(struct fake_worker *w);
 void fixture_worker_gone(struct fake_worker *w);
 /* Next message of that type from the listener's control socket. */
 void fixture_expect(const char *type);
+/* n orders that are answered, given without reading an answer; then reads the answers, which have to
+ * come all, and in their order. */
+void fixture_many_orders(int n);
 void fixture_pool(const char *state, const char *reason, int queue_length);
 /* The same with loadBalancerCapabilities TcpLevel. */
 void fixture_pool_tcp_level(const char *state, const char *reason, int queue_length);

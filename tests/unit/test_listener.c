@@ -458,6 +458,12 @@ static int tear_down(void **state)
     return fixture_remove_logs();
 }
 
+/* More than the control socket holds, one way and the other. */
+static void nothing_told_is_lost_on_a_supervisor_that_reads_late(void **state)
+{
+    fixture_many_orders(3000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +483,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_refuses),
         cmocka_unit_test(a_stopped_pool_says_so),
         cmocka_unit_test(a_bad_request_is_answered_by_the_listener),
+        cmocka_unit_test(nothing_told_is_lost_on_a_supervisor_that_reads_late),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
