@@ -398,6 +398,20 @@ static void give_values(struct columns *c, struct layout *l, const struct str *v
     sink_record(c->sink, &r, c->line);
 }
 
+/* Neither time nor status is one: as many values as columns by chance, as in a text of another
+ * encoding. */
+static bool is_nonsense(const struct layout *l, const struct str *v)
+{
+    struct str date = plain_value(v, l, FIELD_DATE), clock = plain_value(v, l, FIELD_TIME);
+    struct str ended = plain_value(v, l, FIELD_STATUS);
+    int64_t at;
+    uint64_t n;
+    bool has_time =
+        (date.n == 0 || text_date(date, &at)) && (clock.n == 0 || text_clock(clock, &at));
+
+    return ended.n && !text_u64(ended.p, ended.n, &n) && !has_time;
+}
+
 static bool fit_header(struct columns *c, struct str line, struct str *v)
 {
     struct layout *l = c->layout;
@@ -408,12 +422,13 @@ static bool fit_header(struct columns *c, struct str line, struct str *v)
     n = l->is_quoted ? split_quoted(line, v) : split_plain(line, v);
     if (n != l->columns && str_find_char(line, '"') != SIZE_MAX)
         n = l->is_quoted ? split_plain(line, v) : split_quoted(line, v);
-    if (n == l->columns && !l->is_guess) {
+    if (n == l->columns && !l->is_guess && !is_nonsense(l, v)) {
         give_values(c, l, v, line);
         return true;
     }
     n = split_plain(line, v);
-    if (n == SIZE_MAX || l->is_guess || drop_empty(v, n) != l->columns || n == l->columns)
+    if (n == SIZE_MAX || l->is_guess || drop_empty(v, n) != l->columns || n == l->columns ||
+        is_nonsense(l, v))
         return false;
     /* Two blanks in a row: an empty value written as nothing. */
     c->sink->stats->refitted++;

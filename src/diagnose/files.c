@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "base/poison.h"
 
 /* The name of the folder that IIS makes for a site's logs. */
@@ -46,13 +47,43 @@ struct scan_file *files_add_member(struct file_list *l, size_t archive, struct z
     return f;
 }
 
+/* The file's place in the index of known ones. */
+static uint64_t file_hash(const struct stat *st)
+{
+    uint64_t numbers[] = {(uint64_t)st->st_dev, (uint64_t)st->st_ino};
+
+    return hash_bytes(numbers, sizeof(numbers));
+}
+
+/* The file that is known under another name, or NULL; then it is known from now on. */
+static const struct scan_file *known_as(struct file_list *l, const struct stat *st)
+{
+    if (!st || !S_ISREG(st->st_mode))
+        return NULL;
+    if (!l->known.slots)
+        index_init(&l->known, 256);
+    uint64_t hash = file_hash(st);
+    uint32_t row = index_at(&l->known, hash)->row;
+
+    if (row != INDEX_FREE)
+        return l->at[row];
+    index_put(&l->known, hash, (uint32_t)l->n);
+    return NULL;
+}
+
 static void add_file(struct file_list *l, const char *path, const struct stat *st, bool is_given)
 {
     if (l->n >= FILES_MAX) {
         l->is_cut = true;
         return;
     }
+    const struct scan_file *same = known_as(l, st);
     struct scan_file *f = add(l, xstrdup(path));
+
+    if (same) {
+        f->problem = xasprintf("the same file as %s, and read once", same->path);
+        f->is_no_log = true;
+    }
 
     f->open_path = xstrdup(path);
     f->is_given = is_given;
@@ -71,8 +102,13 @@ static void add_entry(struct file_list *l, const char *folder, const char *name,
     if (lstat(path, &st) != 0)
         return;
     /* Links to folders are not followed: they may lead in circles. */
-    if (S_ISLNK(st.st_mode) && (stat(path, &st) != 0 || S_ISDIR(st.st_mode)))
+    if (S_ISLNK(st.st_mode)) {
+        if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || l->link_n >= FILES_MAX)
+            return;
+        l->links = xgrow(l->links, l->link_n, &l->link_cap, sizeof(char *));
+        l->links[l->link_n++] = xstrdup(path);
         return;
+    }
     if (S_ISDIR(st.st_mode))
         add_folder(l, path, depth + 1);
     else if (S_ISREG(st.st_mode))
@@ -116,6 +152,23 @@ void files_add(struct file_list *l, const char *path)
         add_file(l, path, &st, true);
 }
 
+void files_add_links(struct file_list *l)
+{
+    for (size_t i = 0; i < l->link_n; i++) {
+        struct stat st;
+        bool is_new = stat(l->links[i], &st) == 0 && S_ISREG(st.st_mode) &&
+                      (!l->known.slots || index_at(&l->known, file_hash(&st))->row == INDEX_FREE);
+        if (is_new)
+            add_file(l, l->links[i], &st, false);
+        free(l->links[i]);
+    }
+    free(l->links);
+    l->links = NULL;
+    l->link_n = l->link_cap = 0;
+    if (l->known.slots)
+        index_fini(&l->known);
+}
+
 void files_fini(struct file_list *l)
 {
     for (size_t i = 0; i < l->n; i++) {
@@ -133,6 +186,10 @@ void files_fini(struct file_list *l)
         free(f->path);
         free(f);
     }
+    for (size_t i = 0; i < l->link_n; i++)
+        free(l->links[i]);
+    free(l->links);
+    index_fini(&l->known);
     free(l->at);
     *l = (struct file_list){0};
 }

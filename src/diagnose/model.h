@@ -145,6 +145,7 @@ struct model_file {
     bool is_headerless;
     bool has_local_time;          /* times are of the machine that wrote it, without offset */
     struct str fields;            /* names of the last #Fields, separated by one blank */
+    bool is_given, is_no_log;     /* as in struct scan_file */
     struct str problem;           /* why reading ended early or was refused; empty if nothing did */
     struct model_misfit *misfits; /* the first few */
     size_t misfit_n;

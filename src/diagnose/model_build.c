@@ -58,6 +58,8 @@ static void build_files(struct build *b)
                                  .kind = from->kind,
                                  .first_s = RECORD_NO_TIME,
                                  .last_s = RECORD_NO_TIME,
+                                 .is_given = from->is_given,
+                                 .is_no_log = from->is_no_log,
                                  .problem = build_own(b, str_z(from->problem)),
                                  .is_archive = from->is_archive};
         f->misfits = build_make(b, MISFITS_KEPT, sizeof(*f->misfits));

@@ -225,6 +225,7 @@ static void read_file(struct worker *w, size_t file)
 
     f->kind = sniff(sniffed, &is_dated, &why_not);
     if (f->kind == LOG_UNKNOWN) {
+        f->is_no_log = !source_problem(source);
         set_problem(f, xstrdup(source_problem(source) ? source_problem(source) : why_not));
     } else if (is_dated && give_stretches(s, file, source, &text)) {
         return;
@@ -420,6 +421,7 @@ uint64_t scan_size(const char *const *paths, size_t n)
 
     for (size_t i = 0; i < n; i++)
         files_add(&files, paths[i]);
+    files_add_links(&files);
     for (size_t i = 0; i < files.n; i++)
         sum += files.at[i]->size;
     files_fini(&files);
@@ -458,6 +460,7 @@ struct model *scan_paths(const char *const *paths, size_t n, const struct scan_o
     pthread_cond_init(&s.changed, NULL);
     for (size_t i = 0; i < n; i++)
         files_add(&s.files, paths[i]);
+    files_add_links(&s.files);
     for (size_t i = 0; i < s.files.n; i++)
         s.total += s.files.at[i]->size;
     unsigned threads = thread_count(options, s.total);

@@ -117,11 +117,39 @@ static enum log_kind by_document(struct str text, const char **ret_why)
     return LOG_UNKNOWN;
 }
 
+/* Packed data, where text should be: of a kind that is not unpacked, or packed twice. */
+static const char *packed_why(struct str text)
+{
+    static const struct {
+        struct str mark;
+        const char *why;
+    } kinds[] = {
+        {STR("\x1f\x8b\x08"), "packed with gzip inside another packing: unpack it first"},
+        {STR("\x28\xb5\x2f\xfd"), "packed with zstd inside another packing: unpack it first"},
+        {STR("PK\x03\x04"), "a zip archive inside another packing: unpack it first"},
+        {STR("BZh"), "packed with bzip2, which is not read here: unpack it first"},
+        {STR("\xfd"
+             "7zXZ\0"),
+         "packed with xz, which is not read here: unpack it first"},
+        {STR("7z\xbc\xaf\x27\x1c"), "packed with 7-Zip, which is not read here: unpack it first"},
+        {STR("Rar!\x1a\x07"), "a RAR archive, which is not read here: unpack it first"},
+        {STR("MSCF\0\0\0\0"), "a cabinet file, which is not read here: unpack it first"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (str_starts(text, kinds[i].mark))
+            return kinds[i].why;
+    return NULL;
+}
+
 enum log_kind sniff(struct str text, bool *ret_is_dated, const char **ret_why)
 {
     enum log_kind kind;
 
     *ret_is_dated = true;
+    *ret_why = packed_why(text);
+    if (*ret_why)
+        return LOG_UNKNOWN;
     *ret_why = "its first lines are of no log that is known here";
     while (text.n && (text.p[0] == '\0' || strchr(" \t\r\n", text.p[0])))
         text = str_sub(text, 1, text.n);

@@ -15,7 +15,13 @@
 #include "diagnose/scan.h"
 #include "base/poison.h"
 
-enum { TOP_DEFAULT = 20, LIST_DEFAULT = 50, REPORT_MAX = 1 << 30, TOP_MAX = 100000 };
+enum {
+    TOP_DEFAULT = 20,
+    LIST_DEFAULT = 50,
+    REPORT_MAX = 1 << 30,
+    TOP_MAX = 100000,
+    PROBLEMS_TOLD = 20, /* on standard error */
+};
 /* What a sample reads, and from which size on a terminal shows one first: a second's work each. */
 #define SAMPLE_BYTES ((uint64_t)512 << 20)
 #define SAMPLE_FROM ((uint64_t)2 << 30)
@@ -111,6 +117,8 @@ static int take_arguments(struct arguments *a, int argc, char **argv)
     if (a->path_n == 0)
         return command_wrong(&command_diagnose, "no file or folder is given");
     filter_finish(&a->scan.filter);
+    if (a->scan.filter.until_s != RECORD_NO_TIME && a->scan.filter.since_s > a->scan.filter.until_s)
+        return command_wrong(&command_diagnose, "--since is later than --until");
     a->scan.list_max = a->top ? a->top : LIST_DEFAULT;
     a->top = a->top ? a->top : TOP_DEFAULT;
     a->scan.top = a->top;
@@ -178,18 +186,28 @@ static int give_report(const struct arguments *a, struct str report)
     return ok || errno == EPIPE ? 0 : 1;
 }
 
-/* Inputs that were asked for and gave nothing. */
-static int tell_problems(const struct model *m, const struct arguments *a)
+/* What could not be read, or not to its end; of files that are no logs those that were named. */
+static int tell_problems(const struct model *m)
 {
     uint64_t records = 0;
+    size_t told = 0;
 
     for (size_t i = 0; i < m->file_n; i++) {
         const struct model_file *f = &m->files[i];
+        struct buf line;
         records += f->records;
-        for (size_t k = 0; k < a->path_n && f->problem.n; k++)
-            if (str_eq(f->path, str_z(a->paths[k])))
-                fprintf(stderr, "candor: diagnose: %s: %.*s\n", a->paths[k], STR_ARG(f->problem));
+        if (f->problem.n == 0 || (f->is_no_log && !f->is_given) || told++ >= PROBLEMS_TOLD)
+            continue;
+        buf_init(&line, REPORT_MAX);
+        buf_str(&line, STR("candor: diagnose: "));
+        report_plain(&line, f->path);
+        buf_printf(&line, ": %.*s\n", STR_ARG(f->problem));
+        fwrite(line.p, 1, line.n, stderr);
+        buf_fini(&line);
     }
+    if (told > PROBLEMS_TOLD)
+        fprintf(stderr, "candor: diagnose: and %zu more, which the report names\n",
+                told - PROBLEMS_TOLD);
     if (records)
         return 0;
     fprintf(stderr, "candor: diagnose: no records were found\n");
@@ -224,7 +242,7 @@ static int diagnose(const struct arguments *a)
 
     if (report.overflow)
         fprintf(stderr, "candor: diagnose: the report is too large: ask for less with --top\n");
-    int problems = tell_problems(m, a);
+    int problems = tell_problems(m);
 
     buf_fini(&report);
     findings_fini(&findings);

@@ -2,9 +2,11 @@
 import gzip
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 import zipfile
 
@@ -138,6 +140,81 @@ def test_folder_and_unknown_files(tmp_path, log):
     assert {s["site"]: s["requests"] for s in d["sites"]} == {"W3SVC1": 4, "W3SVC2": 4}
 
 
+def test_file_with_two_names_is_read_once(log, tmp_path):
+    """By links in a folder, and named twice: its requests count once."""
+    path = log(SAMPLE, "logs/u_ex1.log")
+    other = log(SAMPLE, "elsewhere/u_ex2.log")
+    os.symlink("u_ex1.log", path.parent / "a_current.log")
+    os.symlink(path.parent, path.parent / "loop")
+    os.symlink("nowhere", path.parent / "dangling.log")
+    os.symlink(other, path.parent / "b_linked.log")
+    d = diagnose(path.parent)
+    assert d["totals"]["requests"] == 8
+    assert sorted(os.path.basename(i["path"]) for i in d["inputs"] if i["records"]) == ["b_linked.log", "u_ex1.log"]
+    os.link(path, path.parent / "z_hard.log")
+    d = diagnose(path.parent, path, path.parent / "a_current.log")
+    assert d["totals"]["requests"] == 8
+    again = [i for i in d["inputs"] if "z_hard.log" in i["path"]]
+    assert [i["records"] for i in again] == [0] and "read once" in again[0]["problem"]
+
+
+def test_folder_of_trouble():
+    """What could not be read is told on standard error too, with a remedy; what is no log is not."""
+    with tempfile.TemporaryDirectory(prefix="candor-trouble-") as top:
+        pathlib.Path(top).chmod(0o755)     # pytest's own folders are closed to others, and so may be the build's
+        binary, folder = pathlib.Path(top) / "candor", pathlib.Path(top) / "logs"
+        shutil.copy(server_module.BINARY, binary)
+        folder.mkdir()
+        (folder / "good.log").write_text(SAMPLE)
+        (folder / "readme.txt").write_text("just some text\n")
+        (folder / "cut.gz").write_bytes(gzip.compress(SAMPLE.encode() * 100)[:-50])
+        (folder / "locked.log").write_text(SAMPLE)
+        (folder / "locked.log").chmod(0)
+        other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        done = subprocess.run([*other, binary, "diagnose", folder], capture_output=True, text=True,
+                              timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert any(l.endswith("locked.log: cannot be opened: Permission denied") for l in lines)
+    assert any("cut.gz: the compressed data is cut off" in l for l in lines) and len(lines) == 2
+    assert "as a user who may" in " ".join(done.stdout.split()) and "readme.txt" in done.stdout
+
+
+@pytest.mark.parametrize("name, content, says", [
+    ("a.bz2", b"BZh91AY&SY" + bytes(90), "bzip2"), ("a.xz", b"\xfd7zXZ\0" + bytes(90), "xz"),
+    ("a.7z", b"7z\xbc\xaf'\x1c" + bytes(90), "7-Zip"), ("a.rar", b"Rar!\x1a\x07\x01\0" + bytes(90), "RAR"),
+    ("a.cab", b"MSCF\0\0\0\0" + bytes(90), "cabinet"),
+    ("a.gz", gzip.compress(gzip.compress(SAMPLE.encode())), "gzip")])
+def test_other_packings_are_named(log, name, content, says):
+    i = diagnose(log(content, name), code=1)["inputs"][0]
+    assert i["records"] == 0 and says in i["problem"] and "unpack" in i["problem"]
+
+
+def test_archive_in_an_archive(tmp_path, log):
+    inner = tmp_path / "inner.zip"
+    with zipfile.ZipFile(inner, "w") as z:
+        z.writestr("a.log", SAMPLE)
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as z:
+        z.writestr("b.log", SAMPLE)
+        z.writestr("b.log.gz", gzip.compress(SAMPLE.encode()))
+        z.write(inner, "inner.zip")                 # stored as it is: its text must not be taken for lines
+    inputs = diagnose(tmp_path / "outer.zip")["inputs"]
+    got = {i["path"].rpartition("/")[2]: i for i in inputs}
+    assert got["b.log"]["records"] == 4
+    assert got["inner.zip"]["records"] == 0 and "zip" in got["inner.zip"]["problem"]
+    assert got["b.log.gz"]["records"] == 0 and "gzip" in got["b.log.gz"]["problem"]
+
+
+def test_text_of_another_encoding_in_the_middle(log):
+    """PowerShell's >> appends UTF-16 to a file of bytes: that is told, not counted as requests."""
+    content = SAMPLE.encode() + w3c(line(7), line(8, "/orders/1", status="404 8 0")).encode("utf-16le") + b"\r\n"
+    d = diagnose(log(content + line(9).encode()))
+    i = d["inputs"][0]
+    assert (i["records"], d["totals"]["requests"], d["totals"]["status_2xx"]) == (5, 5, 2)
+    assert i["not_understood"] >= 2
+    assert all(s["code"][0] in "245" for s in d["by_status"])
+
+
 @pytest.mark.parametrize("option, value, count", [
     ("--status", "404.8", 2), ("--status", "404", 2), ("--status", "5xx", 1), ("--status", "404.7", 0),
     ("--url", "/ORDERS", 2), ("--client", "2001:db8::1", 1), ("--since", "2026-03-14T08:00:03Z", 2),
@@ -260,6 +337,7 @@ def test_output_file_and_exit_codes(tmp_path, log):
     run(path, "--format", "yaml", code=2)
     run(path, "--status", "many", code=2)
     run(path, "--since", "yesterday", code=2)
+    run(path, "--since", "2026-03-15", "--until", "2026-03-14", code=2)
     run(tmp_path / "absent", code=1)
     run(path, "--output", tmp_path / "no" / "folder", code=1)
     assert "Usage: candor diagnose" in run("--help")
