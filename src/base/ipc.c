@@ -80,11 +80,11 @@ int ipc_try_send(int sock, json_t *msg, const int *fds, size_t n_fds)
     return send_datagram(sock, IN_MEMFD, "", 0, all, n_fds + 1);
 }
 
-static json_t *load_memfd(int fd)
+static json_t *load_memfd(int fd, size_t max)
 {
     struct stat st;
 
-    if (fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > MEMFD_MAX)
+    if (fstat(fd, &st) < 0 || st.st_size <= 0 || (uint64_t)st.st_size > max)
         return NULL;
     _cleanup_free_ char *text = xmalloc((size_t)st.st_size);
     size_t got = 0;
@@ -114,6 +114,12 @@ static size_t take_fds(struct msghdr *m, int fds[IPC_MAX_FDS])
 
 int ipc_recv(int sock, json_t **ret_msg, int ret_fds[IPC_MAX_FDS], size_t *ret_n_fds)
 {
+    return ipc_recv_bounded(sock, MEMFD_MAX, ret_msg, ret_fds, ret_n_fds);
+}
+
+int ipc_recv_bounded(int sock, size_t max, json_t **ret_msg, int ret_fds[IPC_MAX_FDS],
+                     size_t *ret_n_fds)
+{
     _cleanup_free_ char *data = xmalloc(IPC_INLINE_MAX + 1);
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * IPC_MAX_FDS)];
     struct iovec iov = {data, IPC_INLINE_MAX + 1};
@@ -135,7 +141,7 @@ int ipc_recv(int sock, json_t **ret_msg, int ret_fds[IPC_MAX_FDS], size_t *ret_n
         if (data[0] == INLINE) {
             msg = json_loadb(data + 1, (size_t)n - 1, 0, NULL);
         } else if (data[0] == IN_MEMFD && n_fds > 0) {
-            msg = load_memfd(ret_fds[0]);
+            msg = load_memfd(ret_fds[0], max);
             close(ret_fds[0]);
             n_fds--;
             memmove(ret_fds, ret_fds + 1, n_fds * sizeof(int));

@@ -21,6 +21,11 @@ int ipc_try_send(int sock, json_t *msg, const int *fds, size_t n_fds);
  * message is malformed. */
 int ipc_recv(int sock, json_t **ret_msg, int ret_fds[IPC_MAX_FDS], size_t *ret_n_fds);
 
+/* From somebody who is not trusted: a message that travels in a memfd (or in whatever file comes in
+ * its place) may have max bytes, which take some fifty times as much memory once they are JSON. */
+int ipc_recv_bounded(int sock, size_t max, json_t **ret_msg, int ret_fds[IPC_MAX_FDS],
+                     size_t *ret_n_fds);
+
 /* Members with a default when absent or of another type. */
 const char *ipc_get_str(const json_t *msg, const char *key, const char *otherwise);
 json_int_t ipc_get_int(const json_t *msg, const char *key, json_int_t otherwise);

@@ -4,6 +4,8 @@
 #include "listener/response_cache_table.h"
 #include "base/poison.h"
 
+enum { LIST_BYTES_MAX = 1 << 20 };
+
 void response_cache_stats(struct response_cache *c, struct response_cache_stats *ret)
 {
     *ret = (struct response_cache_stats){0};
@@ -83,11 +85,16 @@ json_t *response_cache_list(struct response_cache *c, size_t max, uint64_t now_m
 {
     struct response_cache_stats stats;
     json_t *j = json_object(), *entries = json_array();
+    size_t bytes = 0; /* URLs are as long as clients like */
 
     response_cache_stats(c, &stats);
     pthread_mutex_lock(&c->lock);
-    for (struct cached_response *r = c->newest; r && max; r = r->older, max--)
-        json_array_append_new(entries, entry_json(r, now_ms));
+    for (struct cached_response *r = c->newest; r && max && bytes < LIST_BYTES_MAX;
+         r = r->older, max--) {
+        json_t *entry = entry_json(r, now_ms);
+        bytes += json_string_length(json_object_get(entry, "url"));
+        json_array_append_new(entries, entry);
+    }
     pthread_mutex_unlock(&c->lock);
     json_object_set_new(j, "bytes", json_integer((json_int_t)stats.bytes));
     json_object_set_new(j, "maxBytes", json_integer((json_int_t)stats.max_bytes));

@@ -16,8 +16,8 @@
  *                   computerName}          logFile, log, httperr: see logging/log_settings.h.
  *                   address: "*" (any), "+" (any, before names) or one with its scope as a number
  *   pool_state     {pool, state, reason, queueLength?, loadBalancerCapabilities?}
- *   worker_attach  {worker, pool, pid} [region memfd, then per thread: listener's eventfd, worker's
- *                   eventfd, listener's end of the file socket]
+ *   worker_attach  {worker, pool, pid} [region memfd, then per thread: listener's eventfd, the
+ *                   pipe to write to that wakes the worker, listener's end of the file socket]
  *   worker_drain   {worker}      no new requests to it; answered by worker_drained
  *   worker_gone    {worker}      its process has ended: held requests are abandoned, the rest requeued
  *   reopen_logs    {}
@@ -40,8 +40,8 @@
  *
  * supervisor -> worker
  *   start          {worker, pool, threads, system_drive, config_path, generation, parameters?}
- *                  [applicationHost.config as memfd, region memfd, then per thread: worker's eventfd,
- *                   listener's eventfd, worker's end of the file socket]
+ *                  [applicationHost.config as memfd, region memfd, then per thread: the pipe to sleep
+ *                   on, listener's eventfd, worker's end of the file socket]
  *   generation     {id, config_path} [memfd]  new server-level configuration
  *   ping           {token}                    answered by pong {token} from the worker's main thread
  *   stop           {timeout_ms}               finish what is held, exit 0

@@ -7,7 +7,7 @@
 
 #include "queue/ring.h"
 
-/* Descriptors that belong to one pair: eventfds on which listener and worker sleep, and the ends of
+/* Descriptors that belong to one pair: what listener and worker sleep on, and the ends of
  * the SOCK_SEQPACKET pair over which the worker hands open files to the listener. */
 enum { REGION_FDS_PER_THREAD = 2 };
 

@@ -28,8 +28,8 @@ struct ring {
     uint64_t mine;      /* own position (tail of a producer, head of a consumer) */
     uint64_t other;     /* the other side's position as last read and checked */
     uint64_t reserved;  /* producer: position where the record under construction starts */
-    int wake_fd;        /* eventfd of the other side */
-    int sleep_fd;       /* own eventfd */
+    int wake_fd;        /* what the other side sleeps on: an eventfd, or a pipe to write to */
+    int sleep_fd;       /* the own one */
 };
 
 enum { RING_ALIGN = 16, RING_RECORD_HEAD = 16 };

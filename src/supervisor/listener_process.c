@@ -18,6 +18,7 @@ enum {
     RESTART_PAUSE_MS = 1000, /* ...then this long between starts */
     STOP_GRACE_MS = 7000,    /* beyond the time it was given: its logs may wait for a disk */
     START_LIMIT_MS = 30000,
+    MESSAGE_MAX = 4 << 20, /* the longest it sends is the list of its cache */
     START_TOKEN = 0, /* of the status asked for last at the start: all before it has been taken */
 };
 
@@ -146,7 +147,7 @@ static void on_control(struct loop_io *io, uint32_t events)
     for (int i = 0; i < 64; i++) {
         size_t n_fds = 0;
         json_t *msg = NULL;
-        int rc = ipc_recv(io->fd, &msg, fds, &n_fds);
+        int rc = ipc_recv_bounded(io->fd, MESSAGE_MAX, &msg, fds, &n_fds);
 
         if (rc == 0)
             return;

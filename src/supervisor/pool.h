@@ -41,6 +41,8 @@ struct worker {
     uint64_t ping_token;
     uint64_t events_since_ms; /* how many events it has reported since then */
     unsigned events;
+    uint64_t messages_since_ms; /* the same of all messages */
+    unsigned messages;
     bool ping_out;
     bool ends_by_us;   /* its exit is no failure */
     bool failure_said; /* its exit is one, but the event has been written */
@@ -50,6 +52,8 @@ struct worker {
     uint32_t replaces;      /* worker that goes when this one is ready; 0: none */
     int *kit;               /* descriptors for the listener, until it is attached */
     size_t n_kit;
+    int *sleeps; /* on which its threads sleep, for its suspension; as long as the kit */
+    size_t n_sleeps;
     struct suspension *suspension; /* NULL: it ends when it is idle */
 };
 

@@ -24,7 +24,7 @@ struct suspension {
     struct loop_timer settle;
     struct region region;
     struct wake {
-        struct loop_io io; /* our copy of an eventfd on which the worker sleeps */
+        struct loop_io io; /* our copy of what a thread of the worker sleeps on */
         struct suspension *s;
     } * wakes;
     size_t n_wakes;
@@ -101,7 +101,7 @@ static void on_settled(struct loop_timer *t)
         suspension_end(s);
 }
 
-/* The eventfd is never read, so that it is always readable: what counts is what is on the rings.
+/* Nothing is read here, that is the worker's: what counts is what is on the rings.
  * Before all threads have stopped, on_settled looks. */
 static void on_wake(struct loop_io *io, uint32_t events)
 {
@@ -150,18 +150,18 @@ uint64_t suspension_woken_ms(const struct suspension *s)
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-struct suspension *suspension_new(struct worker *w, const int *kit, size_t n_kit)
+struct suspension *suspension_new(struct worker *w, int region, const int *sleeps, size_t n)
 {
     struct suspension *s = xcalloc(1, sizeof(*s));
 
     s->worker = w;
     s->settle.on_time = on_settled;
-    s->n_wakes = (n_kit - 1) / 3;
+    s->n_wakes = n;
     s->wakes = xcalloc(s->n_wakes, sizeof(*s->wakes));
-    bool ok = region_map(kit[0], &s->region) && s->region.threads <= s->n_wakes;
+    bool ok = region_map(region, &s->region) && s->region.threads <= s->n_wakes;
 
     for (size_t i = 0; i < s->n_wakes; i++) {
-        int fd = fcntl(kit[2 + 3 * i], F_DUPFD_CLOEXEC, 0);
+        int fd = fcntl(sleeps[i], F_DUPFD_CLOEXEC, 0);
         s->wakes[i] = (struct wake){.io = {.on_event = on_wake, .fd = fd}, .s = s};
         ok = ok && fd >= 0;
     }

@@ -1,6 +1,6 @@
 /* processModel/idleTimeoutAction="Suspend": an idle worker is stopped where it stands and its
  * memory is offered to the machine. The request that wakes it goes the usual way: the listener puts
- * it on the ring and signals the worker's eventfd, on which we listen in its place. */
+ * it on the ring and writes to the worker's pipe, on which we listen in its place. */
 #ifndef CANDOR_SUPERVISOR_SUSPEND_H
 #define CANDOR_SUPERVISOR_SUSPEND_H
 
@@ -11,9 +11,9 @@
 struct suspension;
 struct worker;
 
-/* Keeps what is needed to suspend w later: kit is what the listener is given of it. NULL: cannot be
- * had; the worker is then ended when it is idle. */
-struct suspension *suspension_new(struct worker *w, const int *kit, size_t n_kit);
+/* Keeps copies of what is needed to suspend w later: its region, and on what its n threads sleep.
+ * NULL: cannot be had; the worker is then ended when it is idle. */
+struct suspension *suspension_new(struct worker *w, int region, const int *sleeps, size_t n);
 struct suspension *suspension_free(struct suspension *s);
 
 /* Stops the worker, unless it has just been given something to do. */

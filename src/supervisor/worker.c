@@ -21,6 +21,8 @@ enum { BROKEN_CHANNEL_MS = 2000 };
 enum { ABANDONED_MS = 10000 };
 /* The most events that a worker may report within a time. */
 enum { EVENTS_MAX = 100, EVENTS_MS = 60000 };
+/* The most messages within the same time; a busy worker sends a few. */
+enum { MESSAGES_MAX = 2000 };
 
 static const char source[] = "Microsoft-Windows-IIS-W3SVC-WP";
 
@@ -272,9 +274,11 @@ static void close_all(const int *fds, size_t n)
 static void drop_kit(struct worker *w)
 {
     close_all(w->kit, w->n_kit);
+    close_all(w->sleeps, w->n_sleeps);
     free(w->kit);
-    w->kit = NULL;
-    w->n_kit = 0;
+    free(w->sleeps);
+    w->kit = w->sleeps = NULL;
+    w->n_kit = w->n_sleeps = 0;
 }
 
 static void say_crash(struct worker *w, int status)
@@ -345,7 +349,7 @@ static void take_ready(struct worker *w)
                                           (int)w->id, "pool", w->pool->name, "pid", (int)w->pid),
                                 w->kit, w->n_kit);
     if (w->pool->conf->idle_suspend)
-        w->suspension = suspension_new(w, w->kit, w->n_kit);
+        w->suspension = suspension_new(w, w->kit[0], w->sleeps, w->n_sleeps);
     drop_kit(w);
     if (!w->attached) {
         /* The listener has just ended: this ring leads nowhere. */
@@ -395,6 +399,8 @@ static void take_idle(struct worker *w, const json_t *msg)
 
 static void take_requests(struct worker *w)
 {
+    if (!w->pool->conf->restart_requests)
+        return; /* nobody has asked it to count */
     if (w->state == WORKER_RUNNING && !w->successor_started)
         pool_recycle_worker(w, EV_WAS_RECYCLE_REQUESTS);
 }
@@ -448,6 +454,16 @@ static void take_message(struct worker *w, const json_t *msg)
         take_event(w, msg);
 }
 
+/* Each message costs the supervisor, which is everybody's, more than it costs the worker. */
+static bool is_flooding(struct worker *w)
+{
+    if (now_ms(w) - w->messages_since_ms >= EVENTS_MS) {
+        w->messages_since_ms = now_ms(w);
+        w->messages = 0;
+    }
+    return ++w->messages > MESSAGES_MAX;
+}
+
 static void on_control(struct loop_io *io, uint32_t events)
 {
     struct worker *w = CONTAINER_OF(io, struct worker, control);
@@ -456,7 +472,7 @@ static void on_control(struct loop_io *io, uint32_t events)
     for (int i = 0; i < 16; i++) {
         size_t n_fds = 0;
         json_t *msg = NULL;
-        int rc = ipc_recv(io->fd, &msg, fds, &n_fds);
+        int rc = ipc_recv_bounded(io->fd, /* max = */ 0, &msg, fds, &n_fds);
 
         if (rc == 0)
             return;
@@ -468,7 +484,10 @@ static void on_control(struct loop_io *io, uint32_t events)
             return;
         }
         close_all(fds, n_fds);
-        take_message(w, msg);
+        if (is_flooding(w))
+            worker_malformed(w, "it floods its control channel");
+        else
+            take_message(w, msg);
         json_decref(msg);
         if (w->channel_broken)
             return;

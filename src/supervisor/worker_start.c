@@ -69,28 +69,40 @@ void worker_send_generation(struct worker *w)
                 &fd, 1);
 }
 
-/* Everything that joins a worker with the listener. Both lists are what control.h wants sent. */
+/* Everything that joins a worker with the listener. The first two lists are what control.h wants
+ * sent; the third is on what the worker sleeps, for its suspension. */
 struct kit {
     int worker[2 + 3 * ENDPOINT_THREADS_MAX];
     int listener[1 + 3 * ENDPOINT_THREADS_MAX];
-    size_t n_worker, n_listener;
+    int sleeps[ENDPOINT_THREADS_MAX];
+    size_t n_worker, n_listener, n_sleeps;
 };
 
+/* The listener wakes a worker through a pipe and not an eventfd: copies of an eventfd share their
+ * flags, so that a worker that makes its own blocking, and fills it, would hold the listener. */
 static bool add_pair(struct kit *k)
 {
     int listener_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int worker_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int files[2] = {-1, -1};
+    int wake[2] = {-1, -1}, files[2] = {-1, -1};
 
+    (void)!pipe2(wake, O_CLOEXEC | O_NONBLOCK);
     (void)!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, files);
     k->listener[k->n_listener++] = listener_event;
-    k->listener[k->n_listener++] = worker_event;
+    k->listener[k->n_listener++] = wake[1];
     k->listener[k->n_listener++] = files[0];
-    k->worker[k->n_worker++] = fcntl(worker_event, F_DUPFD_CLOEXEC, 0);
+    k->worker[k->n_worker++] = wake[0];
     k->worker[k->n_worker++] = fcntl(listener_event, F_DUPFD_CLOEXEC, 0);
     k->worker[k->n_worker++] = files[1];
-    return listener_event >= 0 && worker_event >= 0 && files[0] >= 0 &&
-           k->worker[k->n_worker - 3] >= 0 && k->worker[k->n_worker - 2] >= 0;
+    k->sleeps[k->n_sleeps++] = fcntl(wake[0], F_DUPFD_CLOEXEC, 0);
+    return listener_event >= 0 && wake[0] >= 0 && files[0] >= 0 &&
+           k->worker[k->n_worker - 2] >= 0 && k->sleeps[k->n_sleeps - 1] >= 0;
+}
+
+static void close_kit(const struct kit *k)
+{
+    close_all(k->worker, k->n_worker);
+    close_all(k->listener, k->n_listener);
+    close_all(k->sleeps, k->n_sleeps);
 }
 
 static bool make_kit(const struct supervisor *s, struct kit *k)
@@ -106,8 +118,7 @@ static bool make_kit(const struct supervisor *s, struct kit *k)
         ok = add_pair(k);
     if (!ok) {
         int e = errno;
-        close_all(k->worker, k->n_worker);
-        close_all(k->listener, k->n_listener);
+        close_kit(k);
         errno = e;
     }
     return ok;
@@ -157,6 +168,9 @@ static struct worker *add_worker(struct pool *p, pid_t pid, int control, uint32_
     w->n_kit = k->n_listener;
     w->kit = xcalloc(k->n_listener, sizeof(int));
     memcpy(w->kit, k->listener, k->n_listener * sizeof(int));
+    w->n_sleeps = k->n_sleeps;
+    w->sleeps = xcalloc(k->n_sleeps, sizeof(int));
+    memcpy(w->sleeps, k->sleeps, k->n_sleeps * sizeof(int));
     return w;
 }
 
@@ -197,8 +211,7 @@ struct worker *worker_start(struct pool *p, uint32_t replaces)
         return cannot_start(p, errno);
     if (!start_process(p, &pid, &control)) {
         int e = errno;
-        close_all(k.worker, k.n_worker);
-        close_all(k.listener, k.n_listener);
+        close_kit(&k);
         return cannot_start(p, e);
     }
     cpu_limit_add(p, pid);

@@ -1,6 +1,7 @@
 #include "worker/channel.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -42,9 +43,14 @@ struct channel {
     bool broken;
 };
 
+/* The loop's hooks look at the ring on every turn. A pipe that is not empty may give no edge for
+ * what is written next. */
 static void on_wake(struct loop_io *io, uint32_t events)
 {
-    /* Edge-triggered and never read: the loop's hooks look at the ring on every turn. */
+    char drop[512];
+
+    while (read(io->fd, drop, sizeof(drop)) == (ssize_t)sizeof(drop))
+        ;
 }
 
 static bool before_wait(void *arg)
@@ -54,7 +60,7 @@ static bool before_wait(void *arg)
     if (channel_drain(c))
         return true;
     if (c->broken || c->wait_first)
-        return false; /* room on the ring is announced by the same eventfd */
+        return false; /* room on the ring is announced by the same descriptor */
     return !ring_sleep_begin(&c->requests);
 }
 
