@@ -102,7 +102,7 @@ static bool may_wait(const struct connection *c)
 
     return x && c->state == C_BUSY && (x->ended || x->closing) && !x->close && !c->tls &&
            !c->throttle && !c->is_stream && x->body == BODY_NONE &&
-           c->in->end == c->in->start + x->head.head_len;
+           !conn_has_more_input(c);
 }
 
 bool batch_answer(struct connection *c, const void *p, size_t n, uint64_t credit)

@@ -150,7 +150,9 @@ static void begin(struct connection *c, const struct cached_response *r, bool no
     x->win32 = not_modified ? 0 : r->win32;
     x->no_log = r->no_log;
     x->no_body = not_modified || x->head.method == HTTP_METHOD_HEAD;
-    x->close = !x->head.keep_alive || c->thread->stopping;
+    /* When the server stops, what the client had sent by then is answered. */
+    x->close = !x->head.keep_alive ||
+               (c->thread->stopping && (c->is_stream || !conn_has_more_input(c)));
     x->started = x->ended = true;
     x->state = X_OWN;
     x->response_begin_ms = thread_now_ms(c->thread);

@@ -333,6 +333,17 @@ void conn_linger(struct connection *c)
     conn_set_timer(c, T_LINGER, LINGER_MS);
 }
 
+/* No more requests are answered. One that reads no more may have input in the kernel. */
+static void finish(struct connection *c)
+{
+    if (!c->read_paused) {
+        conn_close(c);
+        return;
+    }
+    c->state = C_LINGERING;
+    conn_linger(c);
+}
+
 static void head_failed(struct connection *c)
 {
     own_response(c, c->parser.reason);
@@ -358,7 +369,7 @@ static bool read_head(struct connection *c)
         return true;
     case RC_AGAIN:
         if (c->read_eof || c->thread->stopping) {
-            conn_close(c); /* it will never be whole, or we shall not wait for it */
+            finish(c); /* it will never be whole, or we shall not wait for it */
             return false;
         }
         if (c->timer_kind != T_HEADER)
@@ -391,7 +402,7 @@ static void advance(struct connection *c)
     }
     if (!c->in) {
         if (c->read_eof || c->thread->stopping) {
-            conn_close(c);
+            finish(c);
             return;
         }
         conn_set_timer(c, T_IDLE, c->idle_ms);
@@ -507,8 +518,15 @@ static void drop_if_idle(struct connection *c)
 {
     if (c->carrier)
         c->carrier->finish(c); /* closes once its streams have ended */
+    else if (c->state == C_READING && c->advance_again)
+        c->read_paused = true; /* its turn is to come; what is sent from now on is too late */
     else if (c->state == C_READING || c->state == C_DRAINING || c->state == C_OPENING)
         conn_close(c);
+}
+
+bool conn_has_more_input(const struct connection *c)
+{
+    return c->in->end > c->in->start + c->x->head.head_len;
 }
 
 void conn_drop_idle(struct thread *t)

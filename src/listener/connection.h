@@ -119,7 +119,8 @@ void conn_free(struct connection *c);
 void conn_arm(struct connection *c);
 /* All connections of the thread, those of streams too; visit may end any of them. */
 void conn_visit(struct thread *t, void (*visit)(struct connection *c));
-void conn_drop_idle(struct thread *t);
+void conn_drop_idle(struct thread *t); /* the server stops: those without a request end */
+bool conn_has_more_input(const struct connection *c); /* behind the request under way */
 void conn_watch_young(struct thread *t); /* those that no event was needed for so far */
 void conn_bury(struct thread *t);        /* at the end of a turn */
 

@@ -447,8 +447,7 @@ bool response_check_done(struct connection *c)
     }
     if (x->close) {
         /* What it has sent beyond this request must not turn the end into a reset. */
-        if (x->body == BODY_COMING || c->read_paused ||
-            c->in->end > c->in->start + x->head.head_len) {
+        if (x->body == BODY_COMING || c->read_paused || conn_has_more_input(c)) {
             c->state = C_LINGERING;
             conn_linger(c);
         } else {

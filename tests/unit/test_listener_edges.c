@@ -165,12 +165,13 @@ static void end_comes_with_room_for_the_rest_of_an_answer(void **state)
     close(c);
 }
 
-/* Hits are answered some at a time; the client has sent all of them, and its end. */
-static void hits_and_the_end_come_together(void **state)
+enum { HITS = 600 }; /* fewer bytes than a connection has room for */
+static const char hit[] = "GET /kept HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/* The first of them, answered by the worker; from then on by the cache. */
+static void ask_once(struct fake_worker *w, int c)
 {
-    enum { HITS = 600 };
-    static const char request[] = "GET /kept HTTP/1.1\r\nHost: a\r\n\r\n";
-    struct fake_worker *w = *state;
+    static bool is_kept;
     struct {
         struct msg_response head;
         char lines[26], body[4];
@@ -180,26 +181,74 @@ static void hits_and_the_end_come_together(void **state)
                          .body_len = sizeof(record.body),
                          .cache_seconds = 900,
                          .content_length = sizeof(record.body)}};
-    int c = client_connect(port);
 
     memcpy(record.lines, "Content-Type: text/plain\r\n", sizeof(record.lines));
     memcpy(record.body, "hit!", sizeof(record.body));
-    client_send(c, request);
-    worker_send(w, MSG_RESPONSE, MSG_END, take(w, "/kept"), &record,
-                (uint32_t)(offsetof(__typeof__(record), body) + sizeof(record.body)));
+    client_send(c, hit);
+    if (!is_kept)
+        worker_send(w, MSG_RESPONSE, MSG_END, take(w, "/kept"), &record,
+                    (uint32_t)(offsetof(__typeof__(record), body) + sizeof(record.body)));
+    is_kept = true;
     client_read_until(c, text, sizeof(text), "hit!");
+}
+
+static void send_hits(int c)
+{
     for (size_t i = 0; i < HITS; i++)
-        memcpy(text + i * (sizeof(request) - 1), request, sizeof(request));
+        memcpy(text + i * (sizeof(hit) - 1), hit, sizeof(hit));
     client_send(c, text);
-    shutdown(c, SHUT_WR);
+}
+
+/* Reads to the end; what was read stays in text. */
+static size_t count_hits(int c)
+{
     size_t found = 0;
 
     (void)client_read_until(c, text, sizeof(text), "no such text");
     for (const char *p = text; (p = strstr(p, "hit!")); p++)
         found++;
-    assert_int_equal(found, HITS);
+    return found;
+}
+
+/* Hits are answered some at a time; the client has sent all of them, and its end. */
+static void hits_and_the_end_come_together(void **state)
+{
+    int c = client_connect(port);
+
+    ask_once(*state, c);
+    send_hits(c);
+    shutdown(c, SHUT_WR);
+    assert_int_equal(count_hits(c), HITS);
     assert_true(client_closed(c));
     close(c);
+}
+
+static bool is_stopping;
+
+/* The server stops while clients wait for the rest of their answers. The last test. */
+static void hits_that_wait_are_answered_at_the_end(void **state)
+{
+    enum { CLIENTS = 24 };
+    int c[CLIENTS];
+
+    for (int i = 0; i < CLIENTS; i++) {
+        c[i] = client_connect(port);
+        ask_once(*state, c[i]);
+    }
+    stop_the_listener();
+    for (int i = 0; i < CLIENTS; i++)
+        send_hits(c[i]);
+    let_it_go_on();
+    assert_int_equal(recv(c[CLIENTS - 1], text, 8, MSG_PEEK | MSG_WAITALL), 8);
+    is_stopping = true;
+    fixture_begin_stop(4000);
+    for (int i = 0; i < CLIENTS; i++) {
+        assert_int_equal(count_hits(c[i]), HITS);
+        const char *close_said = strstr(text, "Connection: close");
+        assert_non_null(close_said);
+        assert_null(strstr(close_said, "HTTP/1.1 ")); /* in the last one */
+        close(c[i]);
+    }
 }
 
 static int set_up(void **state)
@@ -219,7 +268,9 @@ static int tear_down(void **state)
 {
     struct fake_worker *w = *state;
 
-    fixture_stop();
+    if (!is_stopping)
+        fixture_begin_stop(2000);
+    fixture_end_stop();
     region_unmap(&w->region);
     return fixture_remove_logs();
 }
@@ -231,6 +282,7 @@ int main(void)
         cmocka_unit_test(body_ends_with_room_for_the_rest_of_an_answer),
         cmocka_unit_test(end_comes_with_room_for_the_rest_of_an_answer),
         cmocka_unit_test(hits_and_the_end_come_together),
+        cmocka_unit_test(hits_that_wait_are_answered_at_the_end),
     };
 
     return cmocka_run_group_tests_name("listener edges", tests, set_up, tear_down);
