@@ -66,7 +66,16 @@ static void asked(struct connection *c)
 
 void client_certificate_step(struct connection *c)
 {
-    switch (tls_ask_client_cert(c->tls)) {
+    size_t n, got;
+    char *room = input_room(c, &n);
+    enum tls_rc rc = tls_ask_client_cert(c->tls, room, n, &got);
+
+    c->in->end += (uint32_t)got; /* the next requests: they wait as pipelined ones do */
+    switch (rc) {
+    case TLS_FULL:
+        c->x->head.keep_alive = false;
+        asked(c);
+        return;
     case TLS_DONE:
         asked(c);
         return;
@@ -89,7 +98,6 @@ void client_certificate_wanted(struct exchange *x)
 
     if (x->client_gone)
         return; /* the worker has been told already */
-    /* Bytes that are no handshake must not come meanwhile. */
     if (c->is_stream || !c->tls || c->out || x->body == BODY_COMING || x->started ||
         c->read_eof || !tls_can_ask_client_cert(c->tls)) {
         tell_worker(x);

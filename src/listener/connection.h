@@ -99,6 +99,7 @@ struct connection {
 /* input.c */
 void input_read(struct connection *c);
 void input_drop(struct connection *c); /* of one that lingers; c may be gone */
+char *input_room(struct connection *c, size_t *ret_n); /* of one with a request; what is left */
 bool input_make_body_room(struct connection *c); /* behind the head; may move the head */
 
 /* connection.c: parse, timers, the connection's life */

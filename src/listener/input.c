@@ -70,6 +70,12 @@ static bool make_room(struct connection *c)
     return true;
 }
 
+char *input_room(struct connection *c, size_t *ret_n)
+{
+    *ret_n = c->in->cap - c->in->end;
+    return c->in->data + c->in->end;
+}
+
 bool input_make_body_room(struct connection *c)
 {
     struct input *in = c->in;

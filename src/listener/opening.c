@@ -106,6 +106,7 @@ static void handshake(struct connection *c)
     case TLS_WAITS:
         loop_io_set(c->thread->loop, &c->io, EPOLLHUP);
         return; /* for opening_retry */
+    case TLS_FULL: /* never of a handshake */
     case TLS_FAILED:
         failed(c);
         conn_close(c);

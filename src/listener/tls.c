@@ -386,10 +386,45 @@ static enum tls_rc asking_failed(struct tls_conn *c, const char *why)
     return TLS_FAILED;
 }
 
-enum tls_rc tls_ask_client_cert(struct tls_conn *c)
+static void end_asking(struct tls_conn *c)
 {
-    enum tls_rc rc;
+    ERR_clear_error();
+    SSL_set_info_callback(c->ssl, NULL);
+    SSL_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION);
+    c->asking = ASK_OVER;
+}
 
+static bool has_answered(const struct tls_conn *c)
+{
+    return c->ask_done && !SSL_in_init(c->ssl);
+}
+
+/* Its answer is read as if it were data, and what is data stands before it. */
+static enum tls_rc read_answer(struct tls_conn *c, char *room, size_t n, size_t *ret_n)
+{
+    while (!has_answered(c)) {
+        size_t got;
+        char byte;
+        bool is_full = *ret_n == n;
+        int rc = is_full ? SSL_peek_ex(c->ssl, &byte, 1, &got)
+                         : SSL_read_ex(c->ssl, room + *ret_n, n - *ret_n, &got);
+        if (rc != 1) {
+            enum tls_rc wait = waits_for(c, rc);
+            if (wait == TLS_FAILED || !has_answered(c))
+                return wait;
+        } else if (!is_full) {
+            *ret_n += got;
+            c->idle_records = 0;
+        } else if (!has_answered(c)) {
+            return TLS_FULL;
+        }
+    }
+    return TLS_DONE;
+}
+
+enum tls_rc tls_ask_client_cert(struct tls_conn *c, char *room, size_t n, size_t *ret_n)
+{
+    *ret_n = 0;
     if (c->failed)
         return TLS_FAILED;
     tls_at_work = c;
@@ -405,21 +440,17 @@ enum tls_rc tls_ask_client_cert(struct tls_conn *c)
     if (done != 1)
         return waits_for(c, done);
     SSL_set_info_callback(c->ssl, on_info);
-    for (char byte; !c->ask_done || SSL_in_init(c->ssl);) {
-        /* Its answer is read as if it were data, of which none may come. */
-        int got = SSL_peek(c->ssl, &byte, 1);
-        if (got > 0)
-            return asking_failed(c, "data in place of a certificate");
-        rc = waits_for(c, got);
-        if (rc == TLS_FAILED || !c->ask_done || SSL_in_init(c->ssl))
-            return rc;
+    enum tls_rc rc = read_answer(c, room, n, ret_n);
+
+    if (rc == TLS_DONE || rc == TLS_FULL) {
+        end_asking(c);
+        c->pending = SSL_has_pending(c->ssl);
     }
-    ERR_clear_error();
-    SSL_set_info_callback(c->ssl, NULL);
-    SSL_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION);
-    take_facts(c);
-    c->asking = ASK_OVER;
-    return TLS_DONE;
+    if (rc == TLS_DONE)
+        take_facts(c);
+    if (rc == TLS_FULL)
+        c->verdict = CLIENT_CERT_TOO_MUCH;
+    return rc;
 }
 
 void tls_get_facts(const struct tls_conn *c, struct tls_facts *ret)

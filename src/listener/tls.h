@@ -41,6 +41,7 @@ enum tls_rc {
     TLS_READS,  /* call again when the socket is readable */
     TLS_WRITES, /* call again when it has room */
     TLS_WAITS,  /* for a certificate: call again after tls_take_certificate, or when time is up */
+    TLS_FULL,   /* of tls_ask_client_cert: more data has come than there is room for */
     TLS_FAILED, /* to be closed without a word; an alert has been sent where the protocol wants one
                  */
 };
@@ -114,9 +115,11 @@ void tls_get_facts(const struct tls_conn *c, struct tls_facts *ret);
  * HTTP/2, not if the handshake has brought one, not twice. */
 bool tls_can_ask_client_cert(const struct tls_conn *c);
 /* Asks, then goes on like tls_handshake. TLS_DONE: tls_get_facts has what the client chose to send.
- * Only with no output under way, and no request body still to come: bytes of it end the
- * connection. */
-enum tls_rc tls_ask_client_cert(struct tls_conn *c);
+ * Only with no output under way. What the client sends before its certificate goes to room, which
+ * has n bytes: *ret_n of them came with this call, whatever it returns. TLS_FULL: the certificate
+ * lies behind more than that; the verdict is CLIENT_CERT_TOO_MUCH, and the connection of use for
+ * one more answer. */
+enum tls_rc tls_ask_client_cert(struct tls_conn *c, char *room, size_t n, size_t *ret_n);
 
 /* Says close_notify, if the socket takes it at once. Before shutdown or close of the socket. */
 void tls_close(struct tls_conn *c);

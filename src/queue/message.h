@@ -15,7 +15,7 @@
 #include "base/str.h"
 #include "http/headers.h"
 
-enum { MESSAGE_VERSION = 3 };
+enum { MESSAGE_VERSION = 4 };
 
 /* Bytes of response body that a worker may have under way before the listener grants more. */
 enum { RESPONSE_CREDIT = 256 * 1024 };
@@ -81,6 +81,8 @@ enum client_cert_verdict {
     CLIENT_CERT_OUT_OF_DATE, /* expired or not yet valid */
     CLIENT_CERT_REVOKED,
     CLIENT_CERT_REVOCATION_UNKNOWN, /* the binding asks for a check and there was no list or answer */
+    /* Only in MSG_CLIENT_CERT: so many bytes came before it that it was not waited for (413). */
+    CLIENT_CERT_TOO_MUCH,
 };
 
 /* The TLS connection of a request; version 0: there is none. */

@@ -50,6 +50,8 @@ static enum pipe_rc judge(struct request *r)
         return fail(r, &st_403_13_cert_revoked, 0);
     case CLIENT_CERT_REVOCATION_UNKNOWN:
         return fail(r, &st_403_13_cert_revoked, (uint32_t)CRYPT_E_REVOCATION_OFFLINE);
+    case CLIENT_CERT_TOO_MUCH:
+        return fail(r, &st_413_0_entity_too_large, 0);
     }
     return PIPE_CONTINUE;
 }

@@ -379,7 +379,7 @@ static bool take_certificate(struct channel *c, struct request_core *core,
     if (rec->len < sizeof(m))
         return false;
     memcpy(&m, rec->payload, sizeof(m));
-    if (m.verdict > CLIENT_CERT_REVOCATION_UNKNOWN || m.der_len != rec->len - sizeof(m))
+    if (m.verdict > CLIENT_CERT_TOO_MUCH || m.der_len != rec->len - sizeof(m))
         return false;
     if (!core)
         return true;

@@ -1,12 +1,13 @@
 """security/access sslFlags: TLS, strength, client certificates; and the site's hsts element."""
 import re
+import select
 import ssl
 import subprocess
 
 import pytest
 
 from harness import Site
-from harness.server import free_port
+from harness.server import free_port, wait_until
 from test_tls import Authority, connect, context, openssl, put, reg, thumbprint
 
 PAGE = {"inetpub/wwwroot/a.txt": "a"}
@@ -168,6 +169,59 @@ def test_body_in_the_way(tls, certificates):
     ctx = certificates.context("good", ssl.TLSVersion.TLSv1_2)
     assert code_of(tls, tls.asks_later, ctx, "/require/a.txt", b"x" * 1001) == "413.0"
     assert code_of(tls, tls.asks_later, ctx, "/require/a.txt", b"x" * 1000) == "405.0"
+
+
+def answers(conn, count):
+    """Status and X-Candor-Error of the answers that come, in their order; None where the connection has ended."""
+    found, data = [], b""
+    while len(found) < count:
+        head, end, rest = data.partition(b"\r\n\r\n")
+        length = int(re.search(rb"content-length: *(\d+)", head, re.I)[1]) if end else 0
+        if end and len(rest) >= length:
+            mark = re.search(rb"X-Candor-Error: ([0-9.]+)", head)
+            found.append(mark[1].decode() if mark else head.split()[1].decode())
+            data = rest[length:]
+            continue
+        piece = conn.recv(65536)
+        if not piece:
+            return found + [None]
+        data += piece
+    return found
+
+
+def wait_until_asked(conn):
+    """Its request is with a worker, and the question is on its way; the client has not read it yet."""
+    wait_until(lambda: select.select([conn], [], [], 0)[0], "the question")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_requests_while_the_certificate_is_asked_for(tls, certificates, version):
+    """A client that has not heard yet that it is asked goes on with its next requests: they are kept."""
+    def get(path):
+        return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    for at_once in (True, False):
+        for client, first in (("good", "200"), ("revoked", "403.13")):
+            with connect(tls.asks_later, "localhost", certificates.context(client, version)) as conn:
+                if at_once:
+                    conn.sendall(get("/require/a.txt") + get("/accept/a.txt") + get("/missing"))
+                else:
+                    conn.sendall(get("/require/a.txt"))
+                    wait_until_asked(conn)
+                    conn.sendall(get("/accept/a.txt"))
+                    conn.sendall(get("/missing"))
+                assert answers(conn, 3) == [first, first, "404.0"], (at_once, client)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_too_much_while_the_certificate_is_asked_for(tls, certificates, version):
+    """The certificate lies behind what does not fit: 413, as for a body that is in the way, and the end."""
+    get = f"GET /missing HTTP/1.1\r\nHost: localhost\r\nX: {'x' * 1000}\r\n\r\n".encode()
+    with connect(tls.asks_later, "localhost", certificates.context("good", version)) as conn:
+        conn.sendall(b"GET /require/a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until_asked(conn)
+        for _ in range(40):
+            conn.sendall(get)
+        assert answers(conn, 2) == ["413.0", None]
 
 
 def test_http2_comes_again_by_http1(tls, certificates):

@@ -296,9 +296,10 @@ static enum tls_rc ask(struct tls_pair *p)
 {
     enum tls_rc rc = TLS_READS;
     char byte;
+    size_t n;
 
     for (int i = 0; i < 20 && rc == TLS_READS; i++) {
-        rc = tls_ask_client_cert(p->server);
+        rc = tls_ask_client_cert(p->server, NULL, 0, &n);
         (void)SSL_read(p->client, &byte, 1);
     }
     ERR_clear_error();
@@ -363,21 +364,103 @@ static void who_cannot_be_asked_is_not(void **state)
     tls_table_unref(asking);
 }
 
-static void data_in_place_of_a_certificate_ends_it(void **state)
+/* A client that does not know yet that it is asked sends its next request. */
+static void data_before_the_certificate_is_kept(void **state)
+{
+    struct tls_table *t = asking_table(0, 1, NULL);
+    const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct tls_pair p;
+        struct tls_facts f;
+        char room[32] = "", byte;
+        size_t n = 0, got;
+        enum tls_rc rc;
+        tls_pair_open(&p, t, NULL);
+        tls_pair_client_only(&p, versions[i]);
+        SSL_set_post_handshake_auth(p.client, 1);
+        tls_pair_client_cert(&p, &tls_certs.good_client);
+        tls_pair_shake(&p);
+        assert_int_equal(tls_ask_client_cert(p.server, room, sizeof(room), &got), TLS_READS);
+        assert_int_equal(got, 0);
+        assert_int_equal(SSL_write(p.client, "GET /1 ", 7), 7);
+        assert_int_equal(tls_ask_client_cert(p.server, room, sizeof(room), &got), TLS_READS);
+        assert_int_equal(got, 7);
+        n = got;
+        assert_int_equal(SSL_write(p.client, "GET /2 ", 7), 7);
+        for (int k = 0; k < 20; k++) {
+            (void)SSL_read(p.client, &byte, 1);
+            rc = tls_ask_client_cert(p.server, room + n, sizeof(room) - n, &got);
+            n += got;
+            if (rc != TLS_READS)
+                break;
+        }
+        assert_int_equal(rc, TLS_DONE);
+        tls_get_facts(p.server, &f);
+        assert_int_equal(f.verdict, CLIENT_CERT_GOOD);
+        assert_int_equal(n, 14);
+        assert_memory_equal(room, "GET /1 GET /2 ", 14);
+        tls_pair_server_says(&p, "both");
+        tls_pair_client_says(&p, "and more");
+        tls_pair_close(&p);
+    }
+    tls_table_unref(t);
+}
+
+/* Data behind the certificate may come in one packet with it: no event tells of them. */
+static void data_behind_the_certificate_is_pending(void **state)
 {
     struct tls_table *t = asking_table(0, 1, NULL);
     struct tls_pair p;
-    enum tls_rc rc;
+    char byte, got[16];
+    size_t n;
 
     tls_pair_open(&p, t, NULL);
-    tls_pair_client_only(&p, TLS1_2_VERSION);
+    tls_pair_client_only(&p, TLS1_3_VERSION);
+    SSL_set_post_handshake_auth(p.client, 1);
+    tls_pair_client_cert(&p, &tls_certs.good_client);
     tls_pair_shake(&p);
-    rc = tls_ask_client_cert(p.server);
-    assert_int_equal(rc, TLS_READS);
-    assert_int_equal(SSL_write(p.client, "body", 4), 4);
-    rc = tls_ask_client_cert(p.server);
-    assert_int_equal(rc, TLS_FAILED);
+    assert_int_equal(tls_ask_client_cert(p.server, NULL, 0, &n), TLS_READS);
+    (void)SSL_read(p.client, &byte, 1);
+    assert_int_equal(SSL_write(p.client, "behind", 6), 6);
+    assert_int_equal(tls_ask_client_cert(p.server, NULL, 0, &n), TLS_DONE);
+    assert_true(tls_pending(p.server));
+    assert_int_equal(tls_recv(p.server, got, sizeof(got)), 6);
     tls_pair_close(&p);
+    tls_table_unref(t);
+}
+
+static void more_data_than_there_is_room_for(void **state)
+{
+    struct tls_table *t = asking_table(0, 1, NULL);
+    const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct tls_pair p;
+        struct tls_facts f;
+        char room[8], got[16];
+        size_t n;
+        tls_pair_open(&p, t, NULL);
+        tls_pair_client_only(&p, versions[i]);
+        SSL_set_post_handshake_auth(p.client, 1);
+        tls_pair_client_cert(&p, &tls_certs.good_client);
+        tls_pair_shake(&p);
+        assert_int_equal(tls_ask_client_cert(p.server, room, 8, &n), TLS_READS);
+        assert_int_equal(SSL_write(p.client, "12345678", 8), 8);
+        assert_int_equal(tls_ask_client_cert(p.server, room, 8, &n), TLS_READS);
+        assert_int_equal(n, 8);
+        assert_int_equal(SSL_write(p.client, "9", 1), 1);
+        assert_int_equal(tls_ask_client_cert(p.server, room, 0, &n), TLS_FULL);
+        assert_int_equal(n, 0);
+        tls_get_facts(p.server, &f);
+        assert_int_equal(f.verdict, CLIENT_CERT_TOO_MUCH);
+        assert_false(tls_can_ask_client_cert(p.server));
+        assert_int_equal(tls_send(p.server, "413", 3, false), 3);
+        assert_int_equal(SSL_read(p.client, got, 3), 3);
+        assert_true(tls_pending(p.server));
+        assert_int_equal(tls_recv(p.server, got, sizeof(got)), 1);
+        tls_pair_close(&p);
+    }
     tls_table_unref(t);
 }
 
@@ -520,7 +603,9 @@ int main(void)
         cmocka_unit_test(verdicts_outlive_resumption),
         cmocka_unit_test(certificates_can_be_asked_for_later),
         cmocka_unit_test(who_cannot_be_asked_is_not),
-        cmocka_unit_test(data_in_place_of_a_certificate_ends_it),
+        cmocka_unit_test(data_before_the_certificate_is_kept),
+        cmocka_unit_test(data_behind_the_certificate_is_pending),
+        cmocka_unit_test(more_data_than_there_is_room_for),
         cmocka_unit_test(central_certificates_come_when_wanted),
         cmocka_unit_test(bad_messages_say_what_is_wrong),
         cmocka_unit_test(staples_are_given_unless_switched_off),

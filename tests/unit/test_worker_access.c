@@ -98,6 +98,7 @@ static void test_asking(void **state)
         {CLIENT_CERT_GOOD, 200, 0},
         {CLIENT_CERT_UNTRUSTED, 403, 16},
         {CLIENT_CERT_REVOKED, 403, 13},
+        {CLIENT_CERT_TOO_MUCH, 413, 0},
     };
     struct fx *f = start(ACCESS(REQUIRED));
 
