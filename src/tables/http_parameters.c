@@ -165,7 +165,8 @@ static const struct http_parameter rows[] = {
      BOOLEAN(0),
      FIELD(enable_ssl_close_notify),
      .text = "Ends TLS connections with a close_notify alert.",
-     .no_effect = "TLS connections always end with one"},
+     .no_effect = "TLS connections always end with one, since without it a client cannot tell the "
+                  "end of an answer from a connection that was cut (RFC 8446 section 6.1)"},
     {.name = "EnableTraceMethod",
      .command = "curl -i -X TRACE http://HOST/",
      .change = "a test wants TRACE",
