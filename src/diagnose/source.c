@@ -95,7 +95,12 @@ static struct source *open_fd(const char *path, char **ret_why)
     struct stat st;
 
     s->is_stdin = strcmp(path, "-") == 0;
-    s->fd = s->is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    /* A named pipe waits for somebody who writes: until then it would look empty. Nothing else may
+     * hold the opening up. */
+    bool waits = !s->is_stdin && stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+
+    s->fd = s->is_stdin ? STDIN_FILENO
+                        : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (waits ? 0 : O_NONBLOCK));
     if (s->fd < 0 || fstat(s->fd, &st) != 0) {
         *ret_why = xasprintf("cannot be opened: %s", strerror(errno));
         return source_close(s);
@@ -104,7 +109,7 @@ static struct source *open_fd(const char *path, char **ret_why)
         *ret_why = xstrdup("not a file that can hold a log");
         return source_close(s);
     }
-    if (!s->is_stdin) {
+    if (!s->is_stdin && !waits) {
         int flags = fcntl(s->fd, F_GETFL);
         fcntl(s->fd, F_SETFL, flags & ~O_NONBLOCK);
     }

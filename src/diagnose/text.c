@@ -16,7 +16,11 @@ int64_t days_from_civil(int year, int month, int day)
 
 static bool civil(uint64_t year, uint64_t month, uint64_t day, int64_t *ret_s)
 {
-    if (year < 1 || year > 9999 || month < 1 || month > 12 || day < 1 || day > 31)
+    static const uint8_t days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+    if (year < 1 || year > 9999 || month < 1 || month > 12 || day < 1 || day > days[month - 1])
+        return false;
+    if (month == 2 && day == 29 && (year % 4 != 0 || (year % 100 == 0 && year % 400 != 0)))
         return false;
     *ret_s = days_from_civil((int)year, (int)month, (int)day) * 86400;
     return true;

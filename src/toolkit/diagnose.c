@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/hash.h"
 #include "diagnose/detector.h"
 #include "diagnose/report.h"
@@ -76,10 +78,16 @@ static int take_option(struct arguments *a, int argc, char **argv, int *i)
             return command_wrong(c, "--status needs a status like 404, 404.8 or 5xx");
     } else if (command_option(argc, argv, i, "--site", &v)) {
         a->scan.filter.site = str_z(v);
+        if (a->scan.filter.site.n == 0)
+            return command_wrong(c, "--site needs a name");
     } else if (command_option(argc, argv, i, "--url", &v)) {
         a->scan.filter.url = str_z(v);
+        if (a->scan.filter.url.n == 0)
+            return command_wrong(c, "--url needs a text");
     } else if (command_option(argc, argv, i, "--client", &v)) {
         a->scan.filter.client = str_z(v);
+        if (a->scan.filter.client.n == 0)
+            return command_wrong(c, "--client needs an address");
     } else if (command_option(argc, argv, i, "--top", &v)) {
         if (!v || !str_u64(str_z(v), TOP_MAX, &number) || number == 0)
             return command_wrong(c, "--top needs a number from 1 to %d", TOP_MAX);
@@ -165,10 +173,30 @@ static bool write_all(int fd, struct str s)
     return true;
 }
 
-static int give_report(const struct arguments *a, struct str report)
+/* Whether a file is one of those that were read, whatever its name. */
+static bool is_input(const struct model *m, const char *path)
+{
+    struct stat out, in;
+
+    if (stat(path, &out) != 0 || !S_ISREG(out.st_mode))
+        return false;
+    for (size_t i = 0; i < m->file_n; i++) {
+        _cleanup_free_ char *name = str_dup_z(m->files[i].path);
+        if (stat(name, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            return true;
+    }
+    return false;
+}
+
+static int give_report(const struct model *m, const struct arguments *a, struct str report)
 {
     int fd = STDOUT_FILENO;
 
+    if (a->output && is_input(m, a->output)) {
+        fprintf(stderr, "candor: diagnose: %s: one of the files that were read: not overwritten\n",
+                a->output);
+        return 1;
+    }
     if (a->output) {
         fd = open(a->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
         if (fd < 0) {
@@ -238,7 +266,7 @@ static int diagnose(const struct arguments *a)
         report_json(&report, m, &findings, &options);
     else
         report_text(&report, m, &findings, &options);
-    int status = report.overflow ? 1 : give_report(a, buf_view(&report));
+    int status = report.overflow ? 1 : give_report(m, a, buf_view(&report));
 
     if (report.overflow)
         fprintf(stderr, "candor: diagnose: the report is too large: ask for less with --top\n");

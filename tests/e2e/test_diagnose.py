@@ -338,9 +338,31 @@ def test_output_file_and_exit_codes(tmp_path, log):
     run(path, "--status", "many", code=2)
     run(path, "--since", "yesterday", code=2)
     run(path, "--since", "2026-03-15", "--until", "2026-03-14", code=2)
+    run(path, "--until", "2026-02-30", code=2)
+    for option in ("--site", "--url", "--client"):
+        run(path, option, code=2)
+        run(path, f"{option}=", code=2)
     run(tmp_path / "absent", code=1)
     run(path, "--output", tmp_path / "no" / "folder", code=1)
     assert "Usage: candor diagnose" in run("--help")
+
+
+def test_report_does_not_overwrite_a_log(log, tmp_path):
+    path = log(SAMPLE, "logs/u_ex1.log")
+    os.symlink(path, tmp_path / "report.json")
+    for given, out in ((path, path), (path.parent, path), (path, tmp_path / "report.json")):
+        run(given, "--format", "json", "--output", out, code=1)
+        assert path.read_text() == SAMPLE.replace("\r\n", "\n")
+
+
+def test_fifo_is_waited_for(log, tmp_path):
+    """A writer that comes later, as when another program unpacks the log."""
+    path, fifo = log(SAMPLE), tmp_path / "fifo.log"
+    os.mkfifo(fifo)
+    with subprocess.Popen([server_module.BINARY, "diagnose", str(fifo), "--format", "json"],
+                          stdout=subprocess.PIPE) as reader:
+        fifo.write_bytes(path.read_bytes())       # opening waits for the reader
+        assert json.loads(reader.communicate(timeout=60)[0])["totals"]["requests"] == 4
 
 
 def test_queue_full_is_found_and_connected(log):

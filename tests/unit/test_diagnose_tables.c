@@ -243,6 +243,9 @@ static void test_times(void **state)
     assert_true(text_date(STR("1970-01-02"), &t) && t == 86400);
     assert_true(text_date(STR("2000-02-29"), &t) && t == 951782400);
     assert_false(text_date(STR("2000-13-01"), &t));
+    assert_false(text_date(STR("1900-02-29"), &t) || text_date(STR("2026-02-29"), &t) ||
+                 text_date(STR("2026-04-31"), &t));
+    assert_true(text_date(STR("2028-02-29"), &t) && text_date(STR("2026-12-31"), &t));
     assert_true(text_clock(STR("7:55:20"), &t) && t == 28520);
     assert_true(text_clock(STR("17:00:00.363"), &t) && t == 61200);
     assert_false(text_clock(STR("24:00:00"), &t));

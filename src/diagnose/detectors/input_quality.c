@@ -75,13 +75,13 @@ static bool is_unread(const struct model_file *f)
 static void find_unread(const struct model *m, struct findings *fs)
 {
     size_t n = 0, read = 0, no_logs = 0;
-    bool is_refused = false;
+    size_t refused = 0;
 
     for (size_t i = 0; i < m->file_n; i++) {
         const struct model_file *mf = &m->files[i];
         n += is_unread(mf);
         no_logs += is_unread(mf) && mf->is_no_log;
-        is_refused |= is_unread(mf) && str_find(mf->problem, STR("Permission denied")) != SIZE_MAX;
+        refused += is_unread(mf) && str_find(mf->problem, STR("Permission denied")) != SIZE_MAX;
         read += m->files[i].records != 0;
     }
     if (n == 0)
@@ -100,13 +100,14 @@ static void find_unread(const struct model *m, struct findings *fs)
     }
     if (n > named)
         say(fs, f, "And %zu more, which the table of the input names.", n - named);
-    if (is_refused)
+    if (refused)
         finding_step(f, STR("Read them as a user who may: with sudo, as the owner, or in the group "
                             "that the logs belong to."));
     if (no_logs)
         finding_step(f, STR("Nothing, if these are no logs of a web server."));
-    else if (!is_refused)
-        finding_step(f, STR("Fetch the file again from where it comes."));
+    if (no_logs + refused < n)
+        finding_step(f, STR("Look at the spelling of the path, or fetch the file again from where "
+                            "it comes."));
 }
 
 static void find_shape(const struct model *m, struct findings *fs)
