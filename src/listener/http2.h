@@ -113,6 +113,8 @@ struct http2 {
     bool incremental;
     int32_t updated_id; /* newest stream whose priority came by PRIORITY_UPDATE */
     struct http2_head head;
+    const struct http2_known *known; /* its last one; another may stand there now */
+    uint64_t known_hash;
 
     /* http2_guard.c */
     uint32_t resets, noise;
@@ -158,9 +160,43 @@ void http2_block_pause(struct http2 *h); /* others may be read before the rest o
 void http2_lent_free(struct http2_thread *t); /* at the end of the thread */
 
 /* http2_known.c: the fields of a block, and heads that have come before */
-void http2_block_begin(struct http2_block *b);
+/* For what is most often short: names, and most values. */
+static inline char *http2_block_put(char *to, struct str s)
+{
+    if (s.n >= 8 && s.n <= 16) { /* two halves that may overlap */
+        memcpy(to, s.p, 8);
+        memcpy(to + s.n - 8, s.p + s.n - 8, 8);
+    } else if (s.n >= 4 && s.n < 8) {
+        memcpy(to, s.p, 4);
+        memcpy(to + s.n - 4, s.p + s.n - 4, 4);
+    } else if (s.n) {
+        memcpy(to, s.p, s.n);
+    }
+    return to + s.n;
+}
+
+static inline void http2_block_begin(struct http2_block *b)
+{
+    b->n = 0;
+    b->flags = 0;
+}
+
 /* flags: nghttp2's. False: there is no room. */
-bool http2_block_add(struct http2_block *b, struct str name, struct str value, uint8_t flags);
+static inline bool http2_block_add(struct http2_block *b, struct str name, struct str value,
+                                   uint8_t flags)
+{
+    struct http2_field_lengths f = {(uint16_t)name.n, (uint16_t)value.n};
+    char *p = b->bytes + b->n;
+
+    if (UNLIKELY(sizeof(f) + name.n + value.n > sizeof(b->bytes) - b->n))
+        return false;
+    memcpy(p, &f, sizeof(f));
+    p = http2_block_put(http2_block_put(p + sizeof(f), name), value);
+    b->n = (uint32_t)(p - b->bytes);
+    b->flags |= flags;
+    return true;
+}
+
 /* The field at *at (b->bytes at first), which moves on. False: that was all. */
 bool http2_block_next(const struct http2_block *b, const char **at, struct str *name,
                       struct str *value);
