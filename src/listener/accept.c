@@ -131,6 +131,7 @@ static struct connection *conn_new(struct acceptor *a, int fd, const struct sock
     c->io = (struct loop_io){.on_event = conn_on_event, .fd = fd};
     c->thread = t;
     c->out_end = &c->out;
+    c->endpoint = a->id;
     c->bind_port = a->port;
     set_address(&c->remote, peer);
     set_log_address(&c->log_remote, c->remote_text, &c->remote, peer);

@@ -529,6 +529,31 @@ bool conn_has_more_input(const struct connection *c)
     return c->in->end > c->in->start + c->x->head.head_len;
 }
 
+static bool has_endpoint(const struct connection *c)
+{
+    const struct acceptor *a = c->thread->acceptors;
+
+    while (a && a->id != c->endpoint)
+        a = a->next;
+    return a != NULL;
+}
+
+/* Between requests a client of HTTP/1 is simply refused; one of HTTP/2 has to be told when not to
+ * begin new ones. */
+static void drop_if_homeless(struct connection *c)
+{
+    const struct generation *g = c->thread->current->generation;
+
+    if (c->carrier && (!has_endpoint(c) ||
+                       (c->counted && !generation_serves(g, c->bind_port, &c->local, c->counted))))
+        c->carrier->finish(c);
+}
+
+void conn_drop_homeless(struct thread *t)
+{
+    conn_visit(t, drop_if_homeless);
+}
+
 void conn_drop_idle(struct thread *t)
 {
     conn_visit(t, drop_if_idle);

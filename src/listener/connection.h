@@ -83,6 +83,7 @@ struct connection {
     bool advancing, advance_again;    /* conn_advance is at work; it was called from within */
     struct proxy_parser *proxy;       /* malloc: while the header of a balancer is read */
     struct throttle *throttle;        /* NULL: never met a limit */
+    uint64_t endpoint; /* of the socket that it came in by; not of a stream */
     uint16_t bind_port;
     uint16_t batched; /* its answer leaves at the end of the turn: its place there, from 1 */
     uint32_t idle_ms;
@@ -122,6 +123,8 @@ void conn_arm(struct connection *c);
 void conn_visit(struct thread *t, void (*visit)(struct connection *c));
 void conn_drop_idle(struct thread *t); /* the server stops: those without a request end */
 bool conn_has_more_input(const struct connection *c); /* behind the request under way */
+/* Tells HTTP/2 clients whose endpoint, or whose site's binding, is no more there to go. */
+void conn_drop_homeless(struct thread *t);
 void conn_watch_young(struct thread *t); /* those that no event was needed for so far */
 void conn_bury(struct thread *t);        /* at the end of a turn */
 

@@ -543,6 +543,28 @@ enum route_kind generation_route(const struct generation *g, uint16_t port,
     return kind;
 }
 
+static bool list_serves(const struct binding *b, const struct msg_address *local,
+                        const struct site_state *site)
+{
+    while (b && !(b->site && b->site->state == site && is_here(b, local)))
+        b = b->next;
+    return b != NULL;
+}
+
+bool generation_serves(const struct generation *g, uint16_t port, const struct msg_address *local,
+                       const struct site_state *site)
+{
+    const struct route_port *p = find_port(g, port);
+
+    if (!p)
+        return false;
+    for (uint32_t i = 0; p->by_host && i <= p->mask; i++)
+        if (list_serves(p->by_host[i], local, site))
+            return true;
+    return list_serves(p->strong, local, site) || list_serves(p->wildcards, local, site) ||
+           list_serves(p->by_ip, local, site) || list_serves(p->any, local, site);
+}
+
 /* ---- PROXY protocol ---- */
 
 const struct proxy_policy *generation_proxy_policy(const struct generation *g, uint16_t port,

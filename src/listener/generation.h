@@ -132,6 +132,10 @@ enum route_kind generation_route(const struct generation *g, uint16_t port,
                                  const struct msg_address *local, struct str host, struct str path,
                                  struct route *ret);
 
+/* Whether the site has a binding there, for any host. */
+bool generation_serves(const struct generation *g, uint16_t port, const struct msg_address *local,
+                       const struct site_state *site);
+
 /* Whether connections to the local address on port may begin with a PROXY header. NULL: none may.
  */
 const struct proxy_policy *generation_proxy_policy(const struct generation *g, uint16_t port,

@@ -340,7 +340,9 @@ static void flush(struct http2 *h)
             say_last_stream(h);
         if (!send_frames(h))
             return;
-    } while (UNLIKELY(h->verdict && h->state != HTTP2_FAILED)); /* found while sending */
+        /* Found while sending, or the last stream has left with it. */
+    } while (UNLIKELY((h->verdict && h->state != HTTP2_FAILED) ||
+                      (h->state == HTTP2_NOTICED && h->n_streams == 0)));
     h->flushing = false;
     if (UNLIKELY(c->read_eof) && !c->out)
         drop_blocked(h); /* marks it: their resets are still to be sent */
@@ -456,6 +458,8 @@ static void on_finish(struct connection *c)
     if (h->state == HTTP2_OPEN && h->n_streams) {
         h->state = HTTP2_NOTICED;
         h->noticed_ms = now;
+        if (!http2_of(h)->noticed_ms)
+            http2_of(h)->noticed_ms = now;
         (void)nghttp2_submit_shutdown_notice(h->frames);
     } else if (h->state == HTTP2_OPEN ||
                (h->state == HTTP2_NOTICED && now - h->noticed_ms >= LAST_STREAM_AFTER_MS)) {
@@ -464,6 +468,28 @@ static void on_finish(struct connection *c)
         return;
     }
     http2_mark(h);
+}
+
+static void finish_noticed(struct connection *c)
+{
+    struct http2 *h = c->carrier ? c->carrier_data : NULL;
+    struct http2_thread *t = c->thread->http2;
+
+    if (!h || h->state != HTTP2_NOTICED)
+        return;
+    on_finish(c);
+    if (h->state == HTTP2_NOTICED && (!t->noticed_ms || h->noticed_ms < t->noticed_ms))
+        t->noticed_ms = h->noticed_ms;
+}
+
+void http2_tick(struct thread *t)
+{
+    struct http2_thread *p = t->http2;
+
+    if (LIKELY(!p || !p->noticed_ms) || thread_now_ms(t) - p->noticed_ms < LAST_STREAM_AFTER_MS)
+        return;
+    p->noticed_ms = 0;
+    conn_visit(t, finish_noticed);
 }
 
 /* The socket is about to be closed: a client that listens learns which requests were not looked at. */

@@ -127,6 +127,7 @@ struct http2 {
 /* What the sessions of one thread use in turn. */
 struct http2_thread {
     struct http2 *dirty;
+    uint64_t noticed_ms; /* of the oldest GOAWAY that has announced an end; 0: none has */
     struct http2_stream *free_streams;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *options;

@@ -59,6 +59,7 @@ void http2_begin(struct connection *c); /* c carries streams from now on; c->in 
  * tell; the parser is not to look at it. */
 bool http2_prior_knowledge(struct connection *c);
 void http2_flush(struct thread *t); /* sends what the turn has brought to streams */
+void http2_tick(struct thread *t);  /* ends what a GOAWAY has announced */
 void http2_thread_fini(struct thread *t);
 
 /* transport.c: tell the other side of the two that this one ends */

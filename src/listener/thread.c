@@ -254,12 +254,14 @@ static void read_letter(struct thread *t, struct letter *m)
     switch (m->kind) {
     case LETTER_GENERATION:
         take_generation(t, m->generation);
+        conn_drop_homeless(t);
         break;
     case LETTER_ENDPOINT_ADD:
         add_endpoint(t, m);
         break;
     case LETTER_ENDPOINT_REMOVE:
         remove_endpoints(t, m->id, false);
+        conn_drop_homeless(t);
         break;
     case LETTER_POOL_CLOSED:
         pool_closed(thread_pool_of(t, m->pool), atomic_load(&m->pool->closed));
@@ -392,6 +394,7 @@ static void on_tick(struct loop_timer *timer)
     uint64_t now = thread_now_ms(t);
 
     timer_wheel_run(&t->wheel, now, conn_timer_fired);
+    http2_tick(t);
     conn_watch_young(t);
     t->last_tick_ms = now;
     for (struct link *k = t->links; k; k = k->next_all) {

@@ -64,7 +64,7 @@ void fixture_generation(const struct fixture_options *o)
         "{s:i, s:s, s:s, s:{s:o, s:i}, s:[{s:s, s:s, s:i, s:s}], s:[{s:s, s:s}], s:{s:s, s:b}}",
         "id", 1, "name", "S", "state", "Started", "limits", "connectionTimeout_ms",
         or_default(o->connection_timeout, 120000), "maxUrlSegments", 32, "bindings", "protocol",
-        o->chain ? "https" : "http", "address", "*", "port", (int)bound_port, "host", "",
+        o->chain ? "https" : "http", "address", "*", "port", (int)bound_port + (o->elsewhere ? 1 : 0), "host", "",
         "applications", "path", "/", "pool", "P", "logFile", "directory", log_dir, "enabled", 1);
     json_t *parameters = json_object();
 
@@ -154,6 +154,11 @@ unsigned short fixture_start_with(const char *dir, const struct fixture_options 
     for (int i = 0; i < n_threads; i++)
         close(listen_fds[i]);
     return bound_port;
+}
+
+void fixture_endpoint_remove(void)
+{
+    order(json_pack("{s:s, s:i}", "type", "endpoint_remove", "id", 1), NULL, 0);
 }
 
 unsigned short fixture_start(const char *dir)

@@ -28,6 +28,7 @@ struct fixture_options {
     int max_global_bandwidth; /* [no limit] */
     int http2_cleartext;     /* [no] */
     int http2_resets;        /* [400] a minute */
+    int elsewhere;           /* the site is bound to another port than the endpoint's [no] */
     int send_buffer;         /* of the sockets, as SO_SNDBUF takes it [the kernel's choice] */
     const char *proxy_trusted; /* balancers that send PROXY headers [none] */
     const char *chain, *key; /* of a certificate: the endpoint is one of https [http] */
@@ -40,6 +41,8 @@ unsigned short fixture_start(const char *dir);
 unsigned short fixture_start_with(const char *dir, const struct fixture_options *o);
 /* Another generation. The number of threads stays. */
 void fixture_generation(const struct fixture_options *o);
+/* Its one endpoint goes; connections stay. */
+void fixture_endpoint_remove(void);
 /* Asks the listener to stop and waits until it has. */
 void fixture_stop(void);
 void fixture_stop_within(int timeout_ms);
