@@ -34,4 +34,7 @@ void command_list(const struct command *const *commands, size_t n);
 MUST_CHECK bool command_option(int argc, char **argv, int *i, const char *name,
                                const char **ret_value);
 
+/* Whether both are names of one regular file that exists: an output must be none of the inputs. */
+bool command_is_same_file(const char *a, const char *b);
+
 #endif

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -173,16 +172,11 @@ static bool write_all(int fd, struct str s)
     return true;
 }
 
-/* Whether a file is one of those that were read, whatever its name. */
 static bool is_input(const struct model *m, const char *path)
 {
-    struct stat out, in;
-
-    if (stat(path, &out) != 0 || !S_ISREG(out.st_mode))
-        return false;
     for (size_t i = 0; i < m->file_n; i++) {
         _cleanup_free_ char *name = str_dup_z(m->files[i].path);
-        if (stat(name, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+        if (command_is_same_file(path, name))
             return true;
     }
     return false;

@@ -51,7 +51,7 @@ struct trace_command {
 
 static void complain(struct trace_command *k, const char *path, const char *why)
 {
-    fprintf(stderr, "candor trace: %s: %s\n", path, why);
+    fprintf(stderr, "candor: trace: %s: %s\n", path, why);
     k->failures++;
 }
 
@@ -301,12 +301,17 @@ static bool write_text(struct trace_command *k, struct buf *b, FILE *out)
 
 static bool write_out(struct trace_command *k)
 {
+    for (size_t i = 0; k->output && i < k->n; i++)
+        if (command_is_same_file(k->output, k->entries[i].path)) {
+            fprintf(stderr, "candor: trace: %s: one of the traces: not overwritten\n", k->output);
+            return false;
+        }
     FILE *out = k->output ? fopen(k->output, "we") : stdout;
     struct buf b;
     bool ok;
 
     if (!out) {
-        fprintf(stderr, "candor trace: %s: %s\n", k->output, strerror(errno));
+        fprintf(stderr, "candor: trace: %s: %s\n", k->output, strerror(errno));
         return false;
     }
     buf_init(&b, OUTPUT_MAX);
@@ -322,8 +327,8 @@ static bool write_out(struct trace_command *k)
     if (k->output && fclose(out) != 0)
         ok = false;
     if (!ok)
-        fprintf(stderr, "candor trace: cannot write %s: %s\n", k->output ? k->output : "the output",
-                strerror(errno));
+        fprintf(stderr, "candor: trace: cannot write %s: %s\n",
+                k->output ? k->output : "the output", strerror(errno));
     return ok;
 }
 
@@ -334,13 +339,13 @@ static int run(struct trace_command *k, int n_paths, char **paths)
     fill_entries(k);
     sort_entries(k);
     if (k->is_list_full)
-        fprintf(stderr, "candor trace: only the first %d traces are read\n", FILES_MAX);
+        fprintf(stderr, "candor: trace: only the first %d traces are read\n", FILES_MAX);
     if (k->format == FORMAT_HTML && k->n > PAGE_TRACES_MAX)
-        fprintf(stderr, "candor trace: the page shows %d of %zu traces in full (see --top)\n",
+        fprintf(stderr, "candor: trace: the page shows %d of %zu traces in full (see --top)\n",
                 PAGE_TRACES_MAX, k->n);
     if (k->n == 0) {
         if (k->failures == 0)
-            fprintf(stderr, "candor trace: no failed request traces here\n");
+            fprintf(stderr, "candor: trace: no failed request traces here\n");
         return 1;
     }
     return write_out(k) ? 0 : 1;

@@ -351,6 +351,10 @@ def test_exit_codes(one, tmp_path):
         assert done.returncode == 2 and done.err.count("\n") == 1 and "candor trace --help" in done.err
     assert "Usage: candor trace" in run("--help").out
     assert run(one, "--output", tmp_path / "no" / "where", check=False).returncode == 1
+    before = one.read_bytes()
+    done = run(one, "--format", "html", "--output", one, check=False)
+    assert done.returncode == 1 and one.read_bytes() == before
+    assert done.err == f"candor: trace: {one}: one of the traces: not overwritten\n"
 
 
 def spent():

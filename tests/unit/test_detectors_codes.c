@@ -9,6 +9,27 @@
 
 #include "diagnose/detectors/tools.h"
 
+/* The code of a section without declaration, and one that no document knows. */
+static void test_config_codes(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    scene_init(&s);
+    for (int i = 0; i < 20; i++)
+        SITE(&s, .at_s = i, .url = "/", .status = 500, .substatus = 19, .win32 = i % 2 ? 50 : 71);
+    scene_run(&s);
+    const struct finding *f = scene_finding(&s, "config-error-50");
+
+    assert_true(says(f->title, "section that nobody declares"));
+    assert_true(advises(f, "configSections"));
+    assert_true(scene_finding(&s, "config-error-71")->step_n > 0);
+    for (size_t i = 0; i < s.fs.n; i++)
+        for (size_t k = 0; k < s.fs.at[i]->step_n; k++)
+            assert_false(str_starts(s.fs.at[i]->steps[k], STR("See the status")));
+    scene_fini(&s);
+}
+
 static void test_config_locked(void **state)
 {
     static const char *const urls[] = {"/shop/", "/shop/cart", "/shop/css/a.css", "/shop/js/b.js"};
@@ -406,6 +427,7 @@ static void test_without_times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_config_codes),
         cmocka_unit_test(test_config_locked),
         cmocka_unit_test(test_config_reasons),
         cmocka_unit_test(test_gateway),

@@ -28,6 +28,12 @@ static const struct {
      "A web.config adds an entry that a level above has already: a MIME type, a handler, a default "
      "document, a connection string.",
      "Put <remove .../> before the <add .../>, or delete the entry."},
+    {50, "The configuration has a section that nobody declares",
+     "A configuration file sets a section that no configSections declares: the module that owns it "
+     "is not installed here, or the file comes from another version. A file of more than 250 KB "
+     "ends "
+     "this way, too.",
+     "Install the module that owns the section, declare it in configSections, or delete it."},
     {3, "The folder of the configuration does not exist",
      "The physicalPath of the site, application or virtual directory names a folder that is not "
      "there.",

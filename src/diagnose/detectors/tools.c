@@ -361,7 +361,8 @@ void advise_win32(struct findings *fs, struct finding *f, uint64_t code)
 {
     const struct win32_row *row = code > UINT32_MAX ? NULL : win32_find((uint32_t)code);
 
-    if (row)
+    /* "See the status beside it" leads back to where the reader is. */
+    if (row && row->remedies[0] && !str_starts(str_z(row->remedies[0]), STR("see the status")))
         advise(fs, f, row->remedies);
 }
 
