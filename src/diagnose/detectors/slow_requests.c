@@ -265,10 +265,11 @@ static void find_slow(const struct model *m, struct findings *fs)
                           SLOW_P95_MS / 1000);
     f->why = findings_text(
         fs,
-        "The slowest is %.*s: half of its %llu requests take more than %.*s, one in twenty more "
-        "than %.*s, the longest %.*s. Over all requests these are %llu ms and %llu ms.",
+        "The slowest is %.*s: half of its %llu requests take more than %s%.*s, one in twenty more "
+        "than %s%.*s, the longest %.*s. Over all requests these are %llu ms and %llu ms.",
         STR_ARG(worst->url), (unsigned long long)worst->latency.count,
-        STR_ARG(ms_text(fs, worst->latency.p50_ms)), STR_ARG(ms_text(fs, worst->latency.p95_ms)),
+        worst->latency.p50_ms_error ? "about " : "", STR_ARG(ms_text(fs, worst->latency.p50_ms)),
+        worst->latency.p95_ms_error ? "about " : "", STR_ARG(ms_text(fs, worst->latency.p95_ms)),
         STR_ARG(ms_text(fs, worst->latency.max_ms)), (unsigned long long)m->latency.p50_ms,
         (unsigned long long)m->latency.p95_ms);
     say_what_changed(m, fs, f, slow, n);
