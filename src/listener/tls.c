@@ -345,6 +345,7 @@ bool tls_send_wants_input(const struct tls_conn *c)
 ssize_t tls_sendfile(struct tls_conn *c, int file, uint64_t off, size_t n, char *buf, size_t buf_n)
 {
     if (c->ktls && BIO_get_ktls_send(SSL_get_wbio(c->ssl))) {
+        tls_at_work = c;
         ossl_ssize_t sent = SSL_sendfile(c->ssl, file, (off_t)off, n, 0);
         return sent >= 0 ? sent : io_failed(c, (int)sent, &c->send_wants_input, TLS_WRITES);
     }

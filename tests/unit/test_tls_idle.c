@@ -139,6 +139,30 @@ static void keys_and_session_go_with_the_first_answer(void **state)
     tls_table_unref(t);
 }
 
+static void every_group_is_given_back(void **state)
+{
+    static const char *const groups[] = {"X25519", "P-256", "P-384"};
+    struct tls_table *t = tls_usual_table(0);
+
+    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+        struct tls_pair p;
+        tls_pair_open(&p, t, NULL);
+        SSL_set1_groups_list(p.client, groups[i]);
+        tls_pair_shake(&p);
+        assert_int_equal(p.server_rc, TLS_DONE);
+        for (int k = 0; k < 3; k++) {
+            tls_pair_client_says(&p, "question");
+            tls_pair_server_says(&p, "answer");
+        }
+        assert_true(SSL_key_update(p.client, SSL_KEY_UPDATE_REQUESTED));
+        tls_pair_client_says(&p, "question");
+        tls_pair_server_says(&p, "answer");
+        tls_close(p.server);
+        tls_pair_close(&p);
+    }
+    tls_table_unref(t);
+}
+
 /* The ticket is given out before, and is of the session as it was. */
 static void clients_come_back_by_the_ticket(void **state)
 {
@@ -253,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_and_session_go_with_the_first_answer),
+        cmocka_unit_test(every_group_is_given_back),
         cmocka_unit_test(clients_come_back_by_the_ticket),
         cmocka_unit_test(what_may_still_be_needed_stays),
         cmocka_unit_test(keys_asked_for_before_the_ticket),
