@@ -289,7 +289,7 @@ def test_failed_handshakes_are_counted_and_told(servers, authority, tmp_path_fac
     put(tmp_path / "one.pem", authority.pem("one.test"))
     server = servers.sites(https(port, "one.test", 1, file_of(tmp_path / "one.pem"), folder="one"),
                            files={"one/a.txt": "one"}, arguments=["--metrics", "0"],
-                           web_limits='headerWaitTimeout="00:00:01"')
+                           web_limits='headerWaitTimeout="00:00:03"' if cause == "timeout" else "")
     server.tolerate("Timer_ConnectionIdle")
     server.tolerate_events("Schannel")
     where = server.wait_line(r"^candor: metrics on http://([0-9.]+):([0-9]+)/")
