@@ -29,10 +29,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "../tests/attack/loopback.h"
 
 enum { BUCKETS = 2000000 }; /* of a microsecond */
 
@@ -51,32 +51,6 @@ static char request[1024];
 static size_t request_len;
 static uint64_t requests, errors, resumed;
 static uint32_t histogram[BUCKETS];
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static uint64_t now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static unsigned long number(const char *text)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-
-    if (*text == '\0' || *end != '\0') {
-        fprintf(stderr, "load: not a number: %s\n", text);
-        exit(2);
-    }
-    return value;
-}
 
 static void make_context(void)
 {
@@ -305,20 +279,7 @@ static int run_kept(const char *path, size_t parallel, uint64_t seconds, const c
 
 static void connect_from(struct conn *c, size_t index)
 {
-    struct sockaddr_in source = {.sin_family = AF_INET};
-    int on = 1;
-
-    /* 127.0.1.1 and on: each address has the whole range of ports. */
-    source.sin_addr.s_addr = htonl(0x7f000101u + (uint32_t)(index / 4000));
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0)
-        die("socket");
-    setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(c->fd, (struct sockaddr *)&source, sizeof source) < 0)
-        die("bind");
-    if (connect(c->fd, (struct sockaddr *)&server, sizeof server) < 0)
-        die("connect");
+    c->fd = loopback_connect(&server, 0x7f000101u, index, 0, true);
     if (tls) {
         c->ssl = SSL_new(tls);
         SSL_set_fd(c->ssl, c->fd);
@@ -399,13 +360,8 @@ static int run_idle(const char *path, size_t parallel, bool with_tls)
 
 int main(int argc, char **argv)
 {
-    struct rlimit limit;
-
     signal(SIGPIPE, SIG_IGN);
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    all_descriptors();
     if (argc < 6) {
         fprintf(stderr, "usage: load keep PORT PATH CONNECTIONS SECONDS [HEADER]\n"
                         "       load handshake PORT PATH CONNECTIONS SECONDS\n"
@@ -413,9 +369,7 @@ int main(int argc, char **argv)
         return 2;
     }
     make_context();
-    server = (struct sockaddr_in){.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)number(argv[2])),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    server = loopback_server(argv[2]);
     if (strcmp(argv[1], "keep") == 0)
         return run_kept(argv[3], number(argv[4]), number(argv[5]), argc > 6 ? argv[6] : "");
     if (strcmp(argv[1], "handshake") == 0)

@@ -2,20 +2,18 @@
  * Hostile clients over plain TCP, and a polite one that measures meanwhile. Driven by
  * tests/e2e/test_attack_*.py, built by them. Each mode ends by itself and prints one line.
  *
- *   flood probe PORT PATH SECONDS          asks now and then; prints: requests errors p50 p99 max
- * (us) flood heads PORT COUNT SECONDS         COUNT request heads that never end, a byte now and
- * then flood bodies PORT COUNT SECONDS        COUNT bodies that never end, a byte now and then
- *   flood stalls PORT COUNT SECONDS        COUNT bodies of which nothing comes after the first
- * bytes flood readers PORT PATH COUNT SECONDS  COUNT answers taken a few bytes at a time flood
- * garbage PORT COUNT PARALLEL      COUNT connections that send nonsense
+ *   flood probe PORT PATH SECONDS          asks now and then; prints: requests errors p50 p99 max (us)
+ *   flood heads PORT COUNT SECONDS         COUNT request heads that never end, a byte now and then
+ *   flood bodies PORT COUNT SECONDS        COUNT bodies that never end, a byte now and then
+ *   flood stalls PORT COUNT SECONDS        COUNT bodies of which nothing comes after the first bytes
+ *   flood readers PORT PATH COUNT SECONDS  COUNT answers taken a few bytes at a time
+ *   flood garbage PORT COUNT PARALLEL      COUNT connections that send nonsense
  *
  * heads, bodies, stalls and readers print "open N" when all are connected, and at the end: open
  * ended, where ended counts connections the server has ended meanwhile.
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -24,60 +22,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "loopback.h"
 
 static struct sockaddr_in server;
 
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static uint64_t now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static size_t number(const char *text)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-
-    if (*text == '\0' || *end != '\0') {
-        fprintf(stderr, "flood: not a number: %s\n", text);
-        exit(2);
-    }
-    return value;
-}
-
-/* Each address of 127.0.0.0/8 has ports of its own, so 4000 connections per address never run out. */
 static int connect_from(size_t index, int receive_buffer, bool wait)
 {
-    struct sockaddr_in source = {.sin_family = AF_INET,
-                                 .sin_addr.s_addr =
-                                     htonl(0x7f000201u + (uint32_t)(index / 4000 % 250))};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (wait ? 0 : SOCK_NONBLOCK), 0);
-    int on = 1;
-
-    if (fd < 0)
-        die("socket");
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (receive_buffer)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
-    if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0)
-        die("bind");
-    if (connect(fd, (struct sockaddr *)&server, sizeof server) < 0 &&
-        (wait || errno != EINPROGRESS))
-        die("connect");
-    return fd;
+    return loopback_connect(&server, 0x7f000201u, index, receive_buffer, wait);
 }
 
 /* --- the polite one --- */
@@ -358,20 +312,13 @@ static int run_garbage(size_t count, size_t parallel)
 
 int main(int argc, char **argv)
 {
-    struct rlimit limit;
-
     signal(SIGPIPE, SIG_IGN);
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
+    all_descriptors();
     if (argc < 5) {
         fprintf(stderr, "usage: flood MODE PORT ARGUMENTS (see the head of the source)\n");
         return 2;
     }
-    server = (struct sockaddr_in){.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)number(argv[2])),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    server = loopback_server(argv[2]);
     if (strcmp(argv[1], "probe") == 0 && argc == 5)
         return run_probe(argv[3], number(argv[4]));
     if (strcmp(argv[1], "garbage") == 0 && argc == 5)

@@ -15,8 +15,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
@@ -26,8 +24,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "loopback.h"
 
 enum {
     DATA = 0,
@@ -54,52 +53,15 @@ static SSL_CTX *context;
 static size_t goaways, connections;
 static uint32_t last_error;
 
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 static uint64_t now_ms(void)
 {
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static size_t number(const char *text)
-{
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-
-    if (*text == '\0' || *end != '\0') {
-        fprintf(stderr, "flood_tls: not a number: %s\n", text);
-        exit(2);
-    }
-    return value;
-}
-
-static int connect_plain(void)
-{
-    struct sockaddr_in source = {.sin_family = AF_INET,
-                                 .sin_addr.s_addr =
-                                     htonl(0x7f000301u + (uint32_t)(connections / 4000 % 250))};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-    connections++;
-    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&source, sizeof source) < 0 ||
-        connect(fd, (struct sockaddr *)&server, sizeof server) < 0)
-        die("connect");
-    return fd;
+    return now_us() / 1000;
 }
 
 /* A connection with its handshake done; false if the server would not. */
 static bool connect_tls(struct conn *c)
 {
-    *c = (struct conn){.fd = connect_plain()};
+    *c = (struct conn){.fd = loopback_connect(&server, 0x7f000301u, connections++, 0, true)};
     c->ssl = SSL_new(context);
     SSL_set_fd(c->ssl, c->fd);
     if (SSL_connect(c->ssl) != 1) {
@@ -198,7 +160,7 @@ static int run_handshakes(size_t count)
 
         if (c->ssl)
             hang_up(c);
-        *c = (struct conn){.fd = connect_plain()};
+        *c = (struct conn){.fd = loopback_connect(&server, 0x7f000301u, connections++, 0, true)};
         c->ssl = SSL_new(context);
         SSL_set_fd(c->ssl, c->fd);
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
@@ -456,9 +418,7 @@ int main(int argc, char **argv)
     SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_alpn_protos(context, (const unsigned char *)"\x02h2", 3);
-    server = (struct sockaddr_in){.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)number(argv[2])),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    server = loopback_server(argv[2]);
     if (strcmp(argv[1], "handshakes") == 0)
         return run_handshakes(number(argv[3]));
     if (strcmp(argv[1], "renegotiate") == 0)
