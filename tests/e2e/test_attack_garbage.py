@@ -17,7 +17,7 @@ def test_garbage(servers, binary):
     and other clients are served all the time."""
     server = servers.sites(Site(), files={"inetpub/wwwroot/a.txt": "a" * 1000}, binary=pathlib.Path(binary))
     server.tolerate(*NONSENSE)
-    assert server.get("/a.txt").status == 200
+    attack.warm_up(server)
     with attack.plain("garbage", server, 2000, 100) as flood:
         flood.numbers()                   # buffers have their working size
     growth = attack.Growth(server)

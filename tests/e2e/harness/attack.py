@@ -3,6 +3,7 @@
 CANDOR_ATTACK=long runs the long forms (a million streams, a million connections, longer waits).
 """
 import atexit
+import contextlib
 import dataclasses
 import functools
 import os
@@ -13,6 +14,7 @@ import tempfile
 import threading
 
 from .apphost import Site
+from .client import build
 from .server import BINARY, TOP, make_drive, status_field, wait_until
 
 LONG = os.environ.get("CANDOR_ATTACK") == "long"
@@ -155,6 +157,16 @@ class Meanwhile:
         assert self.longest < longest, f"a normal client waited {self.longest:.2f} s"
 
 
+def warm_up(server, path="/a.txt", count=300):
+    """Every thread of the listener has served: what it needs once, and then keeps, is no growth."""
+    conns = [server.connect() for _ in range(count)]
+    for conn in conns:
+        conn.send(build("GET", path))
+    for conn in conns:
+        assert conn.read().status == 200
+        conn.close()
+
+
 def private_kib(pid):
     return sum(int(status_field(pid, name).split()[0]) for name in ("RssAnon", "RssShmem"))
 
@@ -165,11 +177,22 @@ class Growth:
     def __init__(self, server):
         self.server = server
         self.listener = server.find("listener")[0]
-        self.memory, self.files = private_kib(self.listener), self._files()
+        self.memory, self.descriptors, self.files = private_kib(self.listener), *self._open()
         self.workers = {pid: private_kib(pid) for pid in server.find("worker")}
 
-    def _files(self):
-        return len(os.listdir(f"/proc/{self.listener}/fd"))
+    def _open(self):
+        """How many descriptors but of files, and of files: these stay with each thread that has sent them."""
+        names = []
+        for entry in os.listdir(f"/proc/{self.listener}/fd"):
+            with contextlib.suppress(OSError):
+                names.append(os.readlink(f"/proc/{self.listener}/fd/{entry}"))
+        files = sum(name.startswith("/") for name in names)
+        return len(names) - files, files
+
+    def _are_back(self):
+        descriptors, files = self._open()
+        threads = len(os.listdir(f"/proc/{self.listener}/task"))
+        return descriptors <= self.descriptors + 8 and files <= self.files + threads
 
     def check(self, kib, worker_kib=16384):
         """It is still the same listener, all descriptors are back, and memory stayed within the bound.
@@ -177,8 +200,8 @@ class Growth:
         Under sanitizers freed memory is kept aside, so there only the descriptors are judged.
         """
         assert self.server.find("listener") == [self.listener], "the listener was replaced"
-        wait_until(lambda: self._files() <= self.files + 8,
-                   lambda: f"{self._files()} descriptors in the listener, {self.files} before")
+        wait_until(self._are_back, lambda: f"{self._open()} descriptors and files in the listener, "
+                                           f"{(self.descriptors, self.files)} before")
         if is_sanitized(self.server.binary):
             return
         grown = private_kib(self.listener) - self.memory
