@@ -247,6 +247,33 @@ static uint32_t recycle_flag(enum event_id event)
     return 0;
 }
 
+static struct worker *find_worker(struct pool *p, uint32_t id)
+{
+    for (struct worker *w = p->workers; w; w = w->next)
+        if (w->id == id)
+            return w;
+    return NULL;
+}
+
+/* Its successor came to nothing: it serves on, and its turn comes again. */
+static void keep_worker(struct pool *p, struct worker *w)
+{
+    w->successor_started = false;
+    if (worker_is_serving(w))
+        worker_plan_recycle(w);
+    SUP_EVENT(p->s, EV_WAS_OVERLAP_FAILED, pool_data(p), p->name, sup_number((uint64_t)w->pid).z);
+}
+
+static void start_successor(struct pool *p, uint32_t replaces)
+{
+    if (worker_start(p, replaces))
+        return;
+    struct worker *old = replaces ? find_worker(p, replaces) : NULL;
+
+    if (old)
+        keep_worker(p, old);
+}
+
 /* One worker's turn; the pool's events are told by the caller. */
 static void recycle_worker(struct pool *p, struct worker *w)
 {
@@ -261,10 +288,10 @@ static void recycle_worker(struct pool *p, struct worker *w)
         uint32_t replaces = w->replaces;
         w->replaces = 0; /* its successor does that now */
         worker_end(w);
-        worker_start(p, replaces);
+        start_successor(p, replaces);
     } else {
         w->successor_started = true;
-        worker_start(p, w->id);
+        start_successor(p, w->id);
     }
 }
 
@@ -294,14 +321,6 @@ void pool_recycle(struct pool *p, enum event_id event)
         recycle_worker(p, turn[i]);
 }
 
-static struct worker *find_worker(struct pool *p, uint32_t id)
-{
-    for (struct worker *w = p->workers; w; w = w->next)
-        if (w->id == id)
-            return w;
-    return NULL;
-}
-
 void pool_worker_ready(struct pool *p, struct worker *w)
 {
     struct worker *old = w->replaces ? find_worker(p, w->replaces) : NULL;
@@ -328,11 +347,8 @@ void pool_worker_gone(struct pool *p, const struct worker_end_info *end)
 
     metrics_changed(p->s);
     forget_predecessor(p, end->id);
-    if (old) {
-        old->successor_started = false;
-        SUP_EVENT(p->s, EV_WAS_OVERLAP_FAILED, pool_data(p), p->name,
-                  sup_number((uint64_t)old->pid).z);
-    }
+    if (old)
+        keep_worker(p, old);
     if (p->s->stopping || (unexpected && pool_count_failure(p)) || !p->started)
         return;
     /* A start that fails while requests wait is tried again at once, which is what makes the

@@ -118,6 +118,8 @@ void worker_abandon(struct worker *w);
 void worker_malformed(struct worker *w, const char *text);
 void worker_send(struct worker *w, json_t *msg, const int *fds, size_t n_fds);
 bool worker_is_serving(const struct worker *w);
+/* Sets the clock for the pool's time or schedule, from now on. */
+void worker_plan_recycle(struct worker *w);
 /* It runs again after it was suspended. */
 void worker_woken(struct worker *w);
 

@@ -157,7 +157,7 @@ static void on_recycle_time(struct loop_timer *t)
     pool_recycle_worker(w, w->recycle_event);
 }
 
-static void plan_recycle(struct worker *w)
+void worker_plan_recycle(struct worker *w)
 {
     const struct config_pool *conf = w->pool->conf;
     uint64_t in_ms = conf->restart_time_ms ? conf->restart_time_ms : UINT64_MAX;
@@ -357,7 +357,7 @@ static void take_ready(struct worker *w)
         return;
     }
     plan_ping(w);
-    plan_recycle(w);
+    worker_plan_recycle(w);
     pool_worker_ready(w->pool, w);
 }
 

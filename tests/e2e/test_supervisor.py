@@ -1,6 +1,7 @@
 """What the supervisor does for pools and sites: states, rapid-fail protection, recycling, reloads."""
 import json
 import os
+import resource
 import signal
 import socket
 
@@ -332,6 +333,26 @@ def test_successor_that_cannot_start(servers):
     server.config.pools[0].inner = ""
     replace_file(server.config_path, server.config.render())
     wait_until(lambda: server.find("worker") not in (old, []), "a worker of the corrected pool")
+    assert server.get("/a.txt").body == b"a"
+
+
+@pytest.mark.root                         # the limit of another process
+def test_successor_that_cannot_be_made(servers):
+    """No descriptors for it: the old one serves on, and can be replaced once there are some again."""
+    server = servers.sites(Site(), files=FILES)
+    server.tolerate_events("5022", "5093")
+    assert server.get("/a.txt").body == b"a"
+    old = server.find("worker")
+    limit = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    used = len(os.listdir(f"/proc/{server.process.pid}/fd"))
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (used + 3, limit[1]))
+    ask(server, verb="pool", action="recycle", name="DefaultAppPool")
+    server.wait_event("5022")
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limit)
+    assert server.get("/a.txt").body == b"a" and server.find("worker") == old
+    ask(server, verb="pool", action="recycle", name="DefaultAppPool")
+    wait_until(lambda: server.find("worker") not in (old, []) and len(server.find("worker")) == 1, "a successor after all")
+    server.wait_event("5093")
     assert server.get("/a.txt").body == b"a"
 
 
