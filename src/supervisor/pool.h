@@ -39,6 +39,7 @@ struct worker {
     struct loop_timer recycle;   /* periodicRestart time or schedule */
     enum event_id recycle_event; /* of whichever of the two comes first */
     uint64_t ping_token;
+    uint64_t ready_ms;        /* when it was ready to serve */
     uint64_t events_since_ms; /* how many events it has reported since then */
     unsigned events;
     uint64_t messages_since_ms; /* the same of all messages */

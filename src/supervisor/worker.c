@@ -19,6 +19,8 @@
 enum { BROKEN_CHANNEL_MS = 2000 };
 /* How long a worker may take to end when there is nobody left to answer. */
 enum { ABANDONED_MS = 10000 };
+/* Its clock begins a little before ours. */
+enum { IDLE_SLACK_MS = 5000 };
 /* The most events that a worker may report within a time. */
 enum { EVENTS_MAX = 100, EVENTS_MS = 60000 };
 /* The most messages within the same time; a busy worker sends a few. */
@@ -343,6 +345,7 @@ static void take_ready(struct worker *w)
     if (w->state != WORKER_STARTING)
         return;
     w->state = WORKER_RUNNING;
+    w->ready_ms = now_ms(w);
     loop_timer_clear(s->loop, &w->deadline);
     w->attached = listener_send(s,
                                 json_pack("{s:s, s:i, s:s, s:i}", "type", "worker_attach", "worker",
@@ -383,11 +386,20 @@ static void suspend(struct worker *w, json_int_t idle_ms)
     say_idle(w, EV_CND_SUSPENDED, idle_ms);
 }
 
+/* Whether it can have waited for so long at all: else it could have itself started again and again
+ * without one failure counted. */
+static bool may_be_idle(const struct worker *w)
+{
+    uint64_t timeout = w->pool->conf->idle_timeout_ms;
+
+    return timeout && now_ms(w) - w->ready_ms + IDLE_SLACK_MS >= timeout;
+}
+
 static void take_idle(struct worker *w, const json_t *msg)
 {
     json_int_t ms = ipc_get_int(msg, "idle_ms", 0);
 
-    if (w->state != WORKER_RUNNING || w->successor_started)
+    if (w->state != WORKER_RUNNING || w->successor_started || !may_be_idle(w))
         return;
     if (w->suspension) {
         suspend(w, ms);
