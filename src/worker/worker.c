@@ -25,6 +25,7 @@
 #include "worker/channel.h"
 #include "worker/dir_watch.h"
 #include "worker/plan.h"
+#include "worker/preload.h"
 #include "worker/thread.h"
 
 #include "base/poison.h"
@@ -221,6 +222,8 @@ static void start_threads(struct process *p, const int *fds, unsigned n)
                                                            .listener_event = fds[3 * i + 1],
                                                            .files = fds[3 * i + 2]});
     }
+    for (unsigned i = 0; i < n; i++)
+        preload_applications(&w->threads[i]);
     for (unsigned i = 0; i < n; i++)
         INVARIANT(pthread_create(&w->threads[i].id, NULL, thread_main, &w->threads[i]) == 0);
 }

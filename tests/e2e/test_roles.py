@@ -4,7 +4,7 @@ import pwd
 
 import pytest
 
-from harness import Pool, Site
+from harness import Pool, Site, read_events, wait_until
 from harness.server import status_field
 
 FILES = {"inetpub/wwwroot/a.txt": "a", "b/a.txt": "b"}
@@ -51,6 +51,25 @@ def test_always_running_pool(servers):
     from harness import wait_until
     server = servers.sites(Site(), pools=[Pool("DefaultAppPool", 'startMode="AlwaysRunning"')], files=FILES)
     wait_until(lambda: len(server.find("worker")) == 1, "the worker starts without a request")
+
+
+@pytest.mark.parametrize("preloads", [True, False])
+def test_preload(servers, preloads):
+    """preloadEnabled: what its first request would have met is met when the worker starts."""
+    server = servers.sites(Site(), pools=[Pool("DefaultAppPool", 'startMode="AlwaysRunning"')],
+                           files={**FILES, "inetpub/wwwroot/web.config": "<configuration>"}, start=False)
+    text = server.config_path.read_text()
+    server.config_path.write_text(text.replace('<application path="/"', '<application path="/" preloadEnabled="%s"'
+                                               % str(preloads).lower()))
+    server.tolerate_events("2307")
+    server.start()
+    wait_until(lambda: len(server.find("worker")) == 1, "the worker starts without a request")
+    if preloads:
+        assert "web.config" in server.wait_event("2307")["text"]
+        return
+    assert [e for e in read_events(server.drive) if e["id"] == 2307] == []
+    assert server.get("/a.txt").status == 500
+    server.wait_event("2307")
 
 
 def test_web_garden(servers):
