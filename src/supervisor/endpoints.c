@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/ip.h"
 #include "supervisor/port_holder.h"
+#include "tables/http_parameters.h"
 #include "base/poison.h"
 
 enum { BACKLOG = 65535 }; /* the kernel takes it down to net.core.somaxconn */
@@ -19,7 +20,7 @@ enum { BACKLOG = 65535 }; /* the kernel takes it down to net.core.somaxconn */
 void endpoints_init(struct endpoints *e, unsigned threads)
 {
     INVARIANT(threads >= 1 && threads <= ENDPOINT_THREADS_MAX);
-    *e = (struct endpoints){.threads = threads};
+    *e = (struct endpoints){.threads = threads, .bytes_per_send = HTTP_PARAMETERS_BYTES_PER_SEND};
 }
 
 static void close_sockets(const struct endpoints *e, struct endpoint *ep)
@@ -268,6 +269,31 @@ static bool is_limited(const struct endpoints *e, const struct endpoint *like)
     return e->max && !is_second && n >= e->max;
 }
 
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72 /* Linux 5.14; its header may be older */
+#endif
+
+/* Accepted connections inherit the size, and that it is fixed. */
+static void limit_sends(int fd, uint32_t bytes)
+{
+    int size = (int)bytes, free_again = 0;
+
+    if (bytes == HTTP_PARAMETERS_BYTES_PER_SEND)
+        setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &free_again, sizeof(free_again));
+    else
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
+void endpoints_limit_sends(struct endpoints *e, uint32_t bytes)
+{
+    if (bytes == e->bytes_per_send)
+        return;
+    e->bytes_per_send = bytes;
+    for (size_t i = 0; i < e->n; i++)
+        for (unsigned k = 0; k < e->threads; k++)
+            limit_sends(e->list[i]->fds[k], bytes);
+}
+
 static bool want_one(struct endpoints *e, const struct endpoint *like, int *ret_errno)
 {
     for (size_t i = 0; i < e->n; i++) {
@@ -298,6 +324,8 @@ static bool want_one(struct endpoints *e, const struct endpoint *like, int *ret_
         free(ep);
         return false;
     }
+    for (unsigned i = 0; i < e->threads && e->bytes_per_send != HTTP_PARAMETERS_BYTES_PER_SEND; i++)
+        limit_sends(ep->fds[i], e->bytes_per_send);
     ep->id = ++e->last_id;
     ep->wanted = true;
     e->list = xgrow(e->list, e->n, &e->cap, sizeof(struct endpoint *));

@@ -35,6 +35,7 @@ struct endpoints {
     unsigned threads; /* 1..ENDPOINT_THREADS_MAX */
     uint32_t last_id;
     uint32_t max;                         /* MaxEndpoints; 0: no limit */
+    uint32_t bytes_per_send;              /* MaxBytesPerSend */
     const struct http_bindings *bindings; /* whose listen list counts; NULL: none does */
     struct inherited inherited;           /* taken instead of opening one */
 };
@@ -68,6 +69,10 @@ MUST_CHECK bool endpoints_want(struct endpoints *e, struct str address, uint16_t
 uint16_t endpoints_free_port(const char *const *addresses, size_t n);
 /* Whether the machine can listen on the address at all (IPv6 may be missing). */
 bool endpoints_can_use(const char *address);
+
+/* MaxBytesPerSend, for connections accepted from now on. HTTP_PARAMETERS_BYTES_PER_SEND: as the
+ * kernel likes. */
+void endpoints_limit_sends(struct endpoints *e, uint32_t bytes);
 
 /* Closes and forgets endpoint i. */
 void endpoints_close(struct endpoints *e, size_t i);

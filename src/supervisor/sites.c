@@ -241,6 +241,7 @@ void sites_plan(struct supervisor *s)
     s->n_plan = 0;
     s->endpoints.max = s->parameters.max_endpoints;
     s->endpoints.bindings = &s->bindings;
+    endpoints_limit_sends(&s->endpoints, s->parameters.max_bytes_per_send);
     endpoints_begin(&s->endpoints);
     for (size_t i = 0; i < n; i++) {
         struct site_plan *p = &s->plan[i];

@@ -17,7 +17,8 @@
 #define NOTHING_FETCHED \
     "chains of certificates are built from the folders of the stores, nothing is fetched"
 #define NO_HTTP3 "HTTP/3 is not served"
-#define KERNEL_SENDS "the kernel sizes the send buffer of each connection by itself"
+#define FIXED_WINDOW \
+    "256 KiB of each answer may wait for its client, between the worker and the connection"
 #define CANDOR_OWN "Candor; Windows has no such value"
 #define SERVER_2003_ON "HTTP API 1.0 (Windows Server 2003) and later"
 
@@ -278,16 +279,17 @@ static const struct http_parameter rows[] = {
      FIELD(max_buffered_send_bytes),
      .text =
          "Bytes of an answer that may be copied and waiting to be sent; 0: chosen by the server.",
-     .no_effect = KERNEL_SENDS},
+     .no_effect = FIXED_WINDOW},
     {.name = "MaxBytesPerSend",
      .change = "few large answers are sent slowly over a long line",
      .versions = SERVER_2003_ON,
      .source = KB820129,
-     NUMBER(BYTES, 65536, 1, 0xFFFFF),
+     NUMBER(BYTES, HTTP_PARAMETERS_BYTES_PER_SEND, 1, 0xFFFFF),
      FIELD(max_bytes_per_send),
-     .text = "Bytes handed to a connection at once.",
-     .warning = "Large values cost memory for each slow client.",
-     .no_effect = KERNEL_SENDS},
+     .text =
+         "Bytes of an answer that are under way to a client at once, sent and not acknowledged; "
+         "the default leaves it to the kernel.",
+     .warning = "Large values cost memory for each slow client."},
     {.name = "MaxConnections",
      .change = "the computed maximum of connections does not fit the machine",
      .versions = SERVER_2003_ON,

@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "tables/http_bindings.h"
 
-enum { HTTP_PARAMETERS_DIR_MAX = 1024 };
+enum { HTTP_PARAMETERS_DIR_MAX = 1024, HTTP_PARAMETERS_BYTES_PER_SEND = 65536 };
 
 /* ErrorLoggingColumns: which Windows's form HTTPERR has. */
 enum http_error_columns {
@@ -41,7 +41,7 @@ struct http_parameters {
     /* connections */
     uint32_t max_connections; /* UINT32_MAX: as many as the system allows */
     uint32_t max_endpoints;   /* 0: as many as the system allows */
-    uint32_t max_bytes_per_send;
+    uint32_t max_bytes_per_send; /* HTTP_PARAMETERS_BYTES_PER_SEND: the kernel decides */
     uint32_t max_buffered_send_bytes; /* 0: chosen by the server */
     bool enable_aggressive_memory_usage;
     uint32_t idle_connection_timeout_s; /* before a connection's first request is routed */

@@ -1,9 +1,12 @@
 """What each value of the registry changes: one request against a server with its default and one with the value."""
+import pathlib
 import time
 
 import pytest
 
 from harness import Site, own_answer, read_httperr, wait_until
+from harness.client import build
+from harness.server import replace_file
 
 FILES = {"inetpub/wwwroot/a.txt": "a", "inetpub/wwwroot/\xe9.txt": "e", "inetpub/wwwroot/A.txt": "a"}
 
@@ -148,3 +151,34 @@ def test_values_change_while_it_runs(servers):
     server.wait_event("1008")
     outcome(server, ask(b"/a.txt"), 200)
     assert len(read_httperr(server.drive)) >= 1
+
+
+def unacknowledged(server, port):
+    """Bytes that the kernel holds for the client at that port."""
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if (int(fields[1].split(":")[1], 16), int(fields[2].split(":")[1], 16)) == (server.port, port):
+            return int(fields[4].split(":")[0], 16)
+    return 0
+
+
+def test_bytes_under_way(servers):
+    """MaxBytesPerSend: a client that does not read holds so much of the server's memory, and no more."""
+    server = servers.sites(Site(), files={"inetpub/wwwroot/big.bin": b"x" * 8_000_000}, reg={"MaxBytesPerSend": 8192})
+    server.tolerate("Client_Reset", "Connection_Dropped", "Timer_MinBytesPerSecond")
+
+    def held_for_a_client():
+        """When it has come to rest."""
+        with server.connect(receive_buffer=4096) as conn:
+            conn.send(build("GET", "/big.bin"))
+            seen = [0]
+
+            def rests():
+                seen.append(unacknowledged(server, conn.port))
+                return seen[-1] > 0 and seen[-10:] == [seen[-1]] * 10
+            wait_until(rests, "it rests", pause=0.05)
+            return seen[-1]
+    assert held_for_a_client() <= 2 * 8192
+    replace_file(server.reg_path, server.reg_path.read_bytes().replace(b"00002000", b"00010000"))
+    server.wait_event("generation 2")
+    assert held_for_a_client() > 4 * 8192, "the default is the kernel's"
