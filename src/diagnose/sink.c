@@ -60,7 +60,8 @@ void sink_slot_record(struct sink *s, uint64_t line)
     u->records++;
     if (UNLIKELY(u->kind == LOG_UNKNOWN))
         u->kind = r->kind;
-    if (r->time_s != RECORD_NO_TIME) {
+    /* Most have the time of the one before. */
+    if (r->time_s != u->previous_s && r->time_s != RECORD_NO_TIME) {
         if (r->time_s < u->first_s || u->first_s == RECORD_NO_TIME)
             u->first_s = r->time_s;
         if (r->time_s > u->last_s)

@@ -93,11 +93,9 @@ static inline void see_time(int64_t *first_s, int64_t *last_s, int64_t time_s)
         *last_s = time_s;
 }
 
-static void key_slot(struct key_row *k, int64_t time_s)
+static inline bool is_within(const struct span *s, uint32_t width_s, int64_t time_s)
 {
-    k->slot = spans_at(&k->slots, time_s);
-    k->slot_from_s = k->slot->start_s;
-    k->slot_to_s = k->slot_from_s + (int64_t)k->slots.width_s;
+    return s && (uint64_t)time_s - (uint64_t)s->start_s < width_s;
 }
 
 static inline void key_count(struct tally *t, struct key_row *k, const struct record *r,
@@ -105,9 +103,10 @@ static inline void key_count(struct tally *t, struct key_row *k, const struct re
 {
     k->count++;
     if (r->time_s != RECORD_NO_TIME) {
-        see_time(&k->first_s, &k->last_s, r->time_s);
-        if (UNLIKELY(!k->slot || r->time_s < k->slot_from_s || r->time_s >= k->slot_to_s))
-            key_slot(k, r->time_s);
+        if (r->time_s != k->last_s)
+            see_time(&k->first_s, &k->last_s, r->time_s);
+        if (UNLIKELY(!is_within(k->slot, k->slots.width_s, r->time_s)))
+            k->slot = spans_at(&k->slots, r->time_s);
         k->slot->v[0]++;
     }
     if (UNLIKELY(k->samples.n < k->samples.max))
@@ -127,11 +126,8 @@ static void key_names(struct tally *t, struct key_row *k, const struct record *r
 
 static struct span *bucket_at(struct tally *t, int64_t time_s)
 {
-    if (LIKELY(t->bucket && time_s >= t->bucket_from_s && time_s < t->bucket_to_s))
-        return t->bucket;
-    t->bucket = spans_at(&t->timeline, time_s);
-    t->bucket_from_s = t->bucket->start_s;
-    t->bucket_to_s = t->bucket_from_s + (int64_t)t->timeline.width_s;
+    if (UNLIKELY(!is_within(t->bucket, t->timeline.width_s, time_s)))
+        t->bucket = spans_at(&t->timeline, time_s);
     return t->bucket;
 }
 
@@ -319,7 +315,8 @@ static void count(struct tally *t, const struct pending *p)
 {
     const struct record *r = &p->r;
 
-    see_time(&t->first_s, &t->last_s, r->time_s);
+    if (r->time_s != t->last_s)
+        see_time(&t->first_s, &t->last_s, r->time_s);
     switch (r->kind) {
     case LOG_HTTPERR:
         add_httperr(t, p);

@@ -61,8 +61,7 @@ struct key_row {
     uint32_t reason_n;
     uint64_t count;
     int64_t first_s, last_s;
-    int64_t slot_from_s, slot_to_s; /* of slot */
-    struct span *slot;
+    struct span *slot; /* the one met last, in slots */
     uint64_t ms_sum, ms_max;
     struct distinct clients;
     struct few *users, *sites, *queues;
@@ -141,8 +140,7 @@ struct tally {
     uint64_t requests, httperr_records, ftp_records, bytes_sent, bytes_received;
     int64_t first_s, last_s;
 
-    int64_t bucket_from_s, bucket_to_s; /* of bucket */
-    struct span *bucket;
+    struct span *bucket;   /* the one met last, in timeline */
     struct spans timeline; /* columns: enum timeline_column */
 
     struct key_row *key_cache[1024];
