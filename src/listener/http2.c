@@ -20,13 +20,14 @@ enum {
     LAST_STREAM_AFTER_MS = 1000, /* between the two GOAWAYs: longer than any round trip */
     SEND_HEADERS_MAX = 4 * MESSAGE_HEADERS_MAX, /* with nghttp2's own bookkeeping per field */
     CONTINUATIONS = 8,
+    FIRST_EXTENSION = NGHTTP2_CONTINUATION + 1,
     FRAME_BYTES = 16384,
     /* nghttp2's own bound on resets: beyond everything that ours lets pass. */
     RESET_BURST = 100000,
     RESET_RATE = 2000,
 };
 
-static const struct str preface = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24};
+static const struct str preface = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HTTP2_PREFACE};
 
 void http2_mark(struct http2 *h)
 {
@@ -118,8 +119,12 @@ static int on_frame_send(nghttp2_session *s, const nghttp2_frame *f, void *user)
         h->state = HTTP2_FAILED; /* nghttp2 has found something itself */
         own_log(h->c, HTTPERR_BAD_REQUEST);
     }
-    if (f->hd.type == NGHTTP2_RST_STREAM && is_clients_fault(f->rst_stream.error_code))
-        http2_guard_reset(h);
+    if (f->hd.type == NGHTTP2_RST_STREAM) {
+        const struct http2_stream *stream = http2_find(h, f->hd.stream_id);
+        h->forgives |= !stream || !stream->request_whole;
+        if (is_clients_fault(f->rst_stream.error_code))
+            http2_guard_reset(h);
+    }
     if ((f->hd.type == NGHTTP2_DATA || f->hd.type == NGHTTP2_HEADERS) &&
         (f->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         const struct http2_stream *stream = http2_find(h, f->hd.stream_id);
@@ -128,6 +133,22 @@ static int on_frame_send(nghttp2_session *s, const nghttp2_frame *f, void *user)
             (void)nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
     }
     return 0;
+}
+
+/* It is about to reset a stream, perhaps one that it has not even begun. */
+static int on_invalid_frame(nghttp2_session *s, const nghttp2_frame *f, int error, void *user)
+{
+    struct http2 *h = user;
+
+    h->forgives = true;
+    return 0;
+}
+
+/* Frames of types that nobody knows are of no use, but are to be told of: they count. */
+static int on_unknown_frame(nghttp2_session *s, void **payload, const nghttp2_frame_hd *hd,
+                            void *user)
+{
+    return NGHTTP2_ERR_CANCEL;
 }
 
 /* An answer's head that nghttp2 cannot send: nothing else would tell the client. */
@@ -155,6 +176,8 @@ static nghttp2_session_callbacks *make_callbacks(void)
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, http2_on_stream_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_frame_not_send);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid_frame);
+    nghttp2_session_callbacks_set_unpack_extension_callback(cb, on_unknown_frame);
     nghttp2_session_callbacks_set_send_data_callback(cb, http2_on_send_data);
     return cb;
 }
@@ -174,6 +197,9 @@ static struct http2_thread *thread_part(struct thread *t)
     nghttp2_option_set_no_http_messaging(p->options, 1);     /* src/http/http2_head.c does that */
     nghttp2_option_set_no_closed_streams(p->options, 1);
     nghttp2_option_set_builtin_recv_extension_type(p->options, NGHTTP2_PRIORITY_UPDATE);
+    for (unsigned type = FIRST_EXTENSION; type <= UINT8_MAX; type++)
+        if (type != NGHTTP2_PRIORITY_UPDATE)
+            nghttp2_option_set_user_recv_extension_type(p->options, (uint8_t)type);
     nghttp2_option_set_max_send_header_block_length(p->options, SEND_HEADERS_MAX);
     nghttp2_option_set_stream_reset_rate_limit(p->options, RESET_BURST, RESET_RATE);
     return p;
@@ -340,6 +366,8 @@ static void flush(struct http2 *h)
             say_last_stream(h);
         if (!send_frames(h))
             return;
+        if (LIKELY(!c->out))
+            (void)http2_guard_ignored(h);
         /* Found while sending, or the last stream has left with it. */
     } while (UNLIKELY((h->verdict && h->state != HTTP2_FAILED) ||
                       (h->state == HTTP2_NOTICED && h->n_streams == 0)));
@@ -381,6 +409,7 @@ static bool feed(struct http2 *h, const uint8_t *p, size_t n)
     h->busy = true;
     ssize_t used = nghttp2_session_mem_recv(h->frames, p, n);
     h->busy = false;
+    h->fed += n;
     http2_mark(h);
     if (UNLIKELY(h->collects))
         http2_block_pause(h);
@@ -556,8 +585,10 @@ void http2_begin(struct connection *c)
     struct http2 *h = calloc(1, sizeof(*h));
     struct input *in = c->in;
 
-    if (h)
+    if (h) {
         h->c = c;
+        h->told = HTTP2_PREFACE;
+    }
     if (!h || !start_session(h, t)) {
         free(h);
         conn_close(c);

@@ -32,6 +32,7 @@ enum {
     HTTP2_KNOWN = 64,       /* such heads per thread; a power of two */
     HTTP2_WHOLE_MAX = 16384, /* cached bodies that are handed to the session at once */
     HTTP2_FRAME_HEAD = 9,
+    HTTP2_PREFACE = 24,
 };
 
 /* The fields of a head as they came: lengths, name, value. */
@@ -119,6 +120,9 @@ struct http2 {
     /* http2_guard.c */
     uint32_t resets, noise;
     uint64_t resets_since_ms, noise_ms;
+    uint64_t fed, told; /* bytes: given to nghttp2; of frames that it has told of */
+    int32_t last_id;    /* highest stream of the client's */
+    bool forgives;      /* we have reset a stream whose client may not know that yet */
     const char *verdict; /* static text: what the client does wrong; NULL: nothing yet */
     uint32_t verdict_code;
     bool without_goaway;
@@ -247,6 +251,7 @@ void http2_memory_free(nghttp2_mem *memory); /* all sessions have ended; NULL is
 
 /* http2_guard.c: what a client may not do too often. False: it has, and the session is to end. */
 bool http2_guard_frame(struct http2 *h, const nghttp2_frame_hd *hd); /* a frame that has begun */
+bool http2_guard_ignored(struct http2 *h); /* what nghttp2 has passed over; all resets have left */
 bool http2_guard_reset(struct http2 *h); /* the client reset a stream, or made us do so */
 bool http2_guard_head(struct http2 *h);  /* the fields of this block so far */
 void http2_guard_request(struct http2 *h);

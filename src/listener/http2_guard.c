@@ -15,6 +15,8 @@ enum {
     REQUEST_PAYS_FOR = 8, /* such frames: priorities, pings and windows are part of using it */
     DATA_PAYS_FOR = 2,    /* the windows that the client opens for what it gets */
     DATA_WORTH = 1024,    /* of at least so many bytes; else it was a tiny window */
+    IGNORED_WORTH = 1024, /* bytes that nghttp2 has passed over: one frame of noise each */
+    IGNORED_UPDATE = HTTP2_FRAME_HEAD + 33, /* the shortest PRIORITY_UPDATE that it has no room for */
     HEAD_FACTOR = 16,     /* decoded fields beyond the limit of a head that are still skipped */
 };
 
@@ -33,6 +35,20 @@ static void quiet(struct http2 *h, uint32_t n)
     h->noise -= n < h->noise ? n : h->noise;
 }
 
+/* A head, or trailers, for a stream that its client has ended (RFC 9113 5.1). One that we have reset
+ * may bring something yet, and once there was one of those the others cannot be told from it. */
+static bool is_for_closed(struct http2 *h, const nghttp2_frame_hd *hd)
+{
+    if (hd->type != NGHTTP2_HEADERS || hd->stream_id % 2 == 0)
+        return false;
+    if (LIKELY(hd->stream_id > h->last_id)) {
+        h->last_id = hd->stream_id;
+        return false;
+    }
+    return !h->forgives && h->state == HTTP2_OPEN &&
+           !nghttp2_session_find_stream(h->frames, hd->stream_id);
+}
+
 static bool is_noise(const nghttp2_frame_hd *hd)
 {
     switch (hd->type) {
@@ -46,19 +62,44 @@ static bool is_noise(const nghttp2_frame_hd *hd)
     }
 }
 
-bool http2_guard_frame(struct http2 *h, const nghttp2_frame_hd *hd)
+static bool add_noise(struct http2 *h, uint64_t n)
 {
-    if (LIKELY(!is_noise(hd)))
-        return true;
     uint64_t now = thread_now_ms(h->c->thread), passed = now - h->noise_ms;
 
     if (passed >= 10) {
         quiet(h, passed > A_MINUTE_MS ? NOISE_MAX : (uint32_t)(passed * NOISE_FREE_PER_S / 1000));
         h->noise_ms = now;
     }
-    if (LIKELY(++h->noise <= NOISE_MAX))
+    if (LIKELY(n <= NOISE_MAX - h->noise)) {
+        h->noise += (uint32_t)n;
         return true;
+    }
     return http2_condemn(h, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames that bring nothing");
+}
+
+static const char on_closed[] = "a frame for a stream that has ended";
+
+bool http2_guard_frame(struct http2 *h, const nghttp2_frame_hd *hd)
+{
+    h->told += HTTP2_FRAME_HEAD + hd->length;
+    if (UNLIKELY(is_for_closed(h, hd)))
+        return http2_condemn(h, NGHTTP2_STREAM_CLOSED, on_closed);
+    return LIKELY(!is_noise(hd)) || add_noise(h, 1);
+}
+
+/* nghttp2 passes over DATA of streams that it knows no more without a word, and over a long
+ * PRIORITY_UPDATE. What it was given and has not told of is one of those, but for a frame's head that
+ * is not yet complete. */
+bool http2_guard_ignored(struct http2 *h)
+{
+    uint64_t n = h->fed - h->told;
+
+    if (LIKELY(h->fed < h->told + HTTP2_FRAME_HEAD))
+        return true;
+    h->told = h->fed;
+    if (n < IGNORED_UPDATE && !h->forgives && h->state == HTTP2_OPEN)
+        return http2_condemn(h, NGHTTP2_STREAM_CLOSED, on_closed);
+    return add_noise(h, 1 + n / IGNORED_WORTH);
 }
 
 void http2_guard_request(struct http2 *h)
