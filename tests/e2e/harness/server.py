@@ -194,12 +194,15 @@ class Server:
         environment.update(self.environment)
         setup = self._child_setup if self.private_network or self.rlimits else None
         more = {}
+        program = self.binary
         if self.as_user is not None:
+            if not all(path.stat().st_mode & 0o001 for path in [program, *program.parents]):
+                program = pathlib.Path(shutil.copy2(program, self.drive / "candor"))    # others may not go there
             for path in [self.drive, *self.drive.rglob("*")]:
                 os.chown(path, self.as_user, self.as_user, follow_symlinks=False)
             more = {"user": self.as_user, "group": self.as_user, "extra_groups": []}
             environment.update(HOME=str(self.drive), XDG_STATE_HOME=str(self.drive))
-        self.process = subprocess.Popen([str(self.binary), "serve", *self.arguments],
+        self.process = subprocess.Popen([str(program), "serve", *self.arguments],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, env=environment, cwd="/",
                                         start_new_session=True, preexec_fn=setup, **more)
