@@ -15,6 +15,7 @@
 enum {
     ANSWER_BYTES_MAX = 4096, /* more than that costs more by itself than a call */
     ANSWERS_BYTES = 256 * 1024,
+    MANY = 16, /* below that, clients that have their answer early are worth more than the calls */
 };
 
 struct answer {
@@ -28,6 +29,7 @@ struct batch {
     struct connection *readers[SOCKET_BATCH_MAX];
     struct answer answers[SOCKET_BATCH_MAX];
     unsigned n;
+    unsigned expected; /* so many answers may come in this part of the turn */
     const int *results; /* of the answers, while they are worked off; others then go by themselves */
     uint32_t used;
     char bytes[ANSWERS_BYTES];
@@ -60,13 +62,19 @@ static bool is_idle(const struct connection *c)
            !c->in_handshake && !c->read_paused && !c->read_eof;
 }
 
+void batch_expect(struct thread *t, unsigned n)
+{
+    if (t->batch)
+        t->batch->expected = n;
+}
+
 void batch_receive(struct thread *t, const struct epoll_event *events, int n)
 {
-    enum { WORTH_IT = 3 };
     struct batch *b = t->batch;
     unsigned k = 0;
 
-    if (!b || n < WORTH_IT)
+    batch_expect(t, (unsigned)n);
+    if (!b || b->expected < MANY)
         return;
     for (int i = 0; i < n && k < SOCKET_BATCH_MAX; i++) {
         struct loop_io *io = events[i].data.ptr;
@@ -109,7 +117,7 @@ bool batch_answer(struct connection *c, const void *p, size_t n, uint64_t credit
 {
     struct batch *b = c->thread->batch;
 
-    if (!b || n > ANSWER_BYTES_MAX || b->results || b->n == SOCKET_BATCH_MAX ||
+    if (!b || b->expected < MANY || n > ANSWER_BYTES_MAX || b->results || b->n == SOCKET_BATCH_MAX ||
         n > sizeof(b->bytes) - b->used || !may_wait(c))
         return false;
     memcpy(b->bytes + b->used, p, n);

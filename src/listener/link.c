@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "listener/batch.h"
 #include "listener/connection.h"
 #include "listener/exchange.h"
 #include "listener/letters.h"
@@ -291,6 +292,7 @@ void link_receive(struct link *k)
     struct ring_record rec;
     uint64_t n = 0;
 
+    batch_expect(k->thread, k->n_held + k->n_untaken);
     for (; !k->gone && n < RECORDS_PER_TURN; n++) {
         enum rc rc = ring_peek(&k->responses, &rec);
         if (rc == RC_AGAIN)

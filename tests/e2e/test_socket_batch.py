@@ -121,7 +121,7 @@ def test_burst_of_different_requests(server):
 def test_clients_that_do_not_read(server):
     """Answers that find the socket full, in part or altogether, wait and arrive whole and in their order."""
     turns = 60
-    with crowd(server, 12, receive_buffer=4096) as conns:
+    with crowd(server, 20, receive_buffer=4096) as conns:
         for turn in range(turns):
             with suspended(server):
                 for conn in conns:
@@ -130,7 +130,7 @@ def test_clients_that_do_not_read(server):
             for turn in range(turns):
                 answer = conn.read()
                 assert (answer.status, answer.text) == (200, PAGE)
-    lines = wait_until(lambda: [r for r in server.w3c() if r["cs(User-Agent)"] == "slow"][turns * 12 - 1:], "all lines")
+    lines = wait_until(lambda: [r for r in server.w3c() if r["cs(User-Agent)"] == "slow"][turns * 20 - 1:], "all lines")
     assert len(lines) == 1
 
 

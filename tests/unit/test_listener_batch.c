@@ -17,7 +17,7 @@
 #include "base/alloc.h"
 #include "listener_fixture.h"
 
-enum { CLIENTS = 10, READERS = 3, TURNS = 60, BODY = 1500, SMALL = 2048 };
+enum { CLIENTS = 24, READERS = 3, TURNS = 60, BODY = 1500, SMALL = 2048 };
 
 static char dir[] = "/tmp/candor-test-batch-XXXXXX";
 static unsigned short port;
