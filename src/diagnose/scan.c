@@ -19,7 +19,8 @@ enum { THREADS_MAX = 64, PROGRESS_MS = 100, WORK_OF_THREAD = 1 << 20 };
 struct scan {
     const struct scan_options *options;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    pthread_cond_t changed; /* something new to read, or no more of it */
+    pthread_cond_t ended;   /* running is 0 */
     struct file_list files; /* under lock, as is all below */
     size_t next;            /* the next file nobody has taken */
     size_t chunked;         /* the file whose stretches are given out, or SIZE_MAX */
@@ -313,11 +314,13 @@ static void *work(void *arg)
         else
             read_stretch(w, file, f, chunk);
         pthread_mutex_lock(&s->lock);
-        s->opening -= task == TASK_FILE;
+        if (task != TASK_FILE)
+            continue; /* nobody waits for a stretch that is done */
+        s->opening--;
         pthread_cond_broadcast(&s->changed);
     }
-    s->running--;
-    pthread_cond_broadcast(&s->changed);
+    if (--s->running == 0)
+        pthread_cond_signal(&s->ended);
     pthread_mutex_unlock(&s->lock);
     return NULL;
 }
@@ -362,7 +365,7 @@ static void wait_for_all(struct scan *s)
         until.tv_nsec += PROGRESS_MS * 1000000L;
         until.tv_sec += until.tv_nsec / 1000000000L;
         until.tv_nsec %= 1000000000L;
-        if (pthread_cond_timedwait(&s->changed, &s->lock, &until) != ETIMEDOUT ||
+        if (pthread_cond_timedwait(&s->ended, &s->lock, &until) != ETIMEDOUT ||
             !s->options->on_progress)
             continue;
         struct scan_progress p = {.done = atomic_load(&s->done),
@@ -458,6 +461,7 @@ struct model *scan_paths(const char *const *paths, size_t n, const struct scan_o
 
     pthread_mutex_init(&s.lock, NULL);
     pthread_cond_init(&s.changed, NULL);
+    pthread_cond_init(&s.ended, NULL);
     for (size_t i = 0; i < n; i++)
         files_add(&s.files, paths[i]);
     files_add_links(&s.files);
@@ -500,6 +504,7 @@ struct model *scan_paths(const char *const *paths, size_t n, const struct scan_o
     tally_free(all);
     files_fini(&s.files);
     pthread_cond_destroy(&s.changed);
+    pthread_cond_destroy(&s.ended);
     pthread_mutex_destroy(&s.lock);
     return m;
 }

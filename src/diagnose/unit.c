@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -10,6 +11,9 @@
 #include "diagnose/documents.h"
 #include "diagnose/lines.h"
 #include "base/poison.h"
+
+/* Waiting for another thread's look at its stretch. */
+enum { YIELDS = 50, WAIT_NS = 50000 };
 
 /* ---- text ---- */
 
@@ -317,8 +321,13 @@ static const struct chunk_head *link_head(const struct chunked_file *f, uint32_t
 
     if (i > 0) {
         struct chunk_head *previous = &f->heads[i - f->step];
-        while (!atomic_load_explicit(&previous->is_known, memory_order_acquire))
-            sched_yield();
+        /* Its thread is about to read it, unless others have the processors. */
+        for (unsigned tries = 0; !atomic_load_explicit(&previous->is_known, memory_order_acquire);
+             tries++)
+            if (tries < YIELDS)
+                sched_yield();
+            else
+                clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = WAIT_NS}, NULL);
         before = previous->directives ? previous : previous->in_force;
     }
     h->in_force = h->directives ? h : before;
