@@ -18,6 +18,7 @@
 /* A change is taken once no other follows for so long; one that never ends waits no longer than the
  * second. */
 enum { SETTLE_MS = 100, SETTLE_MAX_MS = 2000 };
+enum { FOLDERS_MS = 1000 };
 enum { CONFIG_TEXT_MAX = 16 << 20, FINDINGS_TEXT_MAX = 1 << 20 };
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -229,13 +230,13 @@ static char *global_modules(struct config *c)
 
 /* ---- folders -------------------------------------------------------------------------------- */
 
-static void make_log_folder(struct supervisor *s, const char *path)
+static void make_log_folder(struct supervisor *s, const char *path, bool says)
 {
-    if (!folders_make(path, 0750, &s->listener_identity))
+    if (!folders_make(path, 0750, &s->listener_identity) && says)
         SUP_EVENT(s, EV_CND_LOG_OPEN_FAILED, NULL, path, strerror(errno));
 }
 
-void configuration_make_log_folders(struct supervisor *s)
+static void make_log_folders(struct supervisor *s, bool says)
 {
     size_t n;
     const struct config_site *sites = config_sites(s->config, &n);
@@ -248,16 +249,28 @@ void configuration_make_log_folders(struct supervisor *s)
     for (size_t i = 0; i < n && log->mode != CONFIG_CENTRAL_W3C; i++)
         if (sites[i].log.enabled && sites[i].log.directory.n)
             make_log_folder(
-                s,
-                arena_printf(&a, "%.*s/W3SVC%u", STR_ARG(sites[i].log.directory), sites[i].id).p);
+                s, arena_printf(&a, "%.*s/W3SVC%u", STR_ARG(sites[i].log.directory), sites[i].id).p,
+                says);
     if (log->mode == CONFIG_CENTRAL_W3C && log->central.directory.n)
-        make_log_folder(s, arena_dup_z(&a, log->central.directory));
+        make_log_folder(s, arena_dup_z(&a, log->central.directory), says);
     if (s->parameters.enable_error_logging) {
         struct str dir =
             config_real_path(s->config, &a, str_z(s->parameters.error_logging_dir), STR_NULL);
-        make_log_folder(s, arena_printf(&a, "%.*s/HTTPERR", STR_ARG(dir)).p);
+        make_log_folder(s, arena_printf(&a, "%.*s/HTTPERR", STR_ARG(dir)).p, says);
     }
     arena_fini(&a);
+}
+
+/* One of hundreds of logs says what may be true of all: once a second is often enough, and who has
+ * called has told of it. */
+void configuration_restore_log_folders(struct supervisor *s)
+{
+    uint64_t now = loop_now_ms(s->loop);
+
+    if (s->folders_made_ms && now - s->folders_made_ms < FOLDERS_MS)
+        return;
+    s->folders_made_ms = now;
+    make_log_folders(s, /* says = */ false);
 }
 
 /* ---- into force ----------------------------------------------------------------------------- */
@@ -362,7 +375,7 @@ bool configuration_begin(struct supervisor *s)
     if (!s->config)
         return false;
     s->generation = 1;
-    configuration_make_log_folders(s);
+    make_log_folders(s, /* says = */ true);
     take_pools(s);
     sites_plan(s);
     begin_watch(s);
@@ -419,7 +432,7 @@ void configuration_reload(struct supervisor *s)
     s->generation++;
     if (s->watch)
         config_watch_switch(s->watch, c);
-    configuration_make_log_folders(s);
+    make_log_folders(s, /* says = */ true);
     if (other_file)
         send_to_workers(s);
     take_pools(s);

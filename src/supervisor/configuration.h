@@ -11,8 +11,8 @@ struct supervisor;
 bool configuration_begin(struct supervisor *s);
 /* Reads everything again. What is not valid changes nothing but the event log. */
 void configuration_reload(struct supervisor *s);
-/* Makes the log folders that are missing: the listener may not be allowed to. */
-void configuration_make_log_folders(struct supervisor *s);
+/* Makes the log folders that have vanished: the listener may not be allowed to. */
+void configuration_restore_log_folders(struct supervisor *s);
 /* Frees what configuration_begin made, also after it failed. */
 void configuration_end(struct supervisor *s);
 

@@ -55,6 +55,7 @@ struct supervisor {
     char *said_of_parameters;      /* the findings told last */
     struct config_watch *watch;
     struct loop_timer reload; /* a change has been seen; waits for it to settle */
+    uint64_t folders_made_ms; /* when vanished log folders were last made */
     uint64_t reload_by_ms;    /* no longer than that; 0: none has been seen */
     struct loop_timer tick;   /* for what is looked at now and then */
     uint64_t generation;

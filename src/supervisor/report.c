@@ -93,7 +93,7 @@ static bool log_event_of_listener(struct supervisor *s, const char *code, const 
         else
             SUP_EVENT(s, rows[i].id, json_incref(data), text);
         if (rows[i].id == EV_CND_LOG_OPEN_FAILED && !s->stopping)
-            configuration_make_log_folders(s); /* it tries again by itself */
+            configuration_restore_log_folders(s); /* it tries again by itself */
         return true;
     }
     return false;

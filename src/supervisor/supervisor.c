@@ -302,7 +302,7 @@ static void take_signal(struct supervisor *s, uint32_t number)
     case SIGUSR1:
         event_log_reopen(s->events);
         if (s->is_ready && !s->stopping)
-            configuration_make_log_folders(s);
+            configuration_restore_log_folders(s);
         listener_send(s, json_pack("{s:s}", "type", "reopen_logs"), NULL, 0);
         break;
     default:

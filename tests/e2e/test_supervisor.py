@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import socket
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from harness import AppHost, Pool, Site, read_events, wait_until
 from harness.client import build
 from harness.server import free_port, is_running, make_drive, replace_file
 
+LARGE = 8_000_000                         # more than the kernel takes for a client that does not read
 FILES = {"inetpub/wwwroot/a.txt": "a", "b/a.txt": "b"}
 
 
@@ -177,6 +179,65 @@ def test_recycle_without_overlap(servers):
     wait_until(lambda: not is_running(old), "the old worker ends")
     assert server.get("/a.txt").status == 200
     assert len(server.find("worker")) == 1
+
+
+def hung_pool(servers, overlap):
+    """A server whose only worker hangs: with an answer under way, and requests on its ring."""
+    pool = Pool("DefaultAppPool", inner='<recycling disallowOverlappingRotation="%s" />'
+                                        '<processModel shutdownTimeLimit="00:00:06" pingingEnabled="false" />'
+                                        % ("false" if overlap else "true"))
+    server = servers.sites(Site(), pools=[pool], files={**FILES, "inetpub/wwwroot/big.bin": b"x" * LARGE})
+    server.tolerate_events("5013")
+    download = server.connect(receive_buffer=131072)
+    download.send(build("GET", "/big.bin"))
+    download.read_head()
+    worker = server.find("worker")[0]
+    os.kill(worker, signal.SIGSTOP)
+    waiting = [server.connect() for _ in range(5)]
+    for one in waiting:
+        one.send(build("GET", "/a.txt"))
+        server.wait_read(one)
+    return server, download, waiting, worker
+
+
+@pytest.mark.root                         # signals to other users' processes
+def test_recycle_of_a_worker_that_hangs(servers):
+    """Its successor serves at once. What it never took comes to that one when it is killed, at shutdownTimeLimit and
+    not before; what it had handed over is sent to the end."""
+    server, download, waiting, old = hung_pool(servers, overlap=True)
+    begun = time.monotonic()
+    assert ask(server, verb="pool", action="recycle", name="DefaultAppPool")["ok"]
+
+    def draining():                       # from then on nothing more is given to it
+        workers = ask(server, verb="status")["pools"][0]["workers"]
+        return [w for w in workers if w["pid"] == old and w["state"] == "Stopping"]
+    wait_until(draining, "a successor is ready")
+    for turn in range(3):                 # it is draining: another turn is not its affair
+        assert server.get(f"/a.txt?{turn}").status == 200
+        assert ask(server, verb="pool", action="recycle", name="DefaultAppPool")["ok"]
+    assert time.monotonic() - begun < 5.5 and is_running(old)
+    for one in waiting:
+        assert one.read().status == 200
+    assert time.monotonic() - begun > 5.5
+    server.wait_event("5013")
+    assert len(download.take(LARGE)) == LARGE
+    wait_until(lambda: len(server.find("worker")) == 1, "one worker is left")
+    assert old not in server.find("worker") and server.get("/a.txt").status == 200
+
+
+@pytest.mark.root
+def test_recycle_without_overlap_of_a_worker_that_hangs(servers):
+    """New requests wait for its end and are then served: none is lost, none is refused."""
+    server, download, waiting, old = hung_pool(servers, overlap=False)
+    assert ask(server, verb="pool", action="recycle", name="DefaultAppPool")["ok"]
+    waiting += [server.connect() for _ in range(5)]
+    for one in waiting[5:]:
+        one.send(build("GET", "/a.txt"))
+    for one in waiting:
+        assert one.read().status == 200
+    assert not is_running(old)
+    server.wait_event("5013")
+    assert len(download.take(LARGE)) == LARGE
 
 
 def test_changed_pool_recycles(servers):
