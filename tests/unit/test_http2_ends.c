@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "http2_client.h"
 #include "listener_fixture.h"
+#include "stopwatch.h"
 
 static unsigned short port;
 static char dir[] = "/tmp/candor-test-ends-XXXXXX";
@@ -92,7 +93,7 @@ static void one_that_asks_on_and_on_is_ended_as_well(void **state)
     struct fake_worker *w = *state;
     struct h2_client *c = open_used(w);
     int32_t s = h2_get(c, "/long");
-    uint64_t id = take(c, w), until = clock_mono_ms() + 5000;
+    uint64_t id = take(c, w), until = clock_mono_ms() + PATIENCE_MS;
 
     fixture_generation(&(struct fixture_options){.http2_cleartext = 1, .elsewhere = 1});
     assert_true(h2_until(c, h2_has_goaway, 0));
