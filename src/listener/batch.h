@@ -28,7 +28,7 @@ ssize_t batch_received(struct connection *c);
 bool batch_answer(struct connection *c, const void *p, size_t n, uint64_t credit);
 /* Sends what was taken, and goes on with the connections. */
 void batch_send(struct thread *t);
-/* The connection ends, or has more to send: its answer leaves now, as far as it can. */
+/* The connection ends: its answer leaves now, as far as it can. */
 void batch_leave(struct connection *c);
 
 #endif
