@@ -248,6 +248,27 @@ static void no_memory(struct http2 *h, struct http2_stream *s)
     (void)nghttp2_submit_rst_stream(h->frames, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
 }
 
+/* What was lent still shows the answer before. A request that is not answered at once needs it as
+ * good as new, but for what intake_may and cached_answer_find have found. */
+static void unuse(struct http2 *h, const struct http2_stream *s, const struct http2_known *k)
+{
+    struct connection *c = http2_of(h)->lent;
+    struct exchange *x = c->x;
+    struct thread_pool *pool = x->pool;
+    bool may_enter_cache = x->may_enter_cache;
+    uint64_t request_id = x->request_id;
+    uint32_t idle_ms = c->idle_ms;
+
+    (void)lend(h, s); /* has all the memory that it needs */
+    http2_known_fill(h, k, c);
+    begin_request(h, s, c);
+    c->read_eof = true;
+    c->idle_ms = idle_ms;
+    x->pool = pool;
+    x->may_enter_cache = may_enter_cache;
+    x->request_id = request_id;
+}
+
 static void collected_in(struct http2 *h, struct http2_stream *s, bool is_last)
 {
     const struct http2_block *b = &http2_of(h)->block;
@@ -261,6 +282,7 @@ static void collected_in(struct http2 *h, struct http2_stream *s, bool is_last)
         return;
     }
     h->collects = false;
+    bool is_used = http2_of(h)->lent_for == k;
     struct connection *c = lend_known(h, s, k);
 
     if (!c) {
@@ -278,6 +300,8 @@ static void collected_in(struct http2 *h, struct http2_stream *s, bool is_last)
         http2_of(h)->lent_for = k;
         return;
     }
+    if (is_used)
+        unuse(h, s, k);
     keep(h, s, c);
     if (why != HTTPERR_NONE)
         own_response(c, why);

@@ -236,6 +236,28 @@ static void what_else_the_cache_has_to_say(void **state)
     h2_close(c);
 }
 
+/* Answered from the cache again and again, then not: a new exchange has to be as good as new. */
+static void what_the_cache_forgets_the_worker_answers(void **state)
+{
+    struct fake_worker *w = *state;
+    struct h2_client *c = h2_open(port, false);
+
+    for (int round = 0; round < 3; round++) {
+        fill(c, w, AT("/forgotten"), "some body");
+        for (int i = 0; i < AGAIN; i++)
+            expect_answer(c, h2_request(c, AT("/forgotten"), NULL, 0), 200, "some body");
+        assert_int_equal(fixture_cache_clear("*", true), 0);
+        struct request_message m;
+        int32_t s = h2_request(c, AT("/forgotten"), NULL, 0);
+        uint64_t id = take(c, w, &m);
+        worker_answer(w, id, 203, "X-Late: 1\r\n", "from the worker", 0, 0, true);
+        expect_answer(c, s, 203, "from the worker");
+        assert_string_equal(h2_field(c, s, "x-late"), "1");
+    }
+    h2_close(c);
+    expect_lines("/forgotten -", 3 * (AGAIN + 2));
+}
+
 static void a_closed_window_is_waited_for(void **state)
 {
     struct fake_worker *w = *state;
@@ -400,6 +422,7 @@ int main(void)
         cmocka_unit_test(plain_paths_too),
         cmocka_unit_test(the_cache_answers_each_with_one_line),
         cmocka_unit_test(what_else_the_cache_has_to_say),
+        cmocka_unit_test(what_the_cache_forgets_the_worker_answers),
         cmocka_unit_test(a_closed_window_is_waited_for),
         cmocka_unit_test(a_client_that_takes_its_requests_back),
         cmocka_unit_test(a_stopped_pool_refuses_known_heads),
