@@ -102,7 +102,7 @@ static void on_config_error(struct worker *w, const struct config_error *error)
         !atomic_compare_exchange_strong(&p->config_event_ms, &last, now))
         return;
     buf_init(&text, 16 * 1024);
-    config_error_format(error, &text);
+    config_error_advise(error, &text);
     uint64_t hash = hash_bytes(text.p, text.n);
 
     if (atomic_exchange(&p->config_event_hash, hash) == hash)
@@ -158,7 +158,7 @@ static struct config *load_config(const struct process *p, int fd, const char *n
     if (!c && error) {
         _cleanup_buf_ struct buf text;
         buf_init(&text, 64 * 1024);
-        config_error_format(error, &text);
+        config_error_advise(error, &text);
         buf_char(&text, '\0');
         tell_config(p, text.p);
     }

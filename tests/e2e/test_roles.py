@@ -65,7 +65,8 @@ def test_preload(servers, preloads):
     server.start()
     wait_until(lambda: len(server.find("worker")) == 1, "the worker starts without a request")
     if preloads:
-        assert "web.config" in server.wait_event("2307")["text"]
+        event = server.wait_event("2307")
+        assert "web.config" in event["text"] and "Correct the XML: " in event["text"], "with the remedy"
         return
     assert [e for e in read_events(server.drive) if e["id"] == 2307] == []
     assert server.get("/a.txt").status == 500
