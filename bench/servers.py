@@ -56,6 +56,7 @@ class Server:
     name = ""
     program = ""
     extra = False                         # a variant that is not the yardstick of "best"
+    settles = 0                           # seconds to wait between requests for two hosts while it is warmed up
     serves = frozenset({"static", "304", "404", "tls", "h2", "close", "handshake"})
 
     def __init__(self, folder, root, certificate, cores):
@@ -185,6 +186,7 @@ class Server:
 
 class Candor(Server):
     name = "candor"
+    settles = 1.1                         # a file enters the response cache once a second, for one host each time
     binary = None
     with_tls = True
 
