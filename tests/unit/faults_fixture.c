@@ -19,16 +19,21 @@
 
 struct faults faults = {.dir = "/tmp/candor-test-faults-XXXXXX"};
 
-int faults_set_up(void **state)
+int faults_set_up_with(void **state, const struct fixture_options *o)
 {
     static struct fake_worker w;
 
     if (!mkdtemp(faults.dir))
         return -1;
-    faults.port = fixture_start(faults.dir);
+    faults.port = fixture_start_with(faults.dir, o);
     fixture_attach(&w);
     *state = &w;
     return 0;
+}
+
+int faults_set_up(void **state)
+{
+    return faults_set_up_with(state, &(struct fixture_options){0});
 }
 
 int faults_tear_down(void **state)

@@ -16,6 +16,7 @@ extern struct faults faults;
 
 /* cmocka's set-up and tear-down; *state is the worker. */
 int faults_set_up(void **state);
+int faults_set_up_with(void **state, const struct fixture_options *o);
 int faults_tear_down(void **state);
 
 /* Lines that name what, in HTTPERR and in the site's log. */

@@ -5,27 +5,10 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "http2_client.h"
-#include "listener_fixture.h"
+#include "http2_fixture.h"
 #include "stopwatch.h"
-
-static unsigned short port;
-static char dir[] = "/tmp/candor-test-ends-XXXXXX";
-static _Alignas(16) char data[64 * 1024];
-
-static uint64_t take(struct h2_client *c, struct fake_worker *w)
-{
-    struct request_message m;
-    uint64_t id = 0;
-
-    h2_turn(c, 0);
-    assert_true(worker_take(w, data, sizeof(data), &m, &id));
-    return id;
-}
 
 static void answer(struct h2_client *c, struct fake_worker *w, int32_t s, uint64_t id)
 {
@@ -36,10 +19,10 @@ static void answer(struct h2_client *c, struct fake_worker *w, int32_t s, uint64
 
 static struct h2_client *open_used(struct fake_worker *w)
 {
-    struct h2_client *c = h2_open(port, false);
+    struct h2_client *c = h2_open(faults.port, false);
     int32_t s = h2_get(c, "/first");
 
-    answer(c, w, s, take(c, w));
+    answer(c, w, s, http2_take_path(c, w, "/first"));
     return c;
 }
 
@@ -57,7 +40,7 @@ static void expect_to_stay(struct h2_client *c, struct fake_worker *w)
         h2_turn(c, 20);
     assert_false(c->goaway);
     int32_t s = h2_get(c, "/still");
-    answer(c, w, s, take(c, w));
+    answer(c, w, s, http2_take_path(c, w, "/still"));
 }
 
 static void another_generation_changes_nothing(void **state)
@@ -75,7 +58,7 @@ static void without_the_binding_the_connection_ends(void **state)
     struct fake_worker *w = *state;
     struct h2_client *idle = open_used(w), *busy = open_used(w);
     int32_t s = h2_get(busy, "/second");
-    uint64_t id = take(busy, w);
+    uint64_t id = http2_take_path(busy, w, "/second");
 
     fixture_generation(&(struct fixture_options){.http2_cleartext = 1, .elsewhere = 1});
     expect_last(idle, 1);
@@ -93,7 +76,7 @@ static void one_that_asks_on_and_on_is_ended_as_well(void **state)
     struct fake_worker *w = *state;
     struct h2_client *c = open_used(w);
     int32_t s = h2_get(c, "/long");
-    uint64_t id = take(c, w), until = clock_mono_ms() + PATIENCE_MS;
+    uint64_t id = http2_take_path(c, w, "/long"), until = clock_mono_ms() + PATIENCE_MS;
 
     fixture_generation(&(struct fixture_options){.http2_cleartext = 1, .elsewhere = 1});
     assert_true(h2_until(c, h2_has_goaway, 0));
@@ -111,7 +94,7 @@ static void one_that_asks_on_and_on_is_ended_as_well(void **state)
 static void without_the_endpoint_it_ends_too(void **state)
 {
     struct fake_worker *w = *state;
-    struct h2_client *idle = open_used(w), *unused = h2_open(port, false);
+    struct h2_client *idle = open_used(w), *unused = h2_open(faults.port, false);
 
     h2_turn(unused, 50);
     fixture_endpoint_remove();
@@ -119,24 +102,6 @@ static void without_the_endpoint_it_ends_too(void **state)
     expect_last(unused, 0);
     h2_close(idle);
     h2_close(unused);
-}
-
-static int set_up(void **state)
-{
-    static struct fake_worker w;
-
-    if (!mkdtemp(dir))
-        return -1;
-    port = fixture_start_with(dir, &(struct fixture_options){.http2_cleartext = 1});
-    fixture_attach(&w);
-    *state = &w;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture_stop_within(2000);
-    return fixture_remove_logs();
 }
 
 int main(void)
@@ -148,5 +113,5 @@ int main(void)
         cmocka_unit_test(without_the_endpoint_it_ends_too),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, http2_set_up, http2_tear_down);
 }

@@ -5,45 +5,15 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
-#include "http2_client.h"
-#include "listener_fixture.h"
-#include "stopwatch.h"
+#include "http2_fixture.h"
 
 enum { AGAIN = 4 };
 
-#define AT(path) ":method: GET\n:scheme: http\n:authority: localhost\n:path: " path "\n"
 #define LINES "Content-Type: text/plain\r\nETag: \"e\"\r\n"
-
-static unsigned short port;
-static char dir[] = "/tmp/candor-test-known-XXXXXX";
-static _Alignas(16) char data[200 * 1024];
-static char text[1 << 20];
-
-static uint64_t take_raw(struct fake_worker *w, const char *path)
-{
-    struct request_message m;
-    uint64_t id = 0;
-
-    assert_true(worker_take(w, data, sizeof(data), &m, &id));
-    assert_true(str_eq(m.path, str_z(path)));
-    return id;
-}
-
-static uint64_t take(struct h2_client *c, struct fake_worker *w, struct request_message *m)
-{
-    uint64_t id = 0;
-
-    h2_turn(c, 0);
-    assert_true(worker_take(w, data, sizeof(data), m, &id));
-    return id;
-}
 
 static bool worker_has_nothing(struct fake_worker *w)
 {
@@ -82,7 +52,8 @@ static void offer(struct fake_worker *w, uint64_t id, const char *body)
     memcpy(record, &h, sizeof(h));
     memcpy(record + sizeof(h), LINES, sizeof(LINES) - 1);
     memcpy(record + sizeof(h) + sizeof(LINES) - 1, body, n);
-    worker_send(w, MSG_RESPONSE, MSG_END, id, record, (uint32_t)(sizeof(h) + sizeof(LINES) - 1 + n));
+    worker_send(w, MSG_RESPONSE, MSG_END, id, record,
+                (uint32_t)(sizeof(h) + sizeof(LINES) - 1 + n));
 }
 
 static void fill(struct h2_client *c, struct fake_worker *w, const char *fields, const char *body)
@@ -90,45 +61,20 @@ static void fill(struct h2_client *c, struct fake_worker *w, const char *fields,
     struct request_message m;
     int32_t s = h2_request(c, fields, NULL, 0);
 
-    offer(w, take(c, w, &m), body);
+    offer(w, http2_take(c, w, &m), body);
     expect_answer(c, s, 200, body);
 }
 
-static unsigned count_in_log(const char *what)
+static void expect_lines(const char *what, size_t n)
 {
-    char path[512];
-    unsigned n = 0;
-
-    snprintf(path, sizeof(path), "%s/W3SVC1", dir);
-    DIR *d = opendir(path);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        snprintf(path, sizeof(path), "%s/W3SVC1/%s", dir, e->d_name);
-        FILE *f = e->d_name[0] == '.' ? NULL : fopen(path, "r");
-        size_t got = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-        text[got] = '\0';
-        for (const char *p = text; (p = strstr(p, what)); p++)
-            n++;
-        if (f)
-            fclose(f);
-    }
-    if (d)
-        closedir(d);
-    return n;
-}
-
-static void expect_lines(const char *what, unsigned n)
-{
-    uint64_t until = clock_mono_ms() + PATIENCE_MS;
-
-    while (count_in_log(what) < n && clock_mono_ms() < until)
-        usleep(20000);
-    assert_int_equal(count_in_log(what), n);
+    faults_expect_lines(what, n);
+    assert_int_equal(faults_lines_of(what), n);
 }
 
 static void the_worker_is_told_the_same(void **state)
 {
     struct fake_worker *w = *state;
-    struct h2_client *c = h2_open(port, false);
+    struct h2_client *c = h2_open(faults.port, false);
     char first[4096];
     size_t first_n = 0;
 
@@ -139,7 +85,7 @@ static void the_worker_is_told_the_same(void **state)
                                ":path: /same%20path/?q=1\nx-one: 1\naccept: x\n"
                                "cookie: a=1\nuser-agent: known\ncookie: b=2\npriority: u=2, i\n",
                                NULL, 0);
-        uint64_t id = take(c, w, &m);
+        uint64_t id = http2_take(c, w, &m);
 
         assert_true(str_eq(m.path, STR("/same path/")));
         assert_true(str_eq(m.raw_target, STR("/same%20path/?q=1")));
@@ -168,13 +114,13 @@ static void the_worker_is_told_the_same(void **state)
 static void plain_paths_too(void **state)
 {
     struct fake_worker *w = *state;
-    struct h2_client *c = h2_open(port, false);
+    struct h2_client *c = h2_open(faults.port, false);
 
     for (int i = 0; i < 3 * AGAIN; i++) {
         struct request_message m;
         bool other = i % 3 == 2;
         int32_t s = h2_request(c, other ? AT("/plain/b?x") : AT("/plain/a?x"), NULL, 0);
-        uint64_t id = take(c, w, &m);
+        uint64_t id = http2_take(c, w, &m);
 
         assert_true(str_eq(m.path, other ? STR("/plain/b") : STR("/plain/a")));
         assert_true(str_eq(m.query, STR("x")));
@@ -187,7 +133,7 @@ static void plain_paths_too(void **state)
 static void the_cache_answers_each_with_one_line(void **state)
 {
     struct fake_worker *w = *state;
-    struct h2_client *c = h2_open(port, false);
+    struct h2_client *c = h2_open(faults.port, false);
     enum { N = 50 };
     int32_t s[N];
 
@@ -210,7 +156,7 @@ static void the_cache_answers_each_with_one_line(void **state)
 static void what_else_the_cache_has_to_say(void **state)
 {
     struct fake_worker *w = *state;
-    struct h2_client *c = h2_open(port, false);
+    struct h2_client *c = h2_open(faults.port, false);
     static const char head[] =
         ":method: HEAD\n:scheme: http\n:authority: localhost\n:path: /forms\n";
 
@@ -231,7 +177,7 @@ static void what_else_the_cache_has_to_say(void **state)
     for (int i = 0; i < AGAIN; i++) { /* known, and the cache has forgotten it */
         struct request_message m;
         int32_t s = h2_request(c, AT("/forms"), NULL, 0);
-        answer(c, w, s, take(c, w, &m));
+        answer(c, w, s, http2_take(c, w, &m));
     }
     h2_close(c);
 }
@@ -240,7 +186,7 @@ static void what_else_the_cache_has_to_say(void **state)
 static void what_the_cache_forgets_the_worker_answers(void **state)
 {
     struct fake_worker *w = *state;
-    struct h2_client *c = h2_open(port, false);
+    struct h2_client *c = h2_open(faults.port, false);
 
     for (int round = 0; round < 3; round++) {
         fill(c, w, AT("/forgotten"), "some body");
@@ -249,7 +195,7 @@ static void what_the_cache_forgets_the_worker_answers(void **state)
         assert_int_equal(fixture_cache_clear("*", true), 0);
         struct request_message m;
         int32_t s = h2_request(c, AT("/forgotten"), NULL, 0);
-        uint64_t id = take(c, w, &m);
+        uint64_t id = http2_take(c, w, &m);
         worker_answer(w, id, 203, "X-Late: 1\r\n", "from the worker", 0, 0, true);
         expect_answer(c, s, 203, "from the worker");
         assert_string_equal(h2_field(c, s, "x-late"), "1");
@@ -261,7 +207,7 @@ static void what_the_cache_forgets_the_worker_answers(void **state)
 static void a_closed_window_is_waited_for(void **state)
 {
     struct fake_worker *w = *state;
-    struct h2_client *c = h2_open(port, true);
+    struct h2_client *c = h2_open(faults.port, true);
     static char body[12001];
     int32_t s[8];
 
@@ -312,7 +258,7 @@ static size_t put_head(unsigned char *p, int32_t id, const char *path)
 static void a_client_that_takes_its_requests_back(void **state)
 {
     struct fake_worker *w = *state;
-    struct h2_client *c = h2_open(port, false);
+    struct h2_client *c = h2_open(faults.port, false);
     unsigned char all[16384];
     size_t n = 0;
 
@@ -322,13 +268,14 @@ static void a_client_that_takes_its_requests_back(void **state)
         n += put_head(all + n, id, "/gone");
         if (i % 2 == 0)
             continue;
-        memcpy(all + n, (unsigned char[]){0, 0, 4, 3, 0, 0, 0, 0, (unsigned char)id, 0, 0, 0, 8}, 13);
+        memcpy(all + n, (unsigned char[]){0, 0, 4, 3, 0, 0, 0, 0, (unsigned char)id, 0, 0, 0, 8},
+               13);
         n += 13;
     }
     h2_raw(c, all, n);
     usleep(50000); /* the client's session knows nothing of these streams: it reads no more */
     h2_close(c);
-    c = h2_open(port, false);
+    c = h2_open(faults.port, false);
     for (int i = 0; i < AGAIN; i++)
         expect_answer(c, h2_request(c, AT("/gone"), NULL, 0), 200, "some body");
     assert_true(worker_has_nothing(w));
@@ -338,7 +285,7 @@ static void a_client_that_takes_its_requests_back(void **state)
 static void a_stopped_pool_refuses_known_heads(void **state)
 {
     struct fake_worker *w = *state;
-    struct h2_client *c = h2_open(port, false);
+    struct h2_client *c = h2_open(faults.port, false);
 
     fill(c, w, AT("/pool"), "some body");
     for (int i = 0; i < AGAIN; i++)
@@ -355,7 +302,7 @@ static void a_stopped_pool_refuses_known_heads(void **state)
 static void heads_in_pieces_do_not_mix(void **state)
 {
     struct fake_worker *w = *state;
-    struct h2_client *a = h2_open(port, false), *b = h2_open(port, false);
+    struct h2_client *a = h2_open(faults.port, false), *b = h2_open(faults.port, false);
     unsigned char one[512], two[512];
 
     h2_turn(a, 20);
@@ -367,9 +314,9 @@ static void heads_in_pieces_do_not_mix(void **state)
         h2_raw(a, one, cut);
         usleep(5000);
         h2_raw(b, two, k);
-        uint64_t its = take_raw(w, "/pieces/b");
+        uint64_t its = faults_take(w, "/pieces/b");
         h2_raw(a, one + cut, n - cut);
-        uint64_t ours = take_raw(w, "/pieces/a");
+        uint64_t ours = faults_take(w, "/pieces/a");
         worker_answer(w, ours, 200, "", "", MSGR_LENGTH, 0, true);
         worker_answer(w, its, 200, "", "", MSGR_LENGTH, 0, true);
     }
@@ -383,7 +330,7 @@ static void heads_in_pieces_do_not_mix(void **state)
 static void another_generation_judges_anew(void **state)
 {
     struct fake_worker *w = *state;
-    struct h2_client *c = h2_open(port, false);
+    struct h2_client *c = h2_open(faults.port, false);
     char fields[1024];
 
     snprintf(fields, sizeof(fields), AT("/judged") "x-long: %0500d\n", 1);
@@ -395,24 +342,6 @@ static void another_generation_judges_anew(void **state)
     expect_answer(c, h2_request(c, fields, NULL, 0), 400, NULL);
     fixture_generation(&(struct fixture_options){.http2_cleartext = 1});
     h2_close(c);
-}
-
-static int set_up(void **state)
-{
-    static struct fake_worker w;
-
-    if (!mkdtemp(dir))
-        return -1;
-    port = fixture_start_with(dir, &(struct fixture_options){.http2_cleartext = 1});
-    fixture_attach(&w);
-    *state = &w;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture_stop_within(2000);
-    return fixture_remove_logs();
 }
 
 int main(void)
@@ -430,5 +359,5 @@ int main(void)
         cmocka_unit_test(another_generation_judges_anew),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, http2_set_up, http2_tear_down);
 }
