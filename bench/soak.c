@@ -124,7 +124,9 @@ static void close_conn(struct conn *c)
         nghttp2_session_del(c->session);
     }
     for (size_t i = 0; !c->session && i < c->waiting; i++)
-        ledger_settle(&c->queue[(c->first + i) % DEPTH], c->closing && !c->in_body ? NOT_READ : i == 0 ? LOST : LOST_BEHIND);
+        ledger_settle(&c->queue[(c->first + i) % DEPTH], c->closing && !c->in_body ? NOT_READ
+                                                         : i == 0                  ? LOST
+                                                                                   : LOST_BEHIND);
     if (c->ssl) {
         if (c->mode != ABORT)
             SSL_shutdown(c->ssl);
@@ -213,9 +215,11 @@ static SSL_CTX *make_context(const char *protocol)
 
 static void tell(double passed)
 {
-    printf("sent %lu answered %lu lost %lu aborted %lu odd %lu wrong %lu connections %lu seconds %.0f\n",
-           (unsigned long)ledger->sent - 1, (unsigned long)tally.answered, (unsigned long)tally.lost, (unsigned long)tally.aborted,
-           (unsigned long)tally.odd, (unsigned long)tally.wrong, (unsigned long)connections, passed);
+    printf("sent %lu answered %lu lost %lu aborted %lu odd %lu wrong %lu connections %lu seconds "
+           "%.0f\n",
+           (unsigned long)ledger->sent - 1, (unsigned long)tally.answered,
+           (unsigned long)tally.lost, (unsigned long)tally.aborted, (unsigned long)tally.odd,
+           (unsigned long)tally.wrong, (unsigned long)connections, passed);
     fflush(stdout);
 }
 

@@ -1,5 +1,6 @@
-/* The rooms of bench/soak's client: the ledger (soak_ledger.c), what it says over HTTP/1.1 (soak_http1.c) and
- * HTTP/2 (soak_http2.c), its connections (soak.c), the accountant (soak_account.c). */
+/* The rooms of bench/soak's client: the ledger (soak_ledger.c), what it says over HTTP/1.1
+ * (soak_http1.c) and HTTP/2 (soak_http2.c), its connections (soak.c), the accountant
+ * (soak_account.c). */
 #ifndef CANDOR_BENCH_SOAK_H
 #define CANDOR_BENCH_SOAK_H
 
@@ -15,7 +16,7 @@ enum result {
     LOST,        /* the connection or stream ended before the answer was whole */
     LOST_BEHIND, /* pipelined behind a lost one: the server may not have read it */
     NOT_READ,    /* pipelined behind an answer that ended the connection: must have no line */
-    ABORTED      /* the client reset the connection: one line somewhere, or none if it was not read */
+    ABORTED /* the client reset the connection: one line somewhere, or none if it was not read */
 };
 
 enum mode { KEEP, CLOSE, PIPELINE, TRICKLE, ABORT, MODES };

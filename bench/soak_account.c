@@ -98,7 +98,7 @@ static void site_line(char *line, const struct columns *c)
         doubled++;
         complain("a second line", copy);
     } else if (e->result == ABORTED) {
-        ;                                 /* whatever the server found out first */
+        ; /* whatever the server found out first */
     } else if (e->result < 100 || k == &kinds[BAD_HOST] || e->result == 503) {
         ghosts++;
         complain("a site line although the client had no answer from there", copy);
@@ -193,7 +193,8 @@ static uint64_t lines_of(const char *reason)
 
 int account(int argc, char **argv)
 {
-    uint64_t by[KINDS][7] = {{0}}, missing = 0, unavailable = 0, bad = 0, off_ports = 0, quit = 0, quit_lines = 0;
+    uint64_t by[KINDS][7] = {{0}}, missing = 0, unavailable = 0, bad = 0, off_ports = 0, quit = 0,
+             quit_lines = 0;
     uint64_t extra, httperr_total = 0;
     uint64_t total[7] = {0}, carried[TRANSPORTS] = {0};
 
@@ -228,22 +229,23 @@ int account(int argc, char **argv)
             missing++;
             by[e->kind][6]++;
             if (complaints++ < 40)
-                printf("  no line: request %lu, %s, port %u, transport %u, answered %u\n", (unsigned long)i,
-                       kinds[e->kind].name, e->port, e->transport, e->result);
+                printf("  no line: request %lu, %s, port %u, transport %u, answered %u\n",
+                       (unsigned long)i, kinds[e->kind].name, e->port, e->transport, e->result);
         }
     }
-    printf("%-18s %12s %12s %8s %8s %12s %8s %8s\n", "kind", "sent", "answered", "lost", "unread", "site lines",
-           "odd", "no line");
+    printf("%-18s %12s %12s %8s %8s %12s %8s %8s\n", "kind", "sent", "answered", "lost", "unread",
+           "site lines", "odd", "no line");
     for (size_t k = 0; k < KINDS; k++) {
-        printf("%-18s %12lu %12lu %8lu %8lu %12lu %8lu %8lu\n", kinds[k].name, (unsigned long)by[k][0],
-               (unsigned long)by[k][1], (unsigned long)by[k][2], (unsigned long)by[k][3], (unsigned long)by[k][4],
-               (unsigned long)by[k][5], (unsigned long)by[k][6]);
+        printf("%-18s %12lu %12lu %8lu %8lu %12lu %8lu %8lu\n", kinds[k].name,
+               (unsigned long)by[k][0], (unsigned long)by[k][1], (unsigned long)by[k][2],
+               (unsigned long)by[k][3], (unsigned long)by[k][4], (unsigned long)by[k][5],
+               (unsigned long)by[k][6]);
         for (size_t i = 0; i < 7; i++)
             total[i] += by[k][i];
     }
-    printf("%-18s %12lu %12lu %8lu %8lu %12lu %8lu %8lu\n", "all", (unsigned long)total[0], (unsigned long)total[1],
-           (unsigned long)total[2], (unsigned long)total[3], (unsigned long)total[4], (unsigned long)total[5],
-           (unsigned long)total[6]);
+    printf("%-18s %12lu %12lu %8lu %8lu %12lu %8lu %8lu\n", "all", (unsigned long)total[0],
+           (unsigned long)total[1], (unsigned long)total[2], (unsigned long)total[3],
+           (unsigned long)total[4], (unsigned long)total[5], (unsigned long)total[6]);
     printf("over HTTP/1.1 %lu, HTTP/1.1 with TLS %lu, HTTP/2 %lu\n", (unsigned long)carried[PLAIN],
            (unsigned long)carried[TLS], (unsigned long)carried[H2]);
     for (struct reason *r = reasons; r->lines; r++) {
@@ -252,27 +254,34 @@ int account(int argc, char **argv)
     }
     /* A lost request has its line; those pipelined behind it may have one. */
     for (size_t i = 0; i < 65536; i++) {
-        bool fits = by_port_log[i] >= by_port_ledger[i] && by_port_log[i] <= by_port_ledger[i] + behind_ports[i];
+        bool fits = by_port_log[i] >= by_port_ledger[i] &&
+                    by_port_log[i] <= by_port_ledger[i] + behind_ports[i];
 
         if (!fits && off_ports++ < 10)
-            printf("  port %zu: %lu requests lost (and %lu behind), %lu lines Connection_Abandoned_By_ReqQueue\n", i,
-                   (unsigned long)by_port_ledger[i], (unsigned long)behind_ports[i], (unsigned long)by_port_log[i]);
+            printf("  port %zu: %lu requests lost (and %lu behind), %lu lines "
+                   "Connection_Abandoned_By_ReqQueue\n",
+                   i, (unsigned long)by_port_ledger[i], (unsigned long)behind_ports[i],
+                   (unsigned long)by_port_log[i]);
     }
     extra = httperr_total - lines_of("Connection_Abandoned_By_ReqQueue") - lines_of("Hostname");
-    printf("answered 503: %lu; refused as bad: %lu; reset by the client: %lu, of them %lu in a site log; other "
+    printf("answered 503: %lu; refused as bad: %lu; reset by the client: %lu, of them %lu in a "
+           "site log; other "
            "HTTPERR lines: %lu\n",
-           (unsigned long)unavailable, (unsigned long)bad, (unsigned long)quit, (unsigned long)quit_lines,
-           (unsigned long)extra);
-    printf("no line %lu, two lines %lu, ghosts %lu, other status %lu, other request %lu, foreign %lu, ports off %lu\n",
-           (unsigned long)missing, (unsigned long)doubled, (unsigned long)ghosts, (unsigned long)false_status,
-           (unsigned long)false_kind, (unsigned long)foreign, (unsigned long)off_ports);
-    if (missing || doubled || ghosts || false_status || false_kind || foreign || off_ports || extra < unavailable ||
-        extra > unavailable + quit - quit_lines ||
+           (unsigned long)unavailable, (unsigned long)bad, (unsigned long)quit,
+           (unsigned long)quit_lines, (unsigned long)extra);
+    printf("no line %lu, two lines %lu, ghosts %lu, other status %lu, other request %lu, foreign "
+           "%lu, ports off %lu\n",
+           (unsigned long)missing, (unsigned long)doubled, (unsigned long)ghosts,
+           (unsigned long)false_status, (unsigned long)false_kind, (unsigned long)foreign,
+           (unsigned long)off_ports);
+    if (missing || doubled || ghosts || false_status || false_kind || foreign || off_ports ||
+        extra < unavailable || extra > unavailable + quit - quit_lines ||
         lines_of("Hostname") != bad) {
         printf("NOT every request is accounted for\n");
         return 1;
     }
-    printf("every request is accounted for: %lu answered and logged once, %lu lost with their HTTPERR line\n",
+    printf("every request is accounted for: %lu answered and logged once, %lu lost with their "
+           "HTTPERR line\n",
            (unsigned long)total[1], (unsigned long)total[2]);
     return 0;
 }

@@ -21,8 +21,9 @@ static void ask1(struct conn *c)
     c->left--;
     k = &kinds[ledger->entries[x->serial].kind];
     ledger_path(path, sizeof path, k, x->serial);
-    n = snprintf(c->out + c->out_len, OUT - c->out_len, "%s %s HTTP/1.1\r\n%sUser-Agent: s%u\r\n%s%s\r\n%s",
-                 k->method, path, k == &kinds[BAD_HOST] ? "" : "Host: localhost\r\n", x->serial,
+    n = snprintf(c->out + c->out_len, OUT - c->out_len,
+                 "%s %s HTTP/1.1\r\n%sUser-Agent: s%u\r\n%s%s\r\n%s", k->method, path,
+                 k == &kinds[BAD_HOST] ? "" : "Host: localhost\r\n", x->serial,
                  final && c->mode == CLOSE ? "Connection: close\r\n" : "", k->headers, k->body);
     c->out_len += (size_t)n;
 }
@@ -93,7 +94,8 @@ static const char *skip_chunks(struct conn *c, const char *p, const char *end)
             if (b == '\r')
                 c->chunk_state = 1;
             else
-                c->body_left = c->body_left * 16 + (size_t)(b <= '9' ? b - '0' : (b | 32) - 'a' + 10);
+                c->body_left =
+                    c->body_left * 16 + (size_t)(b <= '9' ? b - '0' : (b | 32) - 'a' + 10);
             break;
         case 1:
             c->chunk_state = c->body_left ? 2 : 5;
@@ -130,8 +132,8 @@ bool http1_digest(struct conn *c, const char *p, const char *end)
             c->head[c->head_len] = '\0';
             if (c->head_len + 1 >= HEAD)
                 return false;
-            if (c->head_len >= 4 && p[-1] == '\n' && memcmp(c->head + c->head_len - 4, "\r\n\r\n", 4) == 0 &&
-                !read_head(c))
+            if (c->head_len >= 4 && p[-1] == '\n' &&
+                memcmp(c->head + c->head_len - 4, "\r\n\r\n", 4) == 0 && !read_head(c))
                 return false;
         }
     }

@@ -10,8 +10,9 @@ static struct exchange *stream(nghttp2_session *session, int32_t id)
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-                     const uint8_t *value, size_t value_len, uint8_t flags, void *user)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                     void *user)
 {
     struct exchange *x = stream(session, frame->hd.stream_id);
 
@@ -21,7 +22,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *user)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
+                   size_t len, void *user)
 {
     struct exchange *x = stream(session, id);
 
@@ -44,8 +46,8 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
     return 0;
 }
 
-static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *into, size_t len, uint32_t *flags,
-                         nghttp2_data_source *source, void *user)
+static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *into, size_t len,
+                         uint32_t *flags, nghttp2_data_source *source, void *user)
 {
     size_t n = strlen(source->ptr);
 
@@ -74,8 +76,9 @@ static void ask2(struct conn *c)
     ledger_path(path, sizeof path, k, x->serial);
     snprintf(agent, sizeof agent, "s%u", x->serial);
     snprintf(name, sizeof name, "%.*s", (int)strcspn(k->headers, "\r"), k->headers);
-#define FIELD(n, v) \
-    fields[count++] = (nghttp2_nv){(uint8_t *)(n), (uint8_t *)(v), strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE}
+#define FIELD(n, v)   \
+    fields[count++] = \
+        (nghttp2_nv){(uint8_t *)(n), (uint8_t *)(v), strlen(n), strlen(v), NGHTTP2_NV_FLAG_NONE}
     FIELD(":method", k->method);
     FIELD(":scheme", "https");
     FIELD(":authority", "localhost");

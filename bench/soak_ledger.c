@@ -14,7 +14,8 @@ const struct kind kinds[KINDS] = {
     {"hit", "GET", "/hit.txt", "", "", FIXED, 200, 260, 1024},
     {"many", "GET", "/many/f%03u.txt", "", "", MANY, 200, 120, 300},
     {"not-cached", "GET", "/nc/a.txt", "", "", FIXED, 200, 120, 1024},
-    {"not-modified", "GET", "/hit.txt", "If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT\r\n", "", FIXED, 304, 80, 0},
+    {"not-modified", "GET", "/hit.txt", "If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT\r\n", "",
+     FIXED, 304, 80, 0},
     {"head", "HEAD", "/hit.txt", "", "", FIXED, 200, 40, 0},
     {"query", "GET", "/hit.txt?n=%u", "", "", NUMBERED, 200, 60, 1024},
     {"range", "GET", "/large.bin", "Range: bytes=1000-1999\r\n", "", FIXED, 206, 50, 1000},
@@ -27,7 +28,8 @@ const struct kind kinds[KINDS] = {
     {"redirect", "GET", "/moved/x", "", "", FIXED, 302, 40, -1},
     {"slash", "GET", "/list", "", "", FIXED, 301, 20, -1},
     {"post", "POST", "/hit.txt", "Content-Length: 100\r\n",
-     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+     "012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012"
+     "3456789",
      FIXED, 405, 20, -1},
     /* What the listener refuses; ends the connection, so it is always the last of one. */
     {"bad-host", "GET", "/bad/%u", "Host: a b\r\n", "", NUMBERED, 400, 60, -1},
@@ -116,7 +118,8 @@ void ledger_settle(const struct exchange *x, uint16_t result)
         tally.odd_by_status[result % 1000]++;
     } else if (k->size >= 0 && x->size != (size_t)k->size) {
         tally.wrong++;
-        fprintf(stderr, "soak: request %u (%s): %zu bytes, %ld wanted\n", x->serial, k->name, x->size, k->size);
+        fprintf(stderr, "soak: request %u (%s): %zu bytes, %ld wanted\n", x->serial, k->name,
+                x->size, k->size);
     }
 }
 

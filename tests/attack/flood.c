@@ -2,10 +2,10 @@
  * Hostile clients over plain TCP, and a polite one that measures meanwhile. Driven by
  * tests/e2e/test_attack_*.py, built by them. Each mode ends by itself and prints one line.
  *
- *   flood probe PORT PATH SECONDS          asks now and then; prints: requests errors p50 p99 max (us)
+ *   flood probe PORT PATH SECONDS          asks now and then; prints: requests errors p50 p99 max
  *   flood heads PORT COUNT SECONDS         COUNT request heads that never end, a byte now and then
  *   flood bodies PORT COUNT SECONDS        COUNT bodies that never end, a byte now and then
- *   flood stalls PORT COUNT SECONDS        COUNT bodies of which nothing comes after the first bytes
+ *   flood stalls PORT COUNT SECONDS        COUNT bodies that stop after the first bytes
  *   flood readers PORT PATH COUNT SECONDS  COUNT answers taken a few bytes at a time
  *   flood garbage PORT COUNT PARALLEL      COUNT connections that send nonsense
  *

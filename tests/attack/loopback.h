@@ -1,5 +1,5 @@
-/* What the clients in one file (tests/attack, bench) have in common: loopback sockets, numbers, the clock.
- * Each of these programs is built from its source alone, so this is all in the header. */
+/* What the clients in one file (tests/attack, bench) have in common: loopback sockets, numbers, the
+ * clock. Each of these programs is built from its source alone, so this is all in the header. */
 #ifndef CANDOR_ATTACK_LOOPBACK_H
 #define CANDOR_ATTACK_LOOPBACK_H
 
@@ -47,9 +47,10 @@ static inline struct sockaddr_in loopback_server(const char *port)
                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-/* The index-th connection of a program whose sources begin at an address of 127.0.0.0/8 (host order): each
- * address has ports of its own, so 4000 connections per address never run out. receive_buffer: 0 for the
- * usual one. With wait it is connected when this returns, else not yet and non-blocking. */
+/* The index-th connection of a program whose sources begin at an address of 127.0.0.0/8 (host
+ * order): each address has ports of its own, so 4000 connections per address never run out.
+ * receive_buffer: 0 for the usual one. With wait it is connected when this returns, else not yet
+ * and non-blocking. */
 static inline int loopback_connect(const struct sockaddr_in *server, uint32_t first, size_t index,
                                    int receive_buffer, bool wait)
 {
@@ -66,7 +67,8 @@ static inline int loopback_connect(const struct sockaddr_in *server, uint32_t fi
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0)
         die("bind");
-    if (connect(fd, (const struct sockaddr *)server, sizeof *server) < 0 && (wait || errno != EINPROGRESS))
+    if (connect(fd, (const struct sockaddr *)server, sizeof *server) < 0 &&
+        (wait || errno != EINPROGRESS))
         die("connect");
     return fd;
 }

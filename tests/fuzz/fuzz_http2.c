@@ -95,7 +95,8 @@ static void put_request(struct script *s)
 static void put_some_frame(struct script *s)
 {
     static const char zeros[16384];
-    unsigned type = script_byte(s), flags = script_byte(s), which = script_byte(s), n = script_byte(s);
+    unsigned type = script_byte(s), flags = script_byte(s), which = script_byte(s),
+             n = script_byte(s);
     uint32_t stream = which & 128 ? 0 : newest - 2 * (which & 7) + (which >> 6 & 1);
 
     if (type == NGHTTP2_DATA && n & 128) {

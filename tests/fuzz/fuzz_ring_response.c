@@ -54,7 +54,7 @@ static void put_head(struct link *k, struct script *s, uint64_t id, unsigned fla
     memcpy(record, &m, sizeof(m));
     memcpy(record + sizeof(m), h, m.headers_len);
     stage_put_record(k, MSG_RESPONSE, flags, id, record,
-               (uint32_t)sizeof(m) + m.headers_len + m.body_len);
+                     (uint32_t)sizeof(m) + m.headers_len + m.body_len);
 }
 
 static void put_body(struct link *k, struct script *s, uint64_t id, unsigned flags)

@@ -61,9 +61,9 @@ static void load_generation(json_t *parameters, uint16_t port)
 {
     struct generation_env env = {.pool = env_pool, .site_state = env_state, .log_site = env_log};
     const char *why;
-    json_t *msg = json_pack("{s:o, s:[{s:i, s:[{s:i}], s:[{s:s}]}]}", "parameters", parameters,
-                            "sites", "id", 1, "bindings", "port", (int)port, "applications", "path",
-                            "/");
+    json_t *msg =
+        json_pack("{s:o, s:[{s:i, s:[{s:i}], s:[{s:s}]}]}", "parameters", parameters, "sites", "id",
+                  1, "bindings", "port", (int)port, "applications", "path", "/");
 
     stage.l.generation = generation_load(msg, &env, &why);
     INVARIANT(stage.l.generation);
@@ -237,7 +237,6 @@ void stage_check(void)
     else
         INVARIANT(held == 0);
 }
-
 
 static void empty_inbox(void)
 {

@@ -44,8 +44,8 @@ void faults_send_all(int fd, const char *s);
 /* A head for /many with line n times; the caller's to free. */
 char *faults_many_headers(size_t n, const char *line);
 
-/* Some time passes, in which the listener may do what it should not; to wait for what it should do, see
- * fixture_settle and client_wait_read. */
+/* Some time passes, in which the listener may do what it should not; to wait for what it should do,
+ * see fixture_settle and client_wait_read. */
 void faults_pause(void);
 /* Waits until no connection is open and no request queued. */
 void faults_nothing_is_left(void);

@@ -64,8 +64,9 @@ void fixture_generation(const struct fixture_options *o)
         "{s:i, s:s, s:s, s:{s:o, s:i}, s:[{s:s, s:s, s:i, s:s}], s:[{s:s, s:s}], s:{s:s, s:b}}",
         "id", 1, "name", "S", "state", "Started", "limits", "connectionTimeout_ms",
         or_default(o->connection_timeout, 120000), "maxUrlSegments", 32, "bindings", "protocol",
-        o->chain ? "https" : "http", "address", "*", "port", (int)bound_port + (o->elsewhere ? 1 : 0), "host", "",
-        "applications", "path", "/", "pool", "P", "logFile", "directory", log_dir, "enabled", 1);
+        o->chain ? "https" : "http", "address", "*", "port",
+        (int)bound_port + (o->elsewhere ? 1 : 0), "host", "", "applications", "path", "/", "pool",
+        "P", "logFile", "directory", log_dir, "enabled", 1);
     json_t *parameters = json_object();
 
     if (o->proxy_trusted) {

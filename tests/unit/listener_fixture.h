@@ -57,8 +57,8 @@ int fixture_connections(void);
 /* Wait until there are so many; fail if that never happens. */
 void fixture_wait_queued(int n);
 void fixture_wait_connections(int n);
-/* Waits until what has been ordered so far is in force in every thread, and until each has worked off
- * what it had read before. */
+/* Waits until what has been ordered so far is in force in every thread, and until each has worked
+ * off what it had read before. */
 void fixture_settle(void);
 
 /* A worker for the pool "P"; w[0, threads) stay the caller's. */
@@ -67,8 +67,8 @@ void fixture_attach(struct fake_worker *w);
 void fixture_worker_gone(struct fake_worker *w);
 /* Next message of that type from the listener's control socket. */
 void fixture_expect(const char *type);
-/* n orders that are answered, given without reading an answer; then reads the answers, which have to
- * come all, and in their order. */
+/* n orders that are answered, given without reading an answer; then reads the answers, which have
+ * to come all, and in their order. */
 void fixture_many_orders(int n);
 void fixture_pool(const char *state, const char *reason, int queue_length);
 /* The same with loadBalancerCapabilities TcpLevel. */
@@ -96,7 +96,8 @@ void worker_answer_with_file(struct fake_worker *w, uint64_t id, size_t n);
 /* A client. Reading waits at most PATIENCE_MS (stopwatch.h). */
 int client_connect(unsigned short port);
 void client_send(int fd, const char *text);
-/* The listener's end of the connection, which is a descriptor of this process; -1 before it is accepted. */
+/* The listener's end of the connection, which is a descriptor of this process; -1 before it is
+ * accepted. */
 int client_other_end(int fd);
 /* Waits until the listener has read what the client has sent, and has worked it off. */
 void client_wait_read(int fd);

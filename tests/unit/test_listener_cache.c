@@ -525,8 +525,8 @@ static void the_logs_say_so(void)
 
 /* ---- throttling ----------------------------------------------------------------------------- */
 
-/* Downloads an entry of the cache n times at once; gives the ms that it took, and how many of them were the
- * listener's. */
+/* Downloads an entry of the cache n times at once; gives the ms that it took, and how many of them
+ * were the listener's. */
 static uint64_t download(const char *path, size_t clients, size_t bytes, uint64_t *ret_own)
 {
     enum { CLIENTS_MAX = 8 };

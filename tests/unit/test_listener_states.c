@@ -39,7 +39,7 @@ static void refused_connections_do_not_count(void **state)
         client_read_until(second, faults.text, sizeof(faults.text), "</HTML>");
         assert_true(tcp_level || strstr(faults.text, "503 Service Unavailable"));
         close(first);
-        fixture_wait_connections(0); /* that of the second, which lingers, is not counted */
+        fixture_wait_connections(0);         /* that of the second, which lingers, is not counted */
         third = client_connect(faults.port); /* while the second still lingers */
         client_send(third, get);
         worker_answer(w, faults_take(w, "/conn"), 200, "", "3", 0, 0, true);

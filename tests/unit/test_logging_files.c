@@ -419,7 +419,7 @@ static void reopens_by_name(void **state)
 /* Ticks and logs until the condition holds; the writer works in its own time. */
 #define WAIT_FOR(t, condition)                             \
     for (int tries_ = 0; !(condition); tries_++) {         \
-        if (tries_ > PATIENCE_MS / 10)                                 \
+        if (tries_ > PATIENCE_MS / 10)                     \
             fail_msg("waited in vain for %s", #condition); \
         usleep(10000);                                     \
         log_test_tick(t);                                  \

@@ -99,8 +99,8 @@ static void longest_head_fits(void **state)
     f.offer.lines = str_n(cache_many_lines, RESPONSE_CACHE_HEADERS_MAX);
     f.offer.reason = str_n(reason, sizeof(reason));
     assert_int_equal(cache_store(&f), CACHE_OK);
-    assert_true(cached_response_write(cache_find(&f), CACHED_HEAD, CACHED_KEEP_ALIVE, CACHE_DATE, out) <=
-                sizeof(out) - 15 /* a longer Content-Length */);
+    assert_true(cached_response_write(cache_find(&f), CACHED_HEAD, CACHED_KEEP_ALIVE, CACHE_DATE,
+                                      out) <= sizeof(out) - 15 /* a longer Content-Length */);
     response_cache_free(f.cache);
 }
 

@@ -120,7 +120,8 @@ static void variants_by_accept_encoding(void **state)
     assert_null(body_for(&f, "gzip, deflate;q=0.5"));
     f.key.accept_encoding = STR("deflate, gzip");
     char out[CACHED_HEAD_MAX];
-    size_t n = cached_response_write(cache_find(&f), CACHED_NOT_MODIFIED, CACHED_KEEP, CACHE_DATE, out);
+    size_t n =
+        cached_response_write(cache_find(&f), CACHED_NOT_MODIFIED, CACHED_KEEP, CACHE_DATE, out);
 
     assert_int_equal(str_find(str_n(out, n), STR("Content-Encoding")), SIZE_MAX);
 

@@ -126,7 +126,7 @@ static void what_fails(struct socket_batch *b, int copies)
 
     close(bad); /* a number that is no descriptor any more */
     for (int k = 0; k < copies; k++) {
-        assert_true(socket_batch_recv(b, near[1], sink, sizeof(sink)));  /* nothing there */
+        assert_true(socket_batch_recv(b, near[1], sink, sizeof(sink))); /* nothing there */
         assert_true(socket_batch_recv(b, bad, sink, sizeof(sink)));
     }
     const int *results = socket_batch_run(b);
