@@ -7,6 +7,7 @@ import pytest
 
 from harness import AppHost, Server, Site, reached
 from harness import server as server_module
+from harness.tls import Authority
 
 LAST = "test_catalogue.py"
 
@@ -107,6 +108,12 @@ def servers():
 def module_servers():
     """Servers shared by the tests of a file."""
     yield from _scope()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """Makes the certificates of a file's tests."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(autouse=True)

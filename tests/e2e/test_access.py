@@ -8,7 +8,7 @@ import pytest
 
 from harness import Site
 from harness.server import free_port, wait_until
-from test_tls import Authority, connect, context, openssl, put, reg, thumbprint
+from harness.tls import Authority, connect, context, openssl, put, reg, thumbprint
 
 PAGE = {"inetpub/wwwroot/a.txt": "a"}
 

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import re
 import signal
 
 import pytest
@@ -88,8 +89,11 @@ def test_burst(server, target):
             lines = server.w3c(wait=lambda r: r["cs(User-Agent)"] == f"burst{turn}-{MANY - 1}{target}")
             assert len(lines) == 1
     wanted = sorted(f"burst{turn}-{i}{target}" for turn in range(5) for i in range(MANY))
-    lines = wait_until(lambda: [r for r in server.w3c() if r["cs(User-Agent)"].endswith(target)
-                                and r["cs(User-Agent)"].startswith("burst")], "lines")
+
+    def logged():
+        return [r for r in server.w3c() if re.fullmatch(r"burst\d+-\d+" + re.escape(target), r["cs(User-Agent)"])]
+    wait_until(lambda: len(logged()) >= len(wanted), "all lines")
+    lines = logged()
     assert sorted(r["cs(User-Agent)"] for r in lines) == wanted
     assert {(r["sc-status"], r["sc-win32-status"]) for r in lines} == {("200", "0")}
 

@@ -1,10 +1,7 @@
 """TLS: which certificate answers where, renewal, stores, versions, client programs."""
 import contextlib
-import functools
 import http.server
-import json
 import os
-import pathlib
 import re
 import shutil
 import socket
@@ -18,136 +15,9 @@ from harness import Site
 from harness.server import free_port, wait_until
 from harness.logs import read_events, read_w3c
 from harness.stopwatch import within
+from harness.tls import connect, context, file_of, get, https, openssl, put, reg, refused, serial, served_serial, thumbprint
 
 WITHIN = 5.0 if "asan" in os.environ.get("CANDOR_BIN", "") else 3.0
-
-
-# --- certificates ---
-
-def openssl(*arguments, **more):
-    return subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=60, **more)
-
-
-class Authority:
-    """Makes certificates; a new one for the same name differs from the one before."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.count = 0
-        self.key, self.cert = folder / "root.key", folder / "root.crt"
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.key,
-                "-out", self.cert, "-subj", "/CN=Test Root", "-days", "30")
-
-    def make(self, name, days=60, rsa=None, usage="serverAuth", ocsp=None):
-        """(certificate, key) as files."""
-        self.count += 1
-        base = self.folder / f"c{self.count}"
-        kind = ["rsa:%d" % rsa] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        openssl("req", "-new", "-newkey", *kind, "-nodes", "-keyout", f"{base}.key", "-out", f"{base}.csr", "-subj", f"/CN={name}")
-        pathlib.Path(f"{base}.ext").write_text(f"subjectAltName=DNS:{name}\nextendedKeyUsage={usage}\nbasicConstraints=CA:FALSE\n"
-                                              + (f"authorityInfoAccess=OCSP;URI:{ocsp}\n" if ocsp else ""))
-        openssl("x509", "-req", "-in", f"{base}.csr", "-CA", self.cert, "-CAkey", self.key, "-set_serial", 100 + self.count,
-                "-days", days, "-out", f"{base}.crt", "-extfile", f"{base}.ext")
-        return pathlib.Path(f"{base}.crt"), pathlib.Path(f"{base}.key")
-
-    def pem(self, name, **more):
-        """Certificate and key in one text."""
-        cert, key = self.make(name, **more)
-        return cert.read_text() + key.read_text()
-
-    def pfx(self, pair, password="", legacy=False):
-        out = self.folder / f"c{self.count}.pfx"
-        openssl("pkcs12", "-export", "-in", pair[0], "-inkey", pair[1], "-out", out, "-passout", "pass:" + password,
-                *(["-legacy", "-certpbe", "PBE-SHA1-RC2-40", "-keypbe", "PBE-SHA1-3DES"] if legacy else []))
-        return out.read_bytes()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-def put(path, content, mode=0o600):
-    """As whole as a renewal tool does it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name("." + path.name + ".new")
-    fresh.write_bytes(content.encode() if isinstance(content, str) else content)
-    fresh.chmod(mode)
-    fresh.rename(path)
-
-
-def thumbprint(pem):
-    text = pem.read_text() if isinstance(pem, pathlib.Path) else pem
-    out = openssl("x509", "-noout", "-fingerprint", "-sha1", input=text.encode()).stdout.decode()
-    return out.split("=")[1].strip().replace(":", "").lower()
-
-
-@functools.lru_cache(maxsize=None)
-def serial(pem):
-    return openssl("x509", "-noout", "-serial", input=pem.encode()).stdout.decode().split("=")[1].strip()
-
-
-# --- clients ---
-
-def context(authority=None, version=None, alpn=None):
-    ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    ctx.check_hostname = False
-    ctx.verify_mode = ssl.CERT_NONE
-    if authority:
-        ctx.verify_mode = ssl.CERT_REQUIRED
-        ctx.load_verify_locations(authority.cert)
-    if version:
-        ctx.minimum_version = ctx.maximum_version = version
-    if alpn:
-        ctx.set_alpn_protocols(alpn)
-    return ctx
-
-
-@contextlib.contextmanager
-def connect(port, name=None, ctx=None, session=None, address="127.0.0.1"):
-    ctx = ctx or context()
-    with socket.create_connection((address, port), timeout=60) as raw:
-        with ctx.wrap_socket(raw, server_hostname=name, session=session) as conn:
-            yield conn
-
-
-def get(conn, path="/a.txt", host="localhost", close=False):
-    conn.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{'Connection: close' if close else 'A: b'}\r\n\r\n".encode())
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = conn.recv(65536)
-        assert piece, data
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    length = int(re.search(rb"content-length: *(\d+)", head, re.I)[1])
-    while len(body) < length:
-        piece = conn.recv(65536)
-        assert piece, len(body)
-        body += piece
-    return int(head.split()[1]), body
-
-
-def served_serial(port, name=None):
-    """Serial number of the certificate that a client gets."""
-    with connect(port, name) as conn:
-        return serial(ssl.DER_cert_to_PEM_cert(conn.getpeercert(binary_form=True)))
-
-
-def refused(port, name=None, ctx=None):
-    try:
-        with connect(port, name, ctx):
-            return False
-    except (ssl.SSLError, ConnectionError):
-        return True
-
-
-def https(port, host="", flags=0, more="", **kwargs):
-    return Site(protocol="https", bindings=[f"127.0.0.1:{port}:{host}" if not flags & 1 else f"*:{port}:{host}"],
-                binding_attributes=f'sslFlags="{flags}" {more}', **kwargs)
-
-
-def file_of(path):
-    return f'certificateFile="{path}"'
 
 
 def events(server, number):
@@ -355,26 +225,6 @@ def test_flags_of_a_binding(servers, authority, tmp_path):
     assert agreed(32) == ("h2", "TLSv1.2")
 
 
-HASH = ",".join
-
-
-def reg(bindings, **parameters):
-    key = r"[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\HTTP\Parameters"
-    lines = ["Windows Registry Editor Version 5.00", "", key + "]"]
-    lines += [f'"{n}"=dword:{v:08x}' for n, v in parameters.items()]
-    for name, values in bindings.items():
-        lines += ["", f"{key}\\{name}]"]
-        for n, v in values.items():
-            if n == "SslCertHash":
-                v = "hex:" + HASH(v[i:i + 2] for i in range(0, len(v), 2))
-            elif isinstance(v, int):
-                v = f"dword:{v:08x}"
-            else:
-                v = f'"{v}"'
-            lines.append(f'"{n}"={v}')
-    return ("\r\n".join(lines) + "\r\n").encode()
-
-
 def test_the_registry_names_certificates_by_thumbprint(servers, authority):
     ports = [free_port(), free_port()]
     first, second, third = (authority.make(n) for n in ("first.test", "second.test", "third.test"))
@@ -456,69 +306,6 @@ def test_a_store_with_a_file_that_does_not_open_says_so(servers, authority):
     server.config_path.write_text(config.replace("<binding ", '<binding certificatePassword="secret" '))
     within(server, WITHIN, lambda: not refused(port), "the password")
     assert served_serial(port) == serial(pair[0].read_text())
-
-
-# --- before it serves ---
-
-def check(server, *arguments):
-    done = subprocess.run([server.binary, "check", "--config", server.config_path, "--system-drive", server.drive, "--format",
-                           "json", *arguments], capture_output=True, text=True, timeout=60)
-    found = [f for f in json.loads(done.stdout)["findings"] if f["severity"] != "note"]
-    assert done.returncode == (1 if any(f["severity"] == "error" for f in found) else 0)
-    return [(f["severity"], pathlib.Path(f["file"]).name, f["line"] > 0, f["text"] + " " + f.get("remedy", "")) for f in found]
-
-
-def test_check_reads_the_certificates_of_bindings(servers, authority, tmp_path):
-    """As serving would: each fault with the line of the binding and what to do."""
-    pems = {"good.pem": authority.pem("good.test"), "old.pem": authority.pem("old.test", days=-1),
-            "other.pem": authority.pem("else.test"),
-            "torn.pem": authority.make("torn.test")[0].read_text() + authority.make("torn.test")[1].read_text()}
-    for name, pem in pems.items():
-        put(tmp_path / name, pem)
-    put(tmp_path / "open.pem", authority.pem("open.test"), 0o644)
-    sites = [https(4430 + i, f"{name.split('.')[0]}.test", 1, file_of(tmp_path / name), id=i + 1, name=f"S{i}")
-             for i, name in enumerate(["good.pem", "old.pem", "other.pem", "torn.pem", "open.pem", "missing.pem"])]
-    server = servers.sites(*sites, https(4440, id=9, name="None"), start=False)
-    found = check(server)
-    expected = [("warning", "old.pem", "is not valid since"), ("warning", "other.pem", "is not for the host other.test"),
-                ("error", "torn.pem", "key"), ("error", "open.pem", "every user of this machine may read"),
-                ("error", "missing.pem", "No such file"), ("warning", "neither the binding nor SslBindingInfo", "certificateFile")]
-    assert len(found) == len(expected), found
-    for severity, first, second in expected:
-        assert any(f[0] == severity and f[1] == server.config_path.name and f[2] and first in f[3] and second in f[3]
-                   for f in found), (first, found)
-
-
-def test_check_reads_the_registry_beside_or_named(servers, authority):
-    old, good = authority.make("old.test", days=-1), authority.make("good.test")
-    server = servers.sites(https(4430), https(4431, id=2, name="Two"), https(4432, id=3, name="Three"), start=False, reg=reg({
-        r"SslBindingInfo\127.0.0.1:4430": {"SslCertHash": thumbprint(good[0])},
-        r"SslBindingInfo\127.0.0.1:4431": {"SslCertHash": thumbprint(old[0])},
-        r"SslBindingInfo\127.0.0.1:4432": {"SslCertHash": "00" * 20}}))
-    for i, pair in enumerate((old, good)):
-        put(server.drive / f"certs/MY/{i}.pem", pair[0].read_text() + pair[1].read_text())
-    beside = server.config_path.parent / "http.reg"
-    assert beside.exists()
-    found = check(server)
-    assert [f[:3] for f in found] == [("warning", "http.reg", True), ("error", "http.reg", True)], found
-    assert "is not valid since" in found[0][3] and "0000000000" in found[1][3]
-    named = beside.rename(server.drive / "elsewhere.reg")
-    assert [f[1] for f in check(server, "--http-parameters", named)] == ["elsewhere.reg"] * 2
-    assert all("neither the binding nor" in f[3] for f in check(server))
-    assert ("error", "none.reg") in [f[:2] for f in check(server, "--http-parameters", server.drive / "none.reg")]
-
-
-def test_check_reads_the_central_store(servers, authority):
-    server = servers.sites(https(4430, flags=2), start=False)
-    assert "has no certificate" in check(server)[0][3]
-    put(server.drive / "certs/central/good.test.pem", authority.pem("good.test"))
-    put(server.drive / "certs/central/_.star.test.pem", authority.pem("*.star.test"))
-    assert not check(server)
-    put(server.drive / "certs/central/wrong.test.pem", authority.pem("good.test"))
-    put(server.drive / "certs/central/broken.test.pem", "nothing")
-    found = sorted(check(server))
-    assert [f[0] for f in found] == ["error", "warning"]
-    assert "broken.test.pem" in found[0][3] and "is not for the host wrong.test" in found[1][3]
 
 
 # --- renewal and faults ---
