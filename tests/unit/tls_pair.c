@@ -147,6 +147,32 @@ void tls_pair_client_cert(struct tls_pair *p, const struct made_cert *c)
     SSL_use_PrivateKey(p->client, c->key);
 }
 
+void tls_pair_set_alpn(struct tls_pair *p, const char *list)
+{
+    SSL_set_alpn_protos(p->client, (const unsigned char *)list, (unsigned)strlen(list));
+}
+
+SSL_SESSION *tls_pair_session;
+
+static int keep_session(SSL *ssl, SSL_SESSION *s)
+{
+    SSL_SESSION_free(tls_pair_session);
+    tls_pair_session = s;
+    return 1;
+}
+
+void tls_pair_keep_sessions(struct tls_pair *p)
+{
+    SSL_CTX_set_session_cache_mode(p->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(p->ctx, keep_session);
+}
+
+void tls_pair_forget_session(void)
+{
+    SSL_SESSION_free(tls_pair_session);
+    tls_pair_session = NULL;
+}
+
 void tls_pair_client_says(struct tls_pair *p, const char *text)
 {
     char got[4096];

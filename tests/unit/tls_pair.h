@@ -42,6 +42,12 @@ void tls_pair_open(struct tls_pair *p, struct tls_table *t, const char *host);
 void tls_pair_close(struct tls_pair *p);
 void tls_pair_client_only(struct tls_pair *p, int version);
 void tls_pair_client_cert(struct tls_pair *p, const struct made_cert *c);
+/* What the client offers: names with their lengths before them. */
+void tls_pair_set_alpn(struct tls_pair *p, const char *list);
+/* Keeps the last session that the server gives this client, in tls_pair_session. */
+void tls_pair_keep_sessions(struct tls_pair *p);
+extern SSL_SESSION *tls_pair_session;
+void tls_pair_forget_session(void);
 void tls_pair_shake(struct tls_pair *p); /* until both ends are through, or one has failed */
 /* Opens it and shakes hands, which succeeds. */
 void tls_pair_shaken(struct tls_pair *p, struct tls_table *t, const char *host);
