@@ -2,16 +2,16 @@
  * The client of bench/soak, and the accountant.
  *
  *   soak run LEDGER REQUESTS PORT TLSPORT PLAIN TLS H2
- *      Sends REQUESTS requests of mixed kinds over PLAIN + TLS + H2 connections at a time (HTTP/1.1,
- *      HTTP/1.1 over TLS, HTTP/2 over TLS) and writes what became of each into LEDGER. A line of
- *      progress per second; on SIGTERM it finishes what is under way.
+ *      Sends REQUESTS requests of mixed kinds over PLAIN + TLS + H2 connections at a time
+ *      (HTTP/1.1, HTTP/1.1 over TLS, HTTP/2 over TLS) and writes what became of each into LEDGER.
+ *      A line of progress per second; on SIGTERM it finishes what is under way.
  *
  *   soak account LEDGER HTTPERRFOLDER LOGFOLDER...
- *      Reads the server's logs and holds them against the ledger: every answered request has exactly
- *      one line, with its status, in exactly one log.
+ *      Reads the server's logs and holds them against the ledger: every answered request has
+ *      exactly one line, with its status, in exactly one log.
  *
- * Every request carries its number as User-Agent, which the site log keeps. HTTPERR has no such column;
- * there, lines are matched by client port.
+ * Every request carries its number as User-Agent, which the site log keeps. HTTPERR has no such
+ * column; there, lines are matched by client port.
  */
 #include "soak.h"
 
@@ -40,7 +40,9 @@ enum { AGAIN = -1, GONE = -2 };
 static ssize_t transport_result(struct conn *c, int n)
 {
     n = SSL_get_error(c->ssl, n);
-    return n == SSL_ERROR_WANT_READ || n == SSL_ERROR_WANT_WRITE ? AGAIN : n == SSL_ERROR_ZERO_RETURN ? 0 : GONE;
+    return n == SSL_ERROR_WANT_READ || n == SSL_ERROR_WANT_WRITE ? AGAIN
+           : n == SSL_ERROR_ZERO_RETURN                          ? 0
+                                                                 : GONE;
 }
 
 static ssize_t take(struct conn *c, char *into, size_t size)
@@ -88,7 +90,8 @@ static void open_conn(struct conn *c, enum transport transport)
     if (c->fd < 0)
         die("socket");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (connect(c->fd, (struct sockaddr *)&ports[transport != PLAIN], sizeof *ports) < 0 && errno != EINPROGRESS)
+    if (connect(c->fd, (struct sockaddr *)&ports[transport != PLAIN], sizeof *ports) < 0 &&
+        errno != EINPROGRESS)
         die("connect");
     getsockname(c->fd, (struct sockaddr *)&own, &size);
     c->port = ntohs(own.sin_port);
@@ -107,7 +110,8 @@ static bool abort_now(struct conn *c)
 {
     struct linger hard = {.l_onoff = 1};
 
-    if (c->mode != ABORT || c->transport == H2 || c->left > 0 || c->waiting != 1 || c->out_pos < c->out_len)
+    if (c->mode != ABORT || c->transport == H2 || c->left > 0 || c->waiting != 1 ||
+        c->out_pos < c->out_len)
         return false;
     ledger_settle(&c->queue[c->first], ABORTED);
     c->waiting = 0;
@@ -150,7 +154,7 @@ static bool flush(struct conn *c)
         if (n == 0)
             return true;
         if (c->mode == TRICKLE && !c->session && n > 40)
-            n = 40;                       /* a head in several segments */
+            n = 40; /* a head in several segments */
         sent = give(c, c->out + c->out_pos, n);
         if (sent == AGAIN)
             return true;
@@ -186,7 +190,8 @@ static bool pump(struct conn *c)
         if (c->session ? nghttp2_session_mem_recv(c->session, (uint8_t *)data, (size_t)n) != n
                        : !http1_digest(c, data, data + n)) {
             tally.wrong++;
-            fprintf(stderr, "soak: an answer that makes no sense: %.200s\n", c->session ? "" : c->head);
+            fprintf(stderr, "soak: an answer that makes no sense: %.200s\n",
+                    c->session ? "" : c->head);
             return false;
         }
         if (!flush(c))
@@ -273,12 +278,14 @@ static int run(char **argv)
             before = tally.answered + tally.lost + tally.aborted;
         }
         if (now - heard > 60) {
-            fprintf(stderr, "soak: nothing was answered for 60 seconds, %zu connections wait\n", alive);
+            fprintf(stderr, "soak: nothing was answered for 60 seconds, %zu connections wait\n",
+                    alive);
             for (size_t i = 0; i < total; i++)
                 if (conns[i].fd >= 0)
-                    fprintf(stderr, "soak: port %u transport %u mode %u waiting %zu left %u request %u\n",
-                            conns[i].port, conns[i].transport, conns[i].mode, conns[i].waiting, conns[i].left,
-                            conns[i].queue[conns[i].first].serial);
+                    fprintf(stderr,
+                            "soak: port %u transport %u mode %u waiting %zu left %u request %u\n",
+                            conns[i].port, conns[i].transport, conns[i].mode, conns[i].waiting,
+                            conns[i].left, conns[i].queue[conns[i].first].serial);
             return 1;
         }
     }

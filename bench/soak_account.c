@@ -191,12 +191,99 @@ static uint64_t lines_of(const char *reason)
     return 0;
 }
 
+enum { SENT, ANSWERED, WAS_LOST, UNREAD, SITE_LINES, ODD, NO_LINE, COLUMNS };
+
+/* What the ledger says, held against the lines that were found. */
+struct sums {
+    uint64_t by[KINDS + 1][COLUMNS]; /* the last: of all kinds */
+    uint64_t carried[TRANSPORTS];
+    uint64_t missing, unavailable, bad, quit, quit_lines;
+};
+
+static void count_entry(struct sums *s, uint64_t number, const struct entry *e)
+{
+    uint64_t *by = s->by[e->kind];
+
+    by[SENT]++;
+    s->carried[e->transport]++;
+    by[ANSWERED] += e->result >= 100;
+    by[WAS_LOST] += e->result == LOST;
+    s->quit += e->result == ABORTED;
+    s->quit_lines += e->result == ABORTED && e->seen;
+    by[UNREAD] += e->result == LOST_BEHIND || e->result == NOT_READ;
+    by[SITE_LINES] += e->seen;
+    by[ODD] += e->result >= 100 && e->result != kinds[e->kind].status;
+    by_port_ledger[e->port] += e->result == LOST;
+    behind_ports[e->port] += e->result == LOST_BEHIND || e->result == ABORTED;
+    if (e->result == NOT_SENT) {
+        printf("  request %lu has no result\n", (unsigned long)number);
+        s->missing++;
+    } else if (e->result == 503) {
+        s->unavailable++;
+    } else if (e->kind == BAD_HOST) {
+        s->bad += e->result >= 100;
+    } else if (e->result >= 100 && e->seen == 0) {
+        s->missing++;
+        by[NO_LINE]++;
+        if (complaints++ < 40)
+            printf("  no line: request %lu, %s, port %u, transport %u, answered %u\n",
+                   (unsigned long)number, kinds[e->kind].name, e->port, e->transport, e->result);
+    }
+}
+
+static void print_kinds(struct sums *s)
+{
+    printf("%-18s %12s %12s %8s %8s %12s %8s %8s\n", "kind", "sent", "answered", "lost", "unread",
+           "site lines", "odd", "no line");
+    for (size_t k = 0; k <= KINDS; k++) {
+        const uint64_t *by = s->by[k];
+
+        printf("%-18s %12lu %12lu %8lu %8lu %12lu %8lu %8lu\n", k < KINDS ? kinds[k].name : "all",
+               (unsigned long)by[SENT], (unsigned long)by[ANSWERED], (unsigned long)by[WAS_LOST],
+               (unsigned long)by[UNREAD], (unsigned long)by[SITE_LINES], (unsigned long)by[ODD],
+               (unsigned long)by[NO_LINE]);
+        for (size_t i = 0; k < KINDS && i < COLUMNS; i++)
+            s->by[KINDS][i] += by[i];
+    }
+    printf("over HTTP/1.1 %lu, HTTP/1.1 with TLS %lu, HTTP/2 %lu\n",
+           (unsigned long)s->carried[PLAIN], (unsigned long)s->carried[TLS],
+           (unsigned long)s->carried[H2]);
+}
+
+/* A lost request has its line; those pipelined behind it may have one. Gives how many ports do not
+ * fit. */
+static uint64_t judge_ports(void)
+{
+    uint64_t off = 0;
+
+    for (size_t i = 0; i < 65536; i++) {
+        bool fits = by_port_log[i] >= by_port_ledger[i] &&
+                    by_port_log[i] <= by_port_ledger[i] + behind_ports[i];
+
+        if (!fits && off++ < 10)
+            printf("  port %zu: %lu requests lost (and %lu behind), %lu lines "
+                   "Connection_Abandoned_By_ReqQueue\n",
+                   i, (unsigned long)by_port_ledger[i], (unsigned long)behind_ports[i],
+                   (unsigned long)by_port_log[i]);
+    }
+    return off;
+}
+
+/* Lines of HTTPERR that belong to neither a lost nor a refused request. */
+static uint64_t print_reasons(void)
+{
+    uint64_t total = 0;
+
+    for (struct reason *r = reasons; r->lines; r++) {
+        printf("HTTPERR %-34s %lu\n", r->name, (unsigned long)r->lines);
+        total += r->lines;
+    }
+    return total - lines_of("Connection_Abandoned_By_ReqQueue") - lines_of("Hostname");
+}
+
 int account(int argc, char **argv)
 {
-    uint64_t by[KINDS][7] = {{0}}, missing = 0, unavailable = 0, bad = 0, off_ports = 0, quit = 0,
-             quit_lines = 0;
-    uint64_t extra, httperr_total = 0;
-    uint64_t total[7] = {0}, carried[TRANSPORTS] = {0};
+    static struct sums s;
 
     ledger_map(argv[2], 0);
     for (uint64_t i = 1; i < ledger->sent; i++)
@@ -204,84 +291,28 @@ int account(int argc, char **argv)
     read_folder(argv[3], true);
     for (int i = 4; i < argc; i++)
         read_folder(argv[i], false);
-    for (uint64_t i = 1; i < ledger->sent; i++) {
-        struct entry *e = &ledger->entries[i];
+    for (uint64_t i = 1; i < ledger->sent; i++)
+        count_entry(&s, i, &ledger->entries[i]);
+    print_kinds(&s);
+    uint64_t extra = print_reasons(), off_ports = judge_ports();
 
-        by[e->kind][0]++;
-        carried[e->transport]++;
-        by[e->kind][1] += e->result >= 100;
-        by[e->kind][2] += e->result == LOST;
-        quit += e->result == ABORTED;
-        quit_lines += e->result == ABORTED && e->seen;
-        by[e->kind][3] += e->result == LOST_BEHIND || e->result == NOT_READ;
-        by[e->kind][4] += e->seen;
-        by[e->kind][5] += e->result >= 100 && e->result != kinds[e->kind].status;
-        by_port_ledger[e->port] += e->result == LOST;
-        behind_ports[e->port] += e->result == LOST_BEHIND || e->result == ABORTED;
-        if (e->result == NOT_SENT) {
-            printf("  request %lu has no result\n", (unsigned long)i);
-            missing++;
-        } else if (e->result == 503) {
-            unavailable++;
-        } else if (e->kind == BAD_HOST) {
-            bad += e->result >= 100;
-        } else if (e->result >= 100 && e->seen == 0) {
-            missing++;
-            by[e->kind][6]++;
-            if (complaints++ < 40)
-                printf("  no line: request %lu, %s, port %u, transport %u, answered %u\n",
-                       (unsigned long)i, kinds[e->kind].name, e->port, e->transport, e->result);
-        }
-    }
-    printf("%-18s %12s %12s %8s %8s %12s %8s %8s\n", "kind", "sent", "answered", "lost", "unread",
-           "site lines", "odd", "no line");
-    for (size_t k = 0; k < KINDS; k++) {
-        printf("%-18s %12lu %12lu %8lu %8lu %12lu %8lu %8lu\n", kinds[k].name,
-               (unsigned long)by[k][0], (unsigned long)by[k][1], (unsigned long)by[k][2],
-               (unsigned long)by[k][3], (unsigned long)by[k][4], (unsigned long)by[k][5],
-               (unsigned long)by[k][6]);
-        for (size_t i = 0; i < 7; i++)
-            total[i] += by[k][i];
-    }
-    printf("%-18s %12lu %12lu %8lu %8lu %12lu %8lu %8lu\n", "all", (unsigned long)total[0],
-           (unsigned long)total[1], (unsigned long)total[2], (unsigned long)total[3],
-           (unsigned long)total[4], (unsigned long)total[5], (unsigned long)total[6]);
-    printf("over HTTP/1.1 %lu, HTTP/1.1 with TLS %lu, HTTP/2 %lu\n", (unsigned long)carried[PLAIN],
-           (unsigned long)carried[TLS], (unsigned long)carried[H2]);
-    for (struct reason *r = reasons; r->lines; r++) {
-        printf("HTTPERR %-34s %lu\n", r->name, (unsigned long)r->lines);
-        httperr_total += r->lines;
-    }
-    /* A lost request has its line; those pipelined behind it may have one. */
-    for (size_t i = 0; i < 65536; i++) {
-        bool fits = by_port_log[i] >= by_port_ledger[i] &&
-                    by_port_log[i] <= by_port_ledger[i] + behind_ports[i];
-
-        if (!fits && off_ports++ < 10)
-            printf("  port %zu: %lu requests lost (and %lu behind), %lu lines "
-                   "Connection_Abandoned_By_ReqQueue\n",
-                   i, (unsigned long)by_port_ledger[i], (unsigned long)behind_ports[i],
-                   (unsigned long)by_port_log[i]);
-    }
-    extra = httperr_total - lines_of("Connection_Abandoned_By_ReqQueue") - lines_of("Hostname");
     printf("answered 503: %lu; refused as bad: %lu; reset by the client: %lu, of them %lu in a "
-           "site log; other "
-           "HTTPERR lines: %lu\n",
-           (unsigned long)unavailable, (unsigned long)bad, (unsigned long)quit,
-           (unsigned long)quit_lines, (unsigned long)extra);
+           "site log; other HTTPERR lines: %lu\n",
+           (unsigned long)s.unavailable, (unsigned long)s.bad, (unsigned long)s.quit,
+           (unsigned long)s.quit_lines, (unsigned long)extra);
     printf("no line %lu, two lines %lu, ghosts %lu, other status %lu, other request %lu, foreign "
            "%lu, ports off %lu\n",
-           (unsigned long)missing, (unsigned long)doubled, (unsigned long)ghosts,
+           (unsigned long)s.missing, (unsigned long)doubled, (unsigned long)ghosts,
            (unsigned long)false_status, (unsigned long)false_kind, (unsigned long)foreign,
            (unsigned long)off_ports);
-    if (missing || doubled || ghosts || false_status || false_kind || foreign || off_ports ||
-        extra < unavailable || extra > unavailable + quit - quit_lines ||
-        lines_of("Hostname") != bad) {
+    if (s.missing || doubled || ghosts || false_status || false_kind || foreign || off_ports ||
+        extra < s.unavailable || extra > s.unavailable + s.quit - s.quit_lines ||
+        lines_of("Hostname") != s.bad) {
         printf("NOT every request is accounted for\n");
         return 1;
     }
     printf("every request is accounted for: %lu answered and logged once, %lu lost with their "
            "HTTPERR line\n",
-           (unsigned long)total[1], (unsigned long)total[2]);
+           (unsigned long)s.by[KINDS][ANSWERED], (unsigned long)s.by[KINDS][WAS_LOST]);
     return 0;
 }

@@ -13,7 +13,7 @@ enum { IPC_MAX_FDS = 250, IPC_INLINE_MAX = 60000 };
  * than the socket's buffers require. False if the peer is gone or the socket refuses. */
 bool ipc_send(int sock, json_t *msg, const int *fds, size_t n_fds);
 
-/* The same without waiting. 1: sent; 0: the socket is full now; -1: the peer is gone or it refuses. */
+/* The same without waiting. 1: sent; 0: the socket is full; -1: the peer is gone or refuses. */
 int ipc_try_send(int sock, json_t *msg, const int *fds, size_t n_fds);
 
 /* One message. 1: *ret_msg (the caller's to json_decref) and *ret_n_fds descriptors (the caller's

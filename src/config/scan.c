@@ -106,6 +106,16 @@ static bool is_group(const struct config_file *f, struct str path)
     return false;
 }
 
+static const struct xml_elem *group_of_name(const struct xml_elem *parent, struct str name)
+{
+    for (const struct xml_elem *g = parent->first_child; g; g = g->next) {
+        const struct xml_attr *at = xml_attr_find(g, STR("name"));
+        if (str_eq(g->name, STR("sectionGroup")) && at && str_eq(at->value, name))
+            return g;
+    }
+    return NULL;
+}
+
 /* Groups that a file opens without putting a section into them are still known. */
 static bool is_declared_group(const struct config_file *f, struct str path)
 {
@@ -114,15 +124,8 @@ static bool is_declared_group(const struct config_file *f, struct str path)
         while (x && !str_eq(x->name, STR("configSections")))
             x = x->next;
         struct str rest = path, name;
-        while (x && str_split(&rest, '/', &name)) {
-            const struct xml_elem *g = x->first_child;
-            for (; g; g = g->next) {
-                const struct xml_attr *at = xml_attr_find(g, STR("name"));
-                if (str_eq(g->name, STR("sectionGroup")) && at && str_eq(at->value, name))
-                    break;
-            }
-            x = g;
-        }
+        while (x && str_split(&rest, '/', &name))
+            x = group_of_name(x, name);
         if (x && rest.n == 0)
             return true;
     }

@@ -30,7 +30,7 @@ struct batch {
     struct answer answers[SOCKET_BATCH_MAX];
     unsigned n;
     unsigned expected; /* so many answers may come in this part of the turn */
-    const int *results; /* of the answers, while they are worked off; others then go by themselves */
+    const int *results; /* of the answers, while they are worked off: new ones are not taken */
     uint32_t used;
     char bytes[ANSWERS_BYTES];
 };

@@ -16,7 +16,7 @@ struct thread;
 struct batch *batch_new(void); /* NULL: every call for itself; the others then do nothing */
 struct batch *batch_free(struct batch *b);
 
-/* So many answers may come now, each for another connection. If they are few they go by themselves. */
+/* So many answers may come, each for another connection. If they are few they go by themselves. */
 void batch_expect(struct thread *t, unsigned n);
 /* Reads for all connections that these events tell of and that wait for a request. */
 void batch_receive(struct thread *t, const struct epoll_event *events, int n);

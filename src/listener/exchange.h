@@ -142,7 +142,7 @@ void cached_answer_send(struct connection *c, const struct cached_response *r);
 /* On a stream: all of the answer at once, and its line in the log. False: it cannot be, and nothing
  * has been done. */
 bool cached_answer_at_once(struct connection *c, const struct cached_response *r);
-uint64_t cached_answer_hash(const struct connection *c); /* for cache_hash: of what has been looked at */
+uint64_t cached_answer_hash(const struct connection *c); /* for cache_hash */
 /* The head of an answer is in: lines checked and copied, body as in the ring. */
 void cache_offer_head(struct exchange *x, const struct msg_response *h, struct str reason,
                       struct str lines, struct str body, bool closing);

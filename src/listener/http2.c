@@ -521,7 +521,7 @@ void http2_tick(struct thread *t)
     conn_visit(t, finish_noticed);
 }
 
-/* The socket is about to be closed: a client that listens learns which requests were not looked at. */
+/* The socket is about to be closed: a client that listens learns which requests nobody looked at. */
 static void say_goodbye(struct http2 *h, struct connection *c)
 {
     uint32_t last = (uint32_t)nghttp2_session_get_last_proc_stream_id(h->frames);

@@ -46,8 +46,8 @@ struct http2_field_lengths {
     uint16_t name, value;
 };
 
-/* The fields of an answer, ready to be sent again: answers of one file differ in nothing but the date,
- * and that only once a second. Shared by the streams that still have to send them. */
+/* The fields of an answer, ready to be sent again: answers of one file differ in nothing but the
+ * date, and that only once a second. Shared by the streams that still have to send them. */
 struct http2_fields {
     uint32_t users; /* streams; it must not change meanwhile */
     uint16_t status;

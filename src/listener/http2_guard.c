@@ -1,6 +1,6 @@
-/* What a client may not do too often. HTTP/2 lets a few bytes cause work: streams that are opened and
- * reset, frames that only want an answer, fields that grow when they are decoded, windows of a byte.
- * Each has a bound per connection; whoever passes it gets a GOAWAY that names the reason. */
+/* What a client may not do too often. HTTP/2 lets a few bytes cause work: streams that are opened
+ * and reset, frames that only want an answer, fields that grow when they are decoded, windows of a
+ * byte. Each has a bound per connection; whoever passes it gets a GOAWAY that names the reason. */
 #include "listener/generation.h"
 #include "listener/http2.h"
 #include "listener/thread.h"
@@ -16,7 +16,7 @@ enum {
     DATA_PAYS_FOR = 2,    /* the windows that the client opens for what it gets */
     DATA_WORTH = 1024,    /* of at least so many bytes; else it was a tiny window */
     IGNORED_WORTH = 1024, /* bytes that nghttp2 has passed over: one frame of noise each */
-    IGNORED_UPDATE = HTTP2_FRAME_HEAD + 33, /* the shortest PRIORITY_UPDATE that it has no room for */
+    IGNORED_UPDATE = HTTP2_FRAME_HEAD + 33, /* the shortest PRIORITY_UPDATE without room */
     HEAD_FACTOR = 16,     /* decoded fields beyond the limit of a head that are still skipped */
 };
 
@@ -35,8 +35,9 @@ static void quiet(struct http2 *h, uint32_t n)
     h->noise -= n < h->noise ? n : h->noise;
 }
 
-/* A head, or trailers, for a stream that its client has ended (RFC 9113 5.1). One that we have reset
- * may bring something yet, and once there was one of those the others cannot be told from it. */
+/* A head, or trailers, for a stream that its client has ended (RFC 9113 5.1). To a stream that we
+ * have reset frames may still be on their way; once there was one (h->forgives), closed streams
+ * cannot be told from it. */
 static bool is_for_closed(struct http2 *h, const nghttp2_frame_hd *hd)
 {
     if (hd->type != NGHTTP2_HEADERS || hd->stream_id % 2 == 0)
@@ -87,9 +88,9 @@ bool http2_guard_frame(struct http2 *h, const nghttp2_frame_hd *hd)
     return LIKELY(!is_noise(hd)) || add_noise(h, 1);
 }
 
-/* nghttp2 passes over DATA of streams that it knows no more without a word, and over a long
- * PRIORITY_UPDATE. What it was given and has not told of is one of those, but for a frame's head that
- * is not yet complete. */
+/* Of two things nghttp2 tells nothing: DATA of a stream it has forgotten, and a PRIORITY_UPDATE
+ * longer than it has room for. So bytes that it was given and has not told of are one of these, or
+ * the beginning of a frame's head. */
 bool http2_guard_ignored(struct http2 *h)
 {
     uint64_t n = h->fed - h->told;

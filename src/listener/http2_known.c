@@ -61,8 +61,8 @@ static bool is_same(const struct http2_known *k, uint64_t hash, const struct htt
 
 const struct http2_known *http2_known_find(struct http2 *h, const struct http2_block *b)
 {
-    /* Other clients' are only compared if the hash is theirs, so the time that it takes tells nothing
-     * of them. */
+    /* What others have sent is compared only if the hash is the same: the time that it takes
+     * tells nothing of it. */
     if (LIKELY(is_same(h->known, h->known_hash, h, b)))
         return h->known;
     uint64_t hash = hash_bytes(b->bytes, b->n);

@@ -1,5 +1,5 @@
-/* What the listener tells the supervisor, in its order. The control thread never waits for a supervisor
- * that does not read: what the socket has no room for is kept, up to a bound. */
+/* What the listener tells the supervisor, in its order. The control thread never waits for a
+ * supervisor that does not read: what the socket has no room for is kept, up to a bound. */
 #include <stdio.h>
 #include <stdlib.h>
 

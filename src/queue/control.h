@@ -7,8 +7,9 @@
  *   endpoint_add   {id, scheme:"http|https", address, port} [one listening socket per thread]
  *   endpoint_remove{id}
  *   generation     {id, parameters:{…}, web_limits:{connectionTimeout_ms, headerWaitTimeout_ms,
- *                   minBytesPerSecond, maxGlobalBandwidth}, pools:[{name, queueLength, loadBalancerCapabilities,
- *                   state:"Started|Stopped", reason:"Disabled|AppOffline|AppShutdown|N/A"}],
+ *                   minBytesPerSecond, maxGlobalBandwidth}, pools:[{name, queueLength,
+ *                   loadBalancerCapabilities, state:"Started|Stopped",
+ *                   reason:"Disabled|AppOffline|AppShutdown|N/A"}],
  *                   sites:[{id, name, state, limits:{connectionTimeout_ms, maxConnections,
  *                   maxBandwidth, maxUrlSegments}, bindings:[{protocol, address, port, host,
  *                   sslFlags, proxyProtocol:"none|v1v2", proxyTrusted}], applications:[{path, pool}],
@@ -19,11 +20,11 @@
  *   worker_attach  {worker, pool, pid} [region memfd, then per thread: listener's eventfd, the
  *                   pipe to write to that wakes the worker, listener's end of the file socket]
  *   worker_drain   {worker}      no new requests to it; answered by worker_drained
- *   worker_gone    {worker}      its process has ended: held requests are abandoned, the rest requeued
+ *   worker_gone    {worker}      its process has ended: abandons held requests, requeues the rest
  *   reopen_logs    {}
  *   status         {token}       answered, once all threads follow what came before, by status
  *                  {token, connections, pools:[{pool, queued}]}
- *   tls            {...}         certificates, and which binding uses which: supervisor/certificates.h
+ *   tls            {...}         certificates and who uses which: supervisor/certificates.h
  *   certificate    {name, ...}   the answer to certificate_wanted
  *   metrics        {} [listening socket]      serve GET /metrics on it
  *   metrics_facts  {started_us, pools:[{name, state, workers, starts, failures, recycles}]}
@@ -40,17 +41,17 @@
  *
  * supervisor -> worker
  *   start          {worker, pool, threads, system_drive, config_path, generation, parameters?}
- *                  [applicationHost.config as memfd, region memfd, then per thread: the pipe to sleep
- *                   on, listener's eventfd, worker's end of the file socket]
+ *                  [applicationHost.config as memfd, region memfd, then per thread: the pipe to
+ *                   sleep on, listener's eventfd, worker's end of the file socket]
  *   generation     {id, config_path} [memfd]  new server-level configuration
- *   ping           {token}                    answered by pong {token} from the worker's main thread
+ *   ping           {token}                    answered by pong {token} from the main thread
  *   stop           {timeout_ms}               finish what is held, exit 0
  * worker -> supervisor
  *   ready          {}
  *   failed         {code, text}               cannot start: event 2297 and the like, then exits
  *   pong           {token}
- *   idle           {idle_ms}                  no request for the pool's idleTimeout; asks to be ended
- *   requests       {}                         periodicRestart/@requests are done; asks to be recycled
+ *   idle           {idle_ms}                  no request for idleTimeout; asks to be ended
+ *   requests       {}                         periodicRestart/@requests; asks to be recycled
  *   event          {code, text, data}
  */
 #ifndef CANDOR_QUEUE_CONTROL_H

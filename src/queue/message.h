@@ -39,7 +39,7 @@ enum message_type {
     MSG_REQUEST = 1,      /* struct msg_request + header table + bytes; flags MSG_END: no body */
     MSG_REQUEST_BODY,     /* bytes; MSG_END on the last */
     MSG_REQUEST_ABORT,    /* no payload: nobody waits any more; still needs its closing record */
-    MSG_CREDIT,           /* struct msg_amount: response bytes that left, to be added to the credit */
+    MSG_CREDIT,           /* struct msg_amount: response bytes that left, to add to the credit */
     MSG_CLIENT_CERT,      /* struct msg_client_cert + DER: the answer to MSG_CLIENT_CERT_WANTED */
     /* worker to listener */
     MSG_RESPONSE = 32,    /* struct msg_response + header block + user + body bytes; MSG_END */
@@ -80,7 +80,7 @@ enum client_cert_verdict {
     CLIENT_CERT_UNTRUSTED,
     CLIENT_CERT_OUT_OF_DATE, /* expired or not yet valid */
     CLIENT_CERT_REVOKED,
-    CLIENT_CERT_REVOCATION_UNKNOWN, /* the binding asks for a check and there was no list or answer */
+    CLIENT_CERT_REVOCATION_UNKNOWN, /* the binding asks for a check; no list, no answer */
     /* Only in MSG_CLIENT_CERT: so many bytes came before it that it was not waited for (413). */
     CLIENT_CERT_TOO_MUCH,
 };

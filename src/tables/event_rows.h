@@ -110,8 +110,8 @@ EVENT(CND_CERTIFICATE_STAPLE, CND, 1044, WARNING,
       "Handshakes go on without it. Let the server reach its authority by http, or set sslFlags 8.")
 EVENT(CND_PROXY_HEADER, CND, 1045, WARNING,
       "A connection of the balancer %1 to %2 was closed: %3",
-      "Let the balancer send PROXY headers (haproxy: send-proxy, nginx: proxy_protocol on), or take "
-      "its address out of proxyTrusted. candor_proxy_headers_total counts them all.")
+      "Let the balancer send PROXY headers (haproxy: send-proxy, nginx: proxy_protocol on), or "
+      "take its address out of proxyTrusted. candor_proxy_headers_total counts them all.")
 
 EVENT(HTTP_BIND, HTTP, 15005, ERROR,
       "The listener cannot bind to %1",
@@ -134,8 +134,8 @@ EVENT(SCHANNEL_NOTHING_SHARED, SCHANNEL, 36874, WARNING,
       "candor_tls_handshake_failures_total counts them all.")
 EVENT(SCHANNEL_ALERT_RECEIVED, SCHANNEL, 36887, WARNING,
       "The client %1 ended its TLS handshake with %2 (host %3) by alert %5: %4",
-      "Alerts 42 to 46 and 48 mean that it does not trust the certificate: look at its names, dates "
-      "and chain. candor_tls_handshake_failures_total counts them all.")
+      "Alerts 42 to 46 and 48 mean that it does not trust the certificate: look at its names, "
+      "dates and chain. candor_tls_handshake_failures_total counts them all.")
 EVENT(SCHANNEL_ALERT_SENT, SCHANNEL, 36888, WARNING,
       "The TLS handshake of %1 with %2 (host %3) was ended with alert %5: %4",
       "Alert 112: no binding has a certificate for that host. Plain HTTP and other protocols "

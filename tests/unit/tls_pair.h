@@ -1,5 +1,5 @@
-/* The listener's TLS and OpenSSL's own client at the two ends of a socket pair, and the messages that
- * make tables for it. Every function fails the test that calls it. */
+/* The listener's TLS and OpenSSL's own client at the two ends of a socket pair, and the messages
+ * that make tables for it. Every function fails the test that calls it. */
 #ifndef CANDOR_TESTS_TLS_PAIR_H
 #define CANDOR_TESTS_TLS_PAIR_H
 
