@@ -43,7 +43,7 @@ int32_t h2_get(struct h2_client *c, const char *path);
 /* Bytes as they are, behind what the session wants to say. */
 void h2_raw(struct h2_client *c, const void *p, size_t n);
 
-/* Sends and receives until what(arg), or for 5 seconds at most. Gives what(arg). */
+/* Sends and receives until what(arg), or for PATIENCE_MS (stopwatch.h) at most. Gives what(arg). */
 bool h2_until(struct h2_client *c, bool (*what)(struct h2_client *c, int32_t arg), int32_t arg);
 /* Sends and receives whatever is there within some milliseconds. */
 void h2_turn(struct h2_client *c, int ms);

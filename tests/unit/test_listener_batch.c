@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "listener_fixture.h"
+#include "stopwatch.h"
 
 enum { CLIENTS = 24, READERS = 3, TURNS = 60, BODY = 1500, SMALL = 2048 };
 
@@ -66,7 +67,7 @@ static int connect_small(void)
     struct sockaddr_in a = {.sin_family = AF_INET,
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                             .sin_port = htons(port)};
-    struct timeval patience = {.tv_sec = 10};
+    struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
 
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);

@@ -22,8 +22,9 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "logging/logging.h"
+#include "stopwatch.h"
 
-enum { EVENTS_KEPT = 64, PATIENCE_MS = 60000 };
+enum { EVENTS_KEPT = 64 };
 
 struct log_test {
     char dir[64];

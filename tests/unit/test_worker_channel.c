@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "stopwatch.h"
 #include "worker/modules/registry.h"
 #include "worker/open_file.h"
 
@@ -484,7 +485,7 @@ static void test_threads(void **state)
                 continue;
             struct pollfd p = {.fd = f->listener_event, .events = POLLIN};
             uint64_t count;
-            if (poll(&p, 1, 60000) != 1)
+            if (poll(&p, 1, PATIENCE_MS) != 1)
                 fail_msg("asleep with %u of %u answers", done, pushed);
             (void)!read(f->listener_event, &count, sizeof(count));
             ring_sleep_end(&f->responses);
