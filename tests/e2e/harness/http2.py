@@ -2,6 +2,7 @@
 
 Both read strictly. The second one is for what no honest client says; it keeps what comes as a list of frames.
 """
+import contextlib
 import socket
 import ssl
 import time
@@ -110,6 +111,11 @@ class Client:
         return answer
 
 
+def frame_bytes(kind, flags, stream, payload, length=None):
+    length = len(payload) if length is None else length
+    return length.to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
 class Raw:
     """Frames as a test wants them."""
 
@@ -202,5 +208,20 @@ class Raw:
         return frame
 
 
+NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, _, STREAM_CLOSED, FRAME_SIZE_ERROR = range(7)
+REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, _, ENHANCE_YOUR_CALM = range(7, 12)
 GET = [(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), (":path", "/")]
 POST = [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "/")]
+
+
+@contextlib.contextmanager
+def raw_connections(server):
+    """Gives what makes connections with frames by hand: nothing waits for their windows. They end with the context."""
+    conns = []
+
+    def make(**more):
+        conns.append(server.connect())
+        return Raw(conns[-1].sock, **more)
+    yield make
+    for conn in conns:
+        conn.close()
