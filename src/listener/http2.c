@@ -316,8 +316,10 @@ static void set_timer(struct http2 *h)
     } else if (h->n_attached == 0) {
         kind = T_IDLE; /* what is still to be sent then is all in the client's hands */
     }
-    if (c->timer_kind != kind)
+    /* What is answered within its turn is never seen attached here. */
+    if (c->timer_kind != kind || (kind == T_IDLE && h->in_use))
         conn_set_timer(c, kind, ms);
+    h->in_use = false;
 }
 
 /* The second of two GOAWAYs, or the only one if nothing is under way. */

@@ -104,6 +104,7 @@ struct http2 {
     bool busy;     /* inside nghttp2: it must not be called again, nor freed */
     bool flushing; /* its output is being sent: no need to mark it */
     bool gone;     /* the socket is gone, or as good as gone */
+    bool in_use;   /* a request has come, or an answer moved on, since its idle clock was set */
     uint64_t noticed_ms;
 
     /* The header block being read. */

@@ -105,13 +105,16 @@ bool http2_guard_ignored(struct http2 *h)
 
 void http2_guard_request(struct http2 *h)
 {
+    h->in_use = true;
     quiet(h, REQUEST_PAYS_FOR);
 }
 
 void http2_guard_sent(struct http2 *h, size_t n)
 {
-    if (n >= DATA_WORTH)
-        quiet(h, DATA_PAYS_FOR);
+    if (n < DATA_WORTH)
+        return;
+    h->in_use = true;
+    quiet(h, DATA_PAYS_FOR);
 }
 
 bool http2_guard_reset(struct http2 *h)

@@ -5,6 +5,7 @@ import pytest
 
 from harness import Site
 from harness.client import build
+from harness.http2 import Client
 from harness.stopwatch import Stopwatch
 
 LATE = 6                                  # how long after its time a timer may still fire here
@@ -16,7 +17,7 @@ def server(module_servers):
     site = Site(inner='<limits connectionTimeout="00:00:02" />')
     return module_servers.sites(
         site, web_limits='connectionTimeout="00:00:02" headerWaitTimeout="00:00:02" minBytesPerSecond="5000000"',
-        files={"inetpub/wwwroot/a.txt": "a", "inetpub/wwwroot/big.bin": b"0123456789" * 2_000_000})
+        reg={"EnableHttp2Cleartext": 1}, files={"inetpub/wwwroot/a.txt": "a", "inetpub/wwwroot/big.bin": b"0123456789" * 2_000_000})
 
 
 def ends(conn, watch, after):
@@ -63,6 +64,23 @@ def test_each_answer_starts_the_idle_clock_again(server):
                 pass                      # half a second of silence: what this test waits for
             conn.sock.settimeout(PATIENCE)
         ends(conn, Stopwatch(server), 0.5)
+        server.httperr_for(conn.port)
+
+
+def test_each_answer_starts_the_idle_clock_again_over_http2(server):
+    """Also one that is answered from the cache at once."""
+    server.expect("Timer_ConnectionIdle")
+    with server.connect() as conn:
+        client = Client(conn.sock)
+        started = time.monotonic()
+        while time.monotonic() - started < 4:
+            assert client.read(client.ask(target="/a.txt")).body == b"a"
+            time.sleep(0.5)               # silence: what this test waits for
+        watch = Stopwatch(server)
+        conn.sock.settimeout(PATIENCE)
+        while conn.sock.recv(65536):
+            pass
+        judge(watch, 1.5)
         server.httperr_for(conn.port)
 
 
