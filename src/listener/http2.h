@@ -122,6 +122,7 @@ struct http2 {
     uint32_t resets, noise;
     uint64_t resets_since_ms, noise_ms;
     uint64_t fed, told; /* bytes: given to nghttp2; of frames that it has told of */
+    uint64_t ignored;   /* the bytes between, as yet not counted */
     int32_t last_id;    /* highest stream of the client's */
     bool forgives;      /* we have reset a stream whose client may not know that yet */
     const char *verdict; /* static text: what the client does wrong; NULL: nothing yet */

@@ -15,7 +15,9 @@ enum {
     REQUEST_PAYS_FOR = 8, /* such frames: priorities, pings and windows are part of using it */
     DATA_PAYS_FOR = 2,    /* the windows that the client opens for what it gets */
     DATA_WORTH = 1024,    /* of at least so many bytes; else it was a tiny window */
-    IGNORED_WORTH = 1024, /* bytes that nghttp2 has passed over: one frame of noise each */
+    /* Bytes that nghttp2 has passed over, for one frame of noise: most are of bodies that were
+     * refused while they were on their way, a window each. */
+    IGNORED_WORTH = 4096,
     IGNORED_UPDATE = HTTP2_FRAME_HEAD + 33, /* the shortest PRIORITY_UPDATE without room */
     HEAD_FACTOR = 16,     /* decoded fields beyond the limit of a head that are still skipped */
 };
@@ -100,7 +102,10 @@ bool http2_guard_ignored(struct http2 *h)
     h->told = h->fed;
     if (n < IGNORED_UPDATE && !h->forgives && h->state == HTTP2_OPEN)
         return http2_condemn(h, NGHTTP2_STREAM_CLOSED, on_closed);
-    return add_noise(h, 1 + n / IGNORED_WORTH);
+    h->ignored += n;
+    n = h->ignored / IGNORED_WORTH;
+    h->ignored %= IGNORED_WORTH;
+    return add_noise(h, n);
 }
 
 void http2_guard_request(struct http2 *h)

@@ -65,6 +65,17 @@ def test_data_for_a_reset_stream_without_end(server, raw):
     assert flood(peer, piece) < 30000 or peer.until(lambda f: isinstance(f, frames.GoAwayFrame))
 
 
+def test_many_uploads_that_are_refused_early(raw):
+    """An honest client: what it sends until it has our reset is one window each, and no flood."""
+    peer = raw().send(frames.WindowUpdateFrame(0, window_increment=1 << 24)).settled()
+    for n in range(100):
+        stream = 1 + 2 * n
+        peer.send(peer.head(stream, POST, ("END_HEADERS",))).expect_answer(stream, "405")
+        peer.until(lambda f: isinstance(f, frames.RstStreamFrame) and f.stream_id == stream)
+        peer.send(*[frames.DataFrame(stream, data=b"x" * 15000)] * 4).settled()
+    assert not any(isinstance(f, frames.GoAwayFrame) for f in peer.seen)
+
+
 def test_rapid_reset(server, raw):
     peer = raw().settled()
     asked = 0
