@@ -411,7 +411,7 @@ static bool feed(struct http2 *h, const uint8_t *p, size_t n)
     h->busy = true;
     ssize_t used = nghttp2_session_mem_recv(h->frames, p, n);
     h->busy = false;
-    h->fed += n;
+    http2_guard_fed(h, p, n);
     http2_mark(h);
     if (UNLIKELY(h->collects))
         http2_block_pause(h);

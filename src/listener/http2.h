@@ -123,6 +123,7 @@ struct http2 {
     uint64_t resets_since_ms, noise_ms;
     uint64_t fed, told; /* bytes: given to nghttp2; of frames that it has told of */
     uint64_t ignored;   /* the bytes between, as yet not counted */
+    bool has_cut_head;  /* the last of them began in an earlier read */
     int32_t last_id;    /* highest stream of the client's */
     bool forgives;      /* we have reset a stream whose client may not know that yet */
     const char *verdict; /* static text: what the client does wrong; NULL: nothing yet */
@@ -253,6 +254,7 @@ void http2_memory_free(nghttp2_mem *memory); /* all sessions have ended; NULL is
 
 /* http2_guard.c: what a client may not do too often. False: it has, and the session is to end. */
 bool http2_guard_frame(struct http2 *h, const nghttp2_frame_hd *hd); /* a frame that has begun */
+void http2_guard_fed(struct http2 *h, const uint8_t *p, size_t n); /* nghttp2 was given these bytes */
 bool http2_guard_ignored(struct http2 *h); /* what nghttp2 has passed over; all resets have left */
 bool http2_guard_reset(struct http2 *h); /* the client reset a stream, or made us do so */
 bool http2_guard_head(struct http2 *h);  /* the fields of this block so far */

@@ -19,6 +19,7 @@ enum {
      * refused while they were on their way, a window each. */
     IGNORED_WORTH = 4096,
     IGNORED_UPDATE = HTTP2_FRAME_HEAD + 33, /* the shortest PRIORITY_UPDATE without room */
+    FRAME_MAX = 16384,
     HEAD_FACTOR = 16,     /* decoded fields beyond the limit of a head that are still skipped */
 };
 
@@ -90,6 +91,25 @@ bool http2_guard_frame(struct http2 *h, const nghttp2_frame_hd *hd)
     return LIKELY(!is_noise(hd)) || add_noise(h, 1);
 }
 
+void http2_guard_fed(struct http2 *h, const uint8_t *p, size_t n)
+{
+    h->fed += n;
+    if (LIKELY(h->fed < h->told + HTTP2_FRAME_HEAD))
+        return;
+    uint64_t over = h->fed - h->told;
+
+    h->has_cut_head = over > n; /* what it is the next frame will tell */
+    if (h->has_cut_head)
+        return;
+    const uint8_t *f = p + (n - over);
+    uint32_t length = (uint32_t)f[0] << 16 | (uint32_t)f[1] << 8 | f[2];
+
+    if (f[3] != NGHTTP2_PRIORITY_UPDATE || length > FRAME_MAX || HTTP2_FRAME_HEAD + length <= over)
+        return;
+    h->told += HTTP2_FRAME_HEAD + length; /* the beginning of a long one: the rest is to come */
+    (void)add_noise(h, 1 + length / IGNORED_WORTH);
+}
+
 /* Of two things nghttp2 tells nothing: DATA of a stream it has forgotten, and a PRIORITY_UPDATE
  * longer than it has room for. So bytes that it was given and has not told of are one of these, or
  * the beginning of a frame's head. */
@@ -99,9 +119,9 @@ bool http2_guard_ignored(struct http2 *h)
 
     if (LIKELY(h->fed < h->told + HTTP2_FRAME_HEAD))
         return true;
-    h->told = h->fed;
     if (n < IGNORED_UPDATE && !h->forgives && h->state == HTTP2_OPEN)
-        return http2_condemn(h, NGHTTP2_STREAM_CLOSED, on_closed);
+        return h->has_cut_head || http2_condemn(h, NGHTTP2_STREAM_CLOSED, on_closed);
+    h->told = h->fed;
     h->ignored += n;
     n = h->ignored / IGNORED_WORTH;
     h->ignored %= IGNORED_WORTH;

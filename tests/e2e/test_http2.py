@@ -159,9 +159,14 @@ def test_5_1_more_data_on_a_closed_stream_is_ignored(raw):
     peer.send(peer.head(3)).expect_answer(3)
 
 
-def test_a_long_priority_update_is_harmless(raw):
-    peer = raw()
-    peer.bytes(frame_bytes(0x10, 0, 0, b"\0\0\0\1" + b"u=1, i, something=" + b"1" * 40))
+@pytest.mark.parametrize("cut", [0, 3, 8, 9, 20, 41, 45])
+def test_a_long_priority_update_is_harmless(server, raw, cut):
+    """Also if it comes in two pieces."""
+    peer = raw().settled()
+    update = frame_bytes(0x10, 0, 0, b"\0\0\0\1" + b"u=1, i, something=" + b"1" * 40)
+    peer.bytes(update[:cut])
+    server.wait_read(server.conns[-1])
+    peer.bytes(update[cut:])
     peer.settled()
     peer.send(peer.head()).expect_answer()
 
