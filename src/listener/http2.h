@@ -254,7 +254,7 @@ void http2_memory_free(nghttp2_mem *memory); /* all sessions have ended; NULL is
 
 /* http2_guard.c: what a client may not do too often. False: it has, and the session is to end. */
 bool http2_guard_frame(struct http2 *h, const nghttp2_frame_hd *hd); /* a frame that has begun */
-void http2_guard_fed(struct http2 *h, const uint8_t *p, size_t n); /* nghttp2 was given these bytes */
+void http2_guard_fed(struct http2 *h, const uint8_t *p, size_t n); /* nghttp2 has had these */
 bool http2_guard_ignored(struct http2 *h); /* what nghttp2 has passed over; all resets have left */
 bool http2_guard_reset(struct http2 *h); /* the client reset a stream, or made us do so */
 bool http2_guard_head(struct http2 *h);  /* the fields of this block so far */
