@@ -17,7 +17,8 @@ def server(module_servers):
     site = Site(inner='<limits connectionTimeout="00:00:02" />')
     return module_servers.sites(
         site, web_limits='connectionTimeout="00:00:02" headerWaitTimeout="00:00:02" minBytesPerSecond="5000000"',
-        reg={"EnableHttp2Cleartext": 1}, files={"inetpub/wwwroot/a.txt": "a", "inetpub/wwwroot/big.bin": b"0123456789" * 2_000_000})
+        reg={"EnableHttp2Cleartext": 1},
+        files={"inetpub/wwwroot/a.txt": "a", "inetpub/wwwroot/big.bin": b"0123456789" * 2_000_000})
 
 
 def ends(conn, watch, after):
