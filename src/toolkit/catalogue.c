@@ -71,6 +71,5 @@ const struct command command_catalogue = {
     .usage = "[--format text|json]",
     .summary = "Lists every status and sub-status with what raises it.",
     .help = "",
-    .is_hidden = true,
     .run = run,
 };

@@ -31,8 +31,7 @@ void command_list(const struct command *const *commands, size_t n)
 {
     printf("Usage: candor COMMAND [arguments]\n\nA web server that behaves like IIS.\n\n");
     for (size_t i = 0; i < n; i++)
-        if (!commands[i]->is_hidden)
-            printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
+        printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
     printf("\ncandor COMMAND --help tells more about each.\n");
 }
 

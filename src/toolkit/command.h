@@ -14,7 +14,6 @@ struct command {
     const char *usage;   /* what follows the name: "[DIR] [options]" */
     const char *summary; /* one line */
     const char *help;    /* options and more, ready to print; may be "" */
-    bool is_hidden;      /* not in the list of commands */
     /* argv[0] is the command's name. The exit status. */
     int (*run)(int argc, char **argv);
 };
